@@ -1,0 +1,97 @@
+/**
+ * The attestor contract. An attestor turns evidence into an identity, or into a rejection.
+ *
+ * Three outcomes, three shapes: good evidence is a value, bad evidence is a value, and "could not check"
+ * (key set unreachable, bundle unreadable) is a throw of {@link AttestationUnavailable}. An outage is never
+ * told as bad evidence, and bad evidence never pages anyone.
+ *
+ * Attestors are leaves: they import their own folder and npm packages only.
+ */
+import type { z } from 'zod'
+
+/** What a workload presents. A union on `type`, so that certificates and signed requests can join. */
+export type Evidence = { type: 'jwt'; token: string }
+
+/** A claim's value after parsing. Nested claims are kept as JSON text by the attestor that types them. */
+export type ClaimValue = string | number | boolean | readonly string[]
+
+/** What was proven. The host stamps the attestor's configured name on it; the plugin does not choose it. */
+export type Proof = {
+  /** The trust root that vouched: an OIDC issuer URL, or `spiffe://trust-domain`. */
+  issuer: string
+  /** Unique within `issuer`. For display and records; agent rules may match it exactly. */
+  subject: string
+  /** Typed claims that agent rules and policy may look at. Absent means the evidence did not say. */
+  claims: Readonly<Record<string, ClaimValue>>
+  /**
+   * Names one use of this evidence, the same for every spelling of the same token. `singleUse`: the
+   * ledger refuses a second use. `until`: epoch milliseconds after which the evidence is expired anyway.
+   */
+  replay: { id: string; singleUse: boolean; until: number }
+  /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
+  mustName?: readonly string[]
+}
+
+export const REJECTIONS = [
+  'malformed', // not the compact serialization, not strict JSON, too large, too deep
+  'header_not_allowed', // crit, b64, zip, or a header outside a closed set
+  'type_not_allowed', // typ is not one this evidence may carry
+  'algorithm_not_allowed', // none, symmetric, or not on this issuer's list
+  'issuer_not_trusted', // iss or trust domain is not the configured one
+  'key_unknown', // no key, or more than one, fits
+  'key_not_acceptable', // weak, wrong kty/crv/use/alg
+  'signature_invalid',
+  'claim_missing',
+  'claim_malformed', // wrong JSON type, out of range, duplicate member
+  'audience_wrong',
+  'expired',
+  'not_yet_valid', // nbf or iat ahead of now
+  'lifetime_too_long', // exp - iat above the attestor's cap
+  'too_old', // issued longer ago than the attestor accepts
+  'subject_not_acceptable', // e.g. a SPIFFE ID without a path
+] as const
+export type Rejection = (typeof REJECTIONS)[number]
+
+/** `detail` is for the ledger and the owner; the caller never sees it. It never holds the evidence. */
+export type Verdict = { ok: true; proof: Proof } | { ok: false; rejection: Rejection; detail: string }
+
+/** "Could not check." The caller is told of an outage and may retry with the same evidence. */
+export class AttestationUnavailable extends Error {
+  override name = 'AttestationUnavailable'
+}
+
+export interface Attestor {
+  /**
+   * Whether this evidence claims to come from this attestor's trust root. Looks at unverified content, so
+   * it only routes; `attest` checks everything again.
+   */
+  recognises(evidence: Evidence): boolean
+  /** @throws AttestationUnavailable when the evidence could not be checked. */
+  attest(evidence: Evidence): Promise<Verdict>
+}
+
+/** What the host hands to every attestor. */
+export type AttestorDeps = {
+  /** Epoch milliseconds. */
+  now: () => number
+  /**
+   * Bounded by the host: https only (loopback http for development), a deadline, a body cap, no redirects,
+   * no private addresses unless the operator allowed them. Throws where a bound is passed.
+   */
+  fetch: (url: string) => Promise<Response>
+  /** Reads a file the operator named in the settings (a trust bundle). UTF-8. */
+  readFile: (path: string) => Promise<string>
+}
+
+/** One attestor type: its name in configuration, its strict settings schema, and its constructor. */
+export type AttestorType<Settings = unknown> = {
+  type: string
+  settings: z.ZodType<Settings>
+  /** Opening does no input or output: an unreachable issuer must not stop the broker from starting. */
+  open(settings: Settings, deps: AttestorDeps): Attestor
+}
+
+/** Keeps the settings type between schema and constructor, then forgets it for the list. */
+export function defineAttestor<Settings>(type: AttestorType<Settings>): AttestorType {
+  return type as AttestorType
+}

@@ -1,0 +1,159 @@
+/**
+ * The issuer contract. An issuer mints a credential for an ask, revokes it, and says whether it is dead.
+ *
+ * The host judges, the plugin only acts: what came back from the provider is sealed by the host before
+ * anything else, and then checked with `covers`. An issuer never sees evidence.
+ *
+ * Issuers are leaves: they import their own folder and npm packages only.
+ */
+import type { z } from 'zod'
+import type { Secret } from './shared/secret.ts'
+
+/**
+ * How an issuer ends a credential.
+ * - `immediate`: the provider refuses it from the revocation on.
+ * - `propagating`: the provider is told at once and refuses it a bounded time later.
+ * - `introspected`: Mayfly's own record decides, for every verifier that asks it.
+ * - `expiry_only`: it stops by what it carries, not before.
+ */
+export type Revocability = 'immediate' | 'propagating' | 'introspected' | 'expiry_only'
+
+/** What a credential lets its holder do, coarsely; policy speaks of these. */
+export type Phase = 'read' | 'propose' | 'execute' | 'deploy' | 'transact'
+
+export type AskFacts = {
+  phase: Phase
+  /** Provider-side names of what is touched: `acme/api`, a role ARN, an audience. */
+  resources: readonly string[]
+  /** `contents:write`, `s3:GetObject`, a scope. */
+  permissions: readonly string[]
+  /** Whether the holder could plant access that outlives the credential (keys, hooks, secrets, workflows, IAM). */
+  mayLeaveAccess: boolean
+}
+
+/** One actor in an `act` chain (RFC 8693 section 4.1), outermost first. */
+export type Actor = { sub: string }
+
+/** Everything an issuer may know to mint one credential. */
+export type Grant<Ask> = {
+  /** The ledger's lease id, `lse_` and 26 characters of [0-9a-z]; used as the provider-side handle wherever one can be set. */
+  lease: string
+  ask: Ask
+  task: string
+  agent: string
+  /** Actors above the agent: the parents' agents, nearest first. Empty for a root task. */
+  chain: readonly Actor[]
+  /** Epoch ms. Mayfly's promise: the credential must be of no use after this. */
+  expiresAt: number
+  /** Epoch ms. The provider call must be signed so that the provider refuses it after this. */
+  mintNotAfter: number
+}
+
+export type Issued<Ask> = {
+  ok: true
+  /** What the caller gets. For a credential of several parts, a JSON object as text (see `secretFormat`). */
+  secret: Secret
+  /** What the provider says it gave: unjudged, in the ask's own form. */
+  granted: Ask
+  /** Epoch ms at which the credential is of no use whatever anyone does. */
+  providerExpiresAt: number
+  /** Plain facts for the caller (`account`, `role_arn`); never secret. */
+  details?: Readonly<Record<string, string | number>>
+}
+
+/** The provider said no, and nothing exists. `retryable` where the same ask may succeed later. */
+export type Refused = {
+  ok: false
+  reason: 'not_permitted' | 'not_found' | 'rejected' | 'rate_limited'
+  detail: string
+  retryAfterMs?: number
+}
+
+/** What revocation and proof may know of one lease. `secret` is absent where the issuer did not ask to hold it. */
+export type LeaseHandle<Ask = unknown> = {
+  lease: string
+  ask: Ask
+  secret?: Secret
+  /** Epoch ms; absent when the mint's outcome is unknown. */
+  providerExpiresAt?: number
+}
+
+/** A provider's outage, timeout, rate limit or answer that cannot be read. Thrown: something may exist, try again. */
+export class ProviderUnavailable extends Error {
+  override name = 'ProviderUnavailable'
+  /** What the provider asked us to wait, if it did. */
+  readonly retryAfterMs: number | undefined
+  constructor(message: string, options?: { retryAfterMs?: number; cause?: unknown }) {
+    super(message, { cause: options?.cause })
+    this.retryAfterMs = options?.retryAfterMs
+  }
+}
+
+export interface Issuer<Ask = unknown> {
+  readonly revocability: Revocability
+  /** `json`: the secret is a JSON object as text with several parts; `token`: one bearer string. */
+  readonly secretFormat: 'token' | 'json'
+  /** Whether `revoke` and `probe` need the secret itself: the host then keeps it sealed until the lease is closed. */
+  readonly holdsSecret: boolean
+  /** Whether minting is a local signature: nothing exists until it is answered, so one commit is enough. */
+  readonly mintsLocally: boolean
+  /** How long after the intent the provider could still accept the mint call, ms. Bounds `mintNotAfter`. */
+  readonly mintWindowMs: number
+  /** The longest life this issuer's provider ever gives a credential, ms. Bounds `dead_by`. */
+  readonly longestLifeMs: number
+  /** Strict. Parses the caller's ask (without its `type`), and a ceiling, which has the same form. */
+  readonly ask: z.ZodType<Ask>
+  /**
+   * Names to ids, before decision, digest and approval. `mintOwn` mints a system lease of this same issuer
+   * for the given ask, revokes it at once, and returns what the provider said it granted.
+   * @returns the ask with ids, or a refusal when a name does not exist or is out of the App's reach.
+   * @throws ProviderUnavailable
+   */
+  resolve?(
+    ask: Ask,
+    mintOwn: (ask: Ask) => Promise<Issued<Ask> | Refused>,
+  ): Promise<{ ok: true; ask: Ask } | Refused>
+  /** Whether `ceiling` allows everything `wanted` does. Monotone, reflexive, transitive. Pure. */
+  covers(ceiling: Ask, wanted: Ask): boolean
+  facts(ask: Ask): AskFacts
+  /** @throws ProviderUnavailable (or anything): a credential may exist. */
+  issue(grant: Grant<Ask>): Promise<Issued<Ask> | Refused>
+  /** Idempotent. @throws: not known, try again. Never called for `expiry_only`. */
+  revoke(lease: LeaseHandle<Ask>): Promise<'revoked' | 'already_gone'>
+  /** Proof. `unknown` where the provider could not say. */
+  probe(lease: LeaseHandle<Ask>): Promise<'dead' | 'alive' | 'unknown'>
+}
+
+/** Signs a JWT with the broker's task-token key set; the host sets `alg` and `kid`. */
+export type JwtSigner = (typ: string, claims: Readonly<Record<string, unknown>>) => Promise<string>
+
+/** What the host hands to every issuer. */
+export type IssuerDeps = {
+  /** Epoch milliseconds. */
+  now: () => number
+  /** Bounded by the host: a deadline, a body cap, no redirects. For SDKs that take a fetch. */
+  fetch: typeof fetch
+  /** Reads a file the operator named in the settings (an App's private key). */
+  readSecretFile: (path: string) => Promise<Secret>
+  /** Issuer URL (`iss`) and signer for JWTs that Mayfly mints for tasks. */
+  jwt: { issuerUrl: string; sign: JwtSigner }
+  /** `mayfly/<version>`; issuers append the lease id where the provider records a user agent. */
+  userAgent: string
+}
+
+/** One issuer type: its name in configuration, its strict settings schema, and its constructor. */
+export type IssuerType<Settings = unknown> = {
+  type: string
+  settings: z.ZodType<Settings>
+  /** Opening does no network call: an unreachable provider must not stop the broker from starting. */
+  open(settings: Settings, deps: IssuerDeps): Issuer
+}
+
+/** Keeps the settings and ask types between schema and constructor, then forgets them for the list. */
+export function defineIssuer<Settings, Ask>(type: {
+  type: string
+  settings: z.ZodType<Settings>
+  open(settings: Settings, deps: IssuerDeps): Issuer<Ask>
+}): IssuerType {
+  return type as unknown as IssuerType
+}
