@@ -1,0 +1,196 @@
+/**
+ * The ledger contract: the only memory. One SQL implementation serves it over two dialects; the simulation
+ * serves it in memory.
+ *
+ * A `write` body runs in one transaction and awaits only its own `tx`. It may run again from the start when
+ * the database asks for it, so it has no other effect. What it returns is delivered after COMMIT; if COMMIT
+ * fails the caller gets {@link LedgerUnavailable} and knows nothing of the outcome.
+ *
+ * Under READ COMMITTED, correctness comes from the row locks (`share`, `update`) and from conditional
+ * transitions that say which state they leave; a transition that finds another state changes nothing and
+ * returns so.
+ */
+import type {
+  AgentRow,
+  AskRow,
+  AuditRow,
+  DecisionRow,
+  EvidenceRow,
+  LeaseClose,
+  LeaseRow,
+  LeaseState,
+  OperatorTokenRow,
+  SigningKeyRow,
+  TaskEnd,
+  TaskRow,
+  TaskState,
+  TicketRow,
+} from './rows.ts'
+
+/** The database could not do it, or it is not known whether it did. Safe to retry with the same request. */
+export class LedgerUnavailable extends Error {
+  override name = 'LedgerUnavailable'
+}
+
+export type Lock = 'share' | 'update'
+export type NewAudit = Omit<AuditRow, 'seq' | 'at'>
+
+export type Page<T> = { items: T[]; next: string | null }
+export type LeaseFilter = {
+  state?: LeaseState | 'outstanding'
+  task?: string
+  agent?: string
+  issuer?: string
+}
+export type TaskFilter = { state?: TaskState; agent?: string }
+export type AuditFilter = { task?: string; agent?: string; lease?: string }
+
+/** Committed data only; each call is its own snapshot. */
+export interface LedgerRead {
+  agent(name: string): Promise<AgentRow | undefined>
+  agents(): Promise<AgentRow[]>
+  task(id: string): Promise<TaskRow | undefined>
+  taskByToken(tokenHash: string): Promise<TaskRow | undefined>
+  tasks(filter: TaskFilter, page: { limit: number; after?: string }): Promise<Page<TaskRow>>
+  /** Root first, without the task itself. */
+  ancestors(task: string): Promise<TaskRow[]>
+  asks(task: string): Promise<AskRow[]>
+  ask(id: string): Promise<AskRow | undefined>
+  decision(id: string): Promise<DecisionRow | undefined>
+  lease(id: string): Promise<LeaseRow | undefined>
+  leaseBySecret(secretSha256: string): Promise<LeaseRow | undefined>
+  /** Newest first, ids only break ties; `after` is the `next` of the page before. */
+  leases(filter: LeaseFilter, page: { limit: number; after?: string }): Promise<Page<LeaseRow>>
+  leaseCounts(): Promise<{ state: LeaseState; issuer: string; count: number }[]>
+  ticketByToken(tokenHash: string): Promise<TicketRow | undefined>
+  signingKeys(purpose: SigningKeyRow['purpose']): Promise<SigningKeyRow[]>
+  operatorByToken(tokenHash: string): Promise<OperatorTokenRow | undefined>
+  audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
+  meta(key: string): Promise<string | undefined>
+  /** Active tasks whose deadline is at or before `now`, soonest first. */
+  tasksPastDeadline(now: number, limit: number): Promise<string[]>
+  /**
+   * Active tasks silent for longer than agreed. Silence counts only since `writableSince`, the moment from
+   * which the ledger has taken writes without a break.
+   */
+  tasksLapsed(now: number, writableSince: number, limit: number): Promise<string[]>
+  /** Issuers that have a lease due at or before `now`. */
+  issuersDue(now: number): Promise<string[]>
+  /** The soonest moment after `now` at which a lease, deadline or heartbeat is due; null where nothing waits. */
+  nextDue(now: number): Promise<number | null>
+}
+
+export interface LedgerWrite {
+  /** The ledger's clock at the start of this transaction, epoch ms: deadlines are judged by it. */
+  readonly now: number
+
+  putAgent(row: AgentRow): Promise<void>
+  lockAgent(name: string, lock: Lock): Promise<AgentRow | undefined>
+
+  /** Inserts the task and its line of ancestors (root first, without itself). */
+  insertTask(row: TaskRow, ancestors: readonly string[]): Promise<void>
+  /** The task's ancestors root first, then the task itself, each locked in that order. Empty: no such task. */
+  lockLineage(task: string, lock: Lock): Promise<TaskRow[]>
+  /** The task and all its descendants, locked for update. */
+  lockDescent(task: string): Promise<TaskRow[]>
+  /** Ends those still active; returns the ones it ended. */
+  endTasks(ids: readonly string[], end: TaskEnd, detail: string | null): Promise<TaskRow[]>
+  /** ended -> settled for those without an open lease; returns their ids. */
+  settleTasks(ids: readonly string[]): Promise<string[]>
+  markTokenUsed(task: string): Promise<void>
+  setHeartbeat(task: string, due: number): Promise<boolean>
+  extendTask(task: string, deadline: number, mac: string): Promise<boolean>
+
+  /** First use: records it and returns undefined. Otherwise returns the earlier use. */
+  useEvidence(row: EvidenceRow): Promise<EvidenceRow | undefined>
+  /** Points an earlier use at the task that takes its place. */
+  reuseEvidence(id: string, from: { task: string }, to: { task: string; used_at: number }): Promise<boolean>
+  insertTicket(row: TicketRow): Promise<void>
+  /** open -> redeemed, if not past its time; undefined where another took it or it is past. */
+  redeemTicket(tokenHash: string, by: string): Promise<TicketRow | undefined>
+
+  insertDecision(row: DecisionRow): Promise<void>
+  insertAsk(row: AskRow): Promise<void>
+  lockAsk(id: string): Promise<AskRow | undefined>
+
+  insertLease(row: LeaseRow): Promise<void>
+  /** intended -> active. False: the lease is no longer intended. */
+  activateLease(
+    id: string,
+    to: Pick<
+      LeaseRow,
+      | 'granted'
+      | 'may_leave_access'
+      | 'expires_at'
+      | 'provider_expires_at'
+      | 'sealed_secret'
+      | 'secret_sha256'
+    > & { due_at: number },
+  ): Promise<boolean>
+  /** Puts what the provider returned onto a lease that is already revoking, and makes it due at once. */
+  attachSecret(
+    id: string,
+    secret: Pick<LeaseRow, 'granted' | 'provider_expires_at' | 'sealed_secret' | 'secret_sha256'>,
+  ): Promise<boolean>
+  /**
+   * intended or active -> revoking, for every open lease of these tasks. Due: at `dead_by` where it was
+   * intended (the minter may still bring a secret), at `provider_expires_at` where it is `expiry_only`,
+   * otherwise now. Returns the rows as they became.
+   */
+  revokeLeasesOf(tasks: readonly string[]): Promise<LeaseRow[]>
+  /** The same for one lease. Undefined: it was not intended or active. */
+  revokeLease(id: string): Promise<LeaseRow | undefined>
+  /**
+   * Up to `limit` leases of one issuer with `due_at` at or before now and no live claim, longest remaining
+   * provider life first. Raises each one's fence and holds it until `claimedUntil`.
+   */
+  claimDue(issuer: string, limit: number, claimedUntil: number): Promise<LeaseRow[]>
+  /** To closed, from any open state, if the fence is still ours (`fence` null: the minter's word, no claim). Deletes the sealed secret. */
+  closeLease(
+    id: string,
+    fence: number | null,
+    to: {
+      closed_as: LeaseClose
+      revoked_at?: number
+      confirmed_dead_at?: number
+      from?: readonly LeaseState[]
+    },
+  ): Promise<LeaseRow | undefined>
+  /** Gives a claim back with a new due time. */
+  retryLease(
+    id: string,
+    fence: number,
+    to: { due_at: number; attempts: number; last_error: string | null; revoked_at?: number },
+  ): Promise<boolean>
+
+  /** Counts one against a limit; false where the limit is reached. `until`: when the counter may be forgotten. */
+  takeBudget(key: string, limit: number, until: number): Promise<boolean>
+  giveBudget(key: string): Promise<void>
+
+  insertSigningKey(row: SigningKeyRow): Promise<void>
+  /** Moves one key from a state to another; false where it was not in `from`. */
+  moveSigningKey(
+    kid: string,
+    from: SigningKeyRow['state'],
+    to: Pick<SigningKeyRow, 'state'> &
+      Partial<Pick<SigningKeyRow, 'signing_from' | 'superseded_at' | 'retire_at'>>,
+  ): Promise<boolean>
+  /** Replaces every operator token by this one. */
+  replaceOperatorToken(row: OperatorTokenRow): Promise<void>
+  setMeta(key: string, value: string): Promise<void>
+  /** Sets it only where it is absent; returns what stands there now. */
+  initMeta(key: string, value: string): Promise<string>
+
+  appendAudit(row: NewAudit): Promise<void>
+  /** Forgets expired evidence, counters, and tickets past their time. Bounded per call; returns how many rows went. */
+  prune(limit: number): Promise<number>
+}
+
+export interface Ledger {
+  /** The ledger's clock, epoch ms. */
+  now(): Promise<number>
+  read: LedgerRead
+  /** @throws LedgerUnavailable; anything the body throws, after rolling its work back. */
+  write<T>(body: (tx: LedgerWrite) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}

@@ -1,0 +1,177 @@
+/**
+ * The ledger's rows, in the words of the wire and of the tables (snake_case, so that nothing is renamed on
+ * the way). Times are epoch milliseconds. JSON is text. Flags are 0 or 1. Portable between SQLite and
+ * PostgreSQL.
+ */
+import type { Revocability } from '../../issuers/issuer.ts'
+
+export type AgentRow = {
+  name: string
+  /** SHA-256 (hex) of the canonical document: the generation of this agent. */
+  digest: string
+  document: string
+  status: 'active' | 'removed'
+  updated_at: number
+  mac: string
+}
+
+export type TaskState = 'active' | 'ended' | 'settled'
+export type TaskEnd = 'completed' | 'failed' | 'cancelled' | 'lapsed' | 'expired' | 'revoked'
+
+export type TaskRow = {
+  id: string
+  parent: string | null
+  /** The topmost ancestor; the task itself where it has no parent. */
+  root: string
+  depth: number
+  agent: string
+  agent_digest: string
+  /** 1 for the broker's own provider calls (name resolution), which no agent's limits count. */
+  system: 0 | 1
+  state: TaskState
+  end: TaskEnd | null
+  end_detail: string | null
+  purpose: string
+  /** JSON of the attested identity; raw evidence is never stored. */
+  identity: string
+  /** What the evidence was used as (see EvidenceRow); null for system tasks. */
+  evidence: string | null
+  ticket: string | null
+  /** HMAC of the task token; null for system tasks. */
+  token_hash: string | null
+  token_used_at: number | null
+  opened_at: number
+  deadline: number
+  heartbeat_ms: number | null
+  /** When silence becomes a lapse; null where no heartbeat was agreed. */
+  heartbeat_due: number | null
+  ended_at: number | null
+  settled_at: number | null
+  mac: string
+}
+
+/** One use of one piece of evidence. The id is the same for every spelling of a token. */
+export type EvidenceRow = {
+  id: string
+  task: string
+  /** Digest of the request and proof key it came with: a retry after a lost answer has the same one. */
+  request_digest: string
+  used_at: number
+  until: number
+}
+
+export type AskState = 'granted' | 'denied' | 'cancelled'
+
+export type AskRow = {
+  id: string
+  task: string
+  issuer: string
+  /** JSON of the resolved ask. */
+  ask: string
+  digest: string
+  state: AskState
+  decision: string
+  created_at: number
+}
+
+export type DecisionRow = {
+  id: string
+  task: string | null
+  agent: string | null
+  outcome: 'allow' | 'deny'
+  /** JSON array of reasons, for owners and operators. */
+  reasons: string
+  /** JSON of the facts judged; no secrets, no raw evidence. */
+  facts: string
+  decided_at: number
+}
+
+export type LeaseState = 'intended' | 'active' | 'revoking' | 'closed'
+export type LeaseClose = 'revoked' | 'already_gone' | 'expired' | 'never_minted' | 'expired_unconfirmed'
+
+export type LeaseRow = {
+  id: string
+  task: string
+  ask_id: string
+  agent: string
+  issuer: string
+  state: LeaseState
+  closed_as: LeaseClose | null
+  revocability: Revocability
+  /** JSON of the ask as granted: the wanted one until the provider answered. */
+  granted: string
+  may_leave_access: 0 | 1
+  intended_at: number
+  mint_not_after: number
+  /** After this nothing minted under the intent can be alive. */
+  dead_by: number
+  active_at: number | null
+  /** Mayfly's promise. */
+  expires_at: number
+  provider_expires_at: number | null
+  revoking_at: number | null
+  /** The next moment this lease needs the reaper; null when closed. */
+  due_at: number | null
+  attempts: number
+  last_error: string | null
+  /** Fence: raised by each claim; a transition with an older fence changes nothing. */
+  fence: number
+  claimed_until: number | null
+  sealed_secret: Uint8Array | null
+  /** SHA-256 of the secret, hex: how a presented credential is found again. */
+  secret_sha256: string | null
+  revoked_at: number | null
+  confirmed_dead_at: number | null
+  closed_at: number | null
+}
+
+export type TicketRow = {
+  id: string
+  parent_task: string
+  agent: string
+  /** JSON array of { issuer, ask } that the child may at most hold. */
+  asks: string
+  minutes: number
+  token_hash: string
+  state: 'open' | 'redeemed'
+  redeemed_by: string | null
+  created_at: number
+  expires_at: number
+  mac: string
+}
+
+export type SigningKeyRow = {
+  kid: string
+  purpose: 'task-jwt'
+  state: 'next' | 'signing' | 'published' | 'retired'
+  public_jwk: string
+  sealed_private: Uint8Array
+  created_at: number
+  signing_from: number | null
+  /** When it stopped signing; it stays published until every token it signed is past. */
+  superseded_at: number | null
+  retire_at: number | null
+  mac: string
+}
+
+export type OperatorTokenRow = {
+  id: string
+  name: string
+  token_hash: string
+  created_at: number
+  expires_at: number
+  mac: string
+}
+
+export type AuditRow = {
+  seq: number
+  at: number
+  event: string
+  /** Who caused it: `task:<id>`, `operator:<name>`, `broker`. */
+  actor: string
+  task: string | null
+  agent: string | null
+  lease: string | null
+  /** JSON; ids, codes and digests only. */
+  data: string
+}
