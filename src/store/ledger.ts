@@ -62,7 +62,9 @@ export interface LedgerRead {
   /** Newest first, ids only break ties; `after` is the `next` of the page before. */
   leases(filter: LeaseFilter, page: { limit: number; after?: string }): Promise<Page<LeaseRow>>
   leaseCounts(): Promise<{ state: LeaseState; issuer: string; count: number }[]>
+  ticket(id: string): Promise<TicketRow | undefined>
   ticketByToken(tokenHash: string): Promise<TicketRow | undefined>
+  evidence(id: string): Promise<EvidenceRow | undefined>
   signingKeys(purpose: SigningKeyRow['purpose']): Promise<SigningKeyRow[]>
   operatorByToken(tokenHash: string): Promise<OperatorTokenRow | undefined>
   audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
