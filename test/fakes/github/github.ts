@@ -1,0 +1,243 @@
+/**
+ * A GitHub to test against: App JWTs, installation tokens, repository paths, Actions jobs; it enforces what the
+ * real one enforces and keeps the truth of every installation token it ever gave. Clock and randomness are the
+ * caller's. What is enforced is told row by row in github.test.ts.
+ */
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
+import type { FaultHook } from '../faults.ts'
+import { isAlive } from './access-tokens.ts'
+import { handle, type Pipeline } from './pipeline.ts'
+import { createRateLimit, type Limits } from './rate-limit.ts'
+import { ownerIdOf } from './render.ts'
+import { createSchemaJudge } from './schema-judge.ts'
+import { listen } from './server.ts'
+import {
+  createState,
+  type GithubState,
+  type JobConclusion,
+  type JobStatus,
+  type Permissions,
+  reachOfToken,
+  repositoryKey,
+  withMetadata,
+} from './state.ts'
+
+export type GithubOptions = {
+  /** Epoch milliseconds. */
+  now: () => number
+  random: (bytes: number) => Uint8Array
+  faults?: FaultHook
+  /** What differs from GitHub's own limits. */
+  limits?: Partial<Limits>
+  latencyMs?: number
+  /** Waits for `latencyMs`; a real timer by default. */
+  sleep?: (ms: number) => Promise<void>
+}
+
+export type GithubCredential = {
+  /** Lower-case hex of SHA-256 over the token. */
+  sha256: string
+  installationId: number
+  /** What it reaches now. */
+  repositoryIds: readonly number[]
+  permissions: Permissions
+  /** The `user-agent` of the request that minted it. */
+  userAgent: string
+  /** Epoch ms, as are the next two. */
+  mintedAt: number
+  expiresAt: number
+  revokedAt?: number
+  /** Whether the next call with it would be let in. */
+  alive: boolean
+}
+
+export type Github = {
+  /** Without a socket. @throws ConnectionDropped where the fault hook says `drop` */
+  handle(request: Request): Promise<Response>
+  /** Replaceable at run time, as are the next two. */
+  faults: FaultHook
+  latencyMs: number
+  limits: Partial<Limits>
+  addApp(app: { appId: number; clientId: string; slug: string; publicKeyPem: string }): void
+  addRepository(repository: {
+    id: number
+    owner: string
+    name: string
+    /** Default true. */
+    private?: boolean
+    /** Path to text, on `main` and on every other branch. */
+    files?: Readonly<Record<string, string>>
+    /** Beside `main`. */
+    branches?: readonly string[]
+  }): void
+  /** The old name leads on to the new one until another repository takes it. */
+  renameRepository(id: number, name: string): void
+  removeRepository(id: number): void
+  addInstallation(installation: {
+    id: number
+    appId: number
+    account: string
+    accountId?: number
+    accountType?: 'Organization' | 'User'
+    repositories: 'all' | readonly number[]
+    permissions: Permissions
+  }): void
+  /** What the account's owner later allows: tokens already given follow. */
+  changeInstallation(
+    id: number,
+    to: { repositories?: 'all' | readonly number[]; permissions?: Permissions },
+  ): void
+  suspendInstallation(id: number): void
+  unsuspendInstallation(id: number): void
+  removeInstallation(id: number): void
+  addWorkflowRun(run: {
+    id: number
+    repositoryId: number
+    name?: string
+    headBranch?: string
+    headSha?: string
+  }): void
+  /** The id is the check run's too. Default: attempt 1, in progress. */
+  addJob(job: { id: number; runId: number; runAttempt?: number; name?: string; status?: JobStatus }): void
+  /** A conclusion completes the job. */
+  setJob(id: number, to: { status: JobStatus } | { conclusion: JobConclusion }): void
+  /** The truth: every installation token ever given, in the order of minting. */
+  credentials(): readonly GithubCredential[]
+}
+
+export function createGithub(options: GithubOptions): Github {
+  const state = createState(options.now, options.random)
+  const knobs = {
+    faults: options.faults ?? (() => 'ok' as const),
+    latencyMs: options.latencyMs ?? 0,
+    limits: options.limits ?? {},
+  }
+  const pipeline: Pipeline = {
+    state,
+    judge: createSchemaJudge(),
+    rateLimit: createRateLimit(options.now),
+    sleep: options.sleep ?? (ms => setTimeout(ms)),
+    knobs,
+  }
+  return Object.assign(knobs, {
+    handle: (request: Request) => handle(pipeline, request),
+    credentials: () => credentials(state),
+    ...accountControls(state),
+    ...actionsControls(state),
+  })
+}
+
+/** @param options.port 0, the default, for any free one */
+export async function startGithub(
+  options: GithubOptions & { port?: number },
+): Promise<Github & { url: string; close(): Promise<void> }> {
+  const github = createGithub(options)
+  return Object.assign(github, await listen(github.handle, options.port ?? 0))
+}
+
+/** A key pair for an App. The private key is PKCS#1, as GitHub hands it out. */
+export function generateAppKey(): { privateKeyPem: string; publicKeyPem: string } {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  return { privateKeyPem: privateKey, publicKeyPem: publicKey }
+}
+
+function accountControls(state: GithubState) {
+  return {
+    addApp: ({ publicKeyPem, ...app }) => {
+      state.apps.set(app.appId, { ...app, publicKey: createPublicKey(publicKeyPem) })
+    },
+    addRepository: ({ id, owner, name, files = {}, branches = [], private: isPrivate = true }) => {
+      const content = Object.entries(files).map(([path, text]) => [path, Buffer.from(text)] as const)
+      state.formerNames.delete(repositoryKey(owner, name))
+      state.repositories.set(id, {
+        id,
+        owner,
+        ownerId: ownerIdOf(owner),
+        name,
+        private: isPrivate,
+        createdAt: state.now(),
+        branches: new Map(['main', ...branches].map(branch => [branch, new Map(content)])),
+        issues: [],
+        pulls: [],
+      })
+    },
+    renameRepository: (id, name) => {
+      const repository = state.repositories.get(id)!
+      state.formerNames.set(repositoryKey(repository.owner, repository.name), id)
+      repository.name = name
+      state.formerNames.delete(repositoryKey(repository.owner, name))
+    },
+    removeRepository: id => {
+      state.repositories.delete(id)
+    },
+    addInstallation: ({ accountId, accountType = 'Organization', permissions, ...installation }) => {
+      state.installations.set(installation.id, {
+        ...installation,
+        accountId: accountId ?? ownerIdOf(installation.account),
+        accountType,
+        permissions: withMetadata(permissions),
+        createdAt: state.now(),
+      })
+    },
+    changeInstallation: (id, { repositories, permissions }) => {
+      const installation = state.installations.get(id)!
+      if (repositories !== undefined) installation.repositories = repositories
+      if (permissions !== undefined) installation.permissions = withMetadata(permissions)
+    },
+    suspendInstallation: id => {
+      state.installations.get(id)!.suspendedAt ??= state.now()
+    },
+    unsuspendInstallation: id => {
+      delete state.installations.get(id)!.suspendedAt
+    },
+    removeInstallation: id => {
+      state.installations.delete(id)
+    },
+  } satisfies Partial<Github>
+}
+
+function actionsControls(state: GithubState) {
+  return {
+    addWorkflowRun: ({ name = 'CI', headBranch = 'main', headSha = '0'.repeat(40), ...run }) => {
+      state.runs.set(run.id, { ...run, name, headBranch, headSha })
+    },
+    addJob: ({ runAttempt = 1, name = 'build', status = 'in_progress', ...job }) => {
+      const startedAt = state.now()
+      state.jobs.set(job.id, {
+        ...job,
+        runAttempt,
+        name,
+        status,
+        conclusion: null,
+        startedAt,
+        completedAt: null,
+      })
+    },
+    setJob: (id, to) => {
+      const job = state.jobs.get(id)!
+      const done = 'conclusion' in to
+      state.jobs.set(id, {
+        ...job,
+        status: done ? 'completed' : to.status,
+        conclusion: done ? to.conclusion : null,
+        completedAt: done ? state.now() : null,
+      })
+    },
+  } satisfies Partial<Github>
+}
+
+function credentials(state: GithubState): GithubCredential[] {
+  return Array.from(state.tokens.values(), token => {
+    const { repositories: _selection, ...facts } = token
+    return {
+      ...facts,
+      repositoryIds: reachOfToken(state, token).map(({ id }) => id),
+      alive: isAlive(state, token),
+    }
+  })
+}
