@@ -1,0 +1,74 @@
+/**
+ * The key-encryption key (KEK): 32 random bytes outside the database, from which every other key at rest is
+ * derived. The file holds them as 64 hexadecimal digits and a newline, mode 0600.
+ */
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
+import { KeyringError } from './keyring-error.ts'
+import type { RandomBytes } from './random.ts'
+
+export type Kek = {
+  /** First 16 hex digits of a labelled SHA-256 of the key. Tells keys apart, tells nothing of the key. */
+  id: string
+  /** 32 bytes; a KeyObject, so that it cannot print. */
+  key: KeyObject
+}
+
+export type KekFiles = {
+  /** Content and mode bits of one file, taken from one open handle; undefined where there is none. */
+  read(path: string): Promise<{ text: string; mode: number } | undefined>
+  /** Creates the file with mode 0600 and makes it durable. Throws where it exists already. */
+  create(path: string, text: string): Promise<void>
+}
+
+/**
+ * Reads the KEK, or makes it where `mayCreate` says so: only ever for a ledger that holds nothing yet, since
+ * a new key opens nothing that an earlier one sealed.
+ * @throws KeyringError kek_missing, kek_readable_by_others, kek_malformed
+ */
+export async function loadKek(
+  { path, mayCreate }: { path: string; mayCreate: boolean },
+  { files, random }: { files: KekFiles; random: RandomBytes },
+): Promise<Kek> {
+  const file = await files.read(path)
+  if (file !== undefined) {
+    refuseOpenMode(path, file.mode)
+    return kekOf(parseKek(path, file.text))
+  }
+  if (!mayCreate) {
+    throw new KeyringError(
+      'kek_missing',
+      `${path}: there is no key-encryption key here, and this ledger needs the one it was created with. ` +
+        'Put that file back (mode 0600), or point kek_file at it.',
+    )
+  }
+  const bytes = random(32)
+  await files.create(path, `${Buffer.from(bytes).toString('hex')}\n`)
+  return kekOf(bytes)
+}
+
+/** A KEK from its 32 bytes. */
+export function kekOf(bytes: Uint8Array): Kek {
+  if (bytes.length !== 32) throw new KeyringError('kek_malformed', 'A key-encryption key is 32 bytes.')
+  const id = createHash('sha256').update('mayfly kek id v1\0').update(bytes).digest('hex').slice(0, 16)
+  return { id, key: createSecretKey(bytes) }
+}
+
+function refuseOpenMode(path: string, mode: number): void {
+  if ((mode & 0o077) === 0) return
+  throw new KeyringError(
+    'kek_readable_by_others',
+    `${path}: mode ${(mode & 0o777).toString(8).padStart(4, '0')} lets others reach the key-encryption key. ` +
+      `Run: chmod 600 ${path}`,
+  )
+}
+
+function parseKek(path: string, text: string): Uint8Array {
+  if (!/^[0-9a-f]{64}\n?$/.test(text)) {
+    throw new KeyringError(
+      'kek_malformed',
+      `${path}: not a key-encryption key. The file holds 64 lower-case hexadecimal digits and nothing else ` +
+        '(openssl rand -hex 32).',
+    )
+  }
+  return Buffer.from(text.slice(0, 64), 'hex')
+}

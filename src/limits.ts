@@ -1,0 +1,125 @@
+/**
+ * Every limit in one place, its unit in its name. What an operator may override is named in the settings
+ * (`limits:` in mayfly.yaml); the rest holds for every installation.
+ */
+const second = 1_000
+const minute = 60 * second
+const hour = 60 * minute
+const day = 24 * hour
+const kibibyte = 1_024
+
+export const LIMITS = {
+  // Requests as they arrive (THREATS: body, header and JSON bombs, slow clients).
+  bodyBytes: 64 * kibibyte,
+  jsonDepth: 16,
+  headerCount: 100,
+  headerBytes: 16 * kibibyte,
+  headersTimeoutMs: 10 * second,
+  requestTimeoutMs: 15 * second,
+  keepAliveTimeoutMs: 5 * second,
+  connections: 1_000,
+  proxyHops: 8,
+  /** How long a stopping server waits for requests in flight. */
+  stopMs: 20 * second,
+  longPollSeconds: 30,
+  pageItems: 100,
+
+  // Rates, judged before attestation. A source is an address, or the /64 of an IPv6 address.
+  requestsPerMinutePerSource: 600,
+  exchangesPerMinutePerSource: 120,
+  failedAttestationsPerMinutePerSource: 30,
+  /** Sources remembered at once; the least recently seen is forgotten first. */
+  rateSources: 10_000,
+  /** Requests being worked on at once, beside the revocations, which are not counted here. */
+  requestsInFlight: 256,
+  /** What a caller is told to wait where nothing better is known. */
+  attestationRetryAfterMs: 5 * second,
+  budgetRetryAfterMs: 30 * second,
+  ledgerRetryAfterMs: 1 * second,
+
+  // What the broker itself sends.
+  outboundDeadlineMs: 10 * second,
+  outboundBodyBytes: 256 * kibibyte,
+  outboundConnectMs: 5 * second,
+  providerDeadlineMs: 15 * second,
+
+  // Evidence and tokens.
+  evidenceBytes: 16 * kibibyte,
+  clockSkewMs: 60 * second,
+  /** A broker further than this from the ledger's clock is not ready. */
+  ledgerClockOffsetMs: 2 * second,
+
+  // Tasks.
+  lineageDepth: 8,
+  childrenPerTask: 32,
+  asksPerRequest: 16,
+  credentialsPerTask: 256,
+  taskMinutes: 24 * 60,
+  taskMinMinutes: 1,
+  activeTasksPerAgent: 10_000,
+  credentialsPerHourPerAgent: 100_000,
+  heartbeatMinSeconds: 10,
+  heartbeatMaxSeconds: 60 * 60,
+  ticketMs: 10 * minute,
+  /** How long the broker's own task (a name looked up at a provider) may take. */
+  systemTaskMs: 5 * minute,
+  mayOutliveMinutes: 12 * 60,
+  /** A lost answer may be asked for again within this window of the first use. */
+  reissueWindowMs: 2 * minute,
+  /** Nearer than this to the first use it is a race and not a retry. */
+  reissueFloorMs: 1 * second,
+
+  // Texts, in UTF-16 code units.
+  purposeChars: 500,
+  reasonChars: 500,
+  detailChars: 500,
+  nameChars: 63,
+  labelChars: 200,
+  claimChars: 512,
+  audienceChars: 255,
+
+  // Ending things.
+  reaperBatch: 100,
+  reaperConcurrencyPerIssuer: 16,
+  reaperBackstopMs: 5 * second,
+  /** How long one claim of a due lease holds; longer than a provider call's deadline. */
+  reaperClaimMs: 60 * second,
+  endBatch: 500,
+  backoffBaseMs: 1 * second,
+  backoffCapMs: 5 * minute,
+  retryAfterCapMs: 15 * minute,
+  breakerFailures: 5,
+  breakerOpenMs: 15 * second,
+
+  // Signing keys for task JWTs.
+  /** The longest life of a JWT that Mayfly signs for a task. */
+  taskJwtMs: 15 * minute,
+  jwtBytes: 16 * kibibyte,
+  signingKeyRotateAfterMs: 30 * day,
+  /** A key is in the published set this long before it first signs: twice what verifiers cache. */
+  signingKeyPublishAheadMs: 1 * day,
+  /** Each broker reads the keys again at least this often, so a superseded key may sign this long. */
+  signingKeyRefreshMs: 1 * minute,
+  keySetMaxAgeSeconds: 10 * 60,
+  operatorTokenMs: 24 * hour,
+
+  // Configuration.
+  configFileChars: 512 * kibibyte,
+  configAliases: 32,
+  configProblems: 50,
+  agents: 10_000,
+  resourceServers: 1_000,
+  pluginInstances: 100,
+  attestRulesPerAgent: 32,
+  claimsPerRule: 32,
+  valuesPerClaim: 64,
+  ceilingAsksPerIssuer: 64,
+  systemsPerAgent: 64,
+  pluginChars: 16 * kibibyte * kibibyte,
+
+  // Keeping house.
+  pruneBatch: 1_000,
+  groupCommitBodies: 64,
+} as const
+
+export type Limits = { readonly [Name in keyof typeof LIMITS]: number }
