@@ -1,0 +1,46 @@
+import type { LedgerWrite } from '../store/ledger.ts'
+
+/** What happened, in the past tense. One row per change, written in the transaction that makes the change. */
+export type AuditEvent =
+  | 'agent.registered'
+  | 'agent.removed'
+  | 'evidence.rejected'
+  | 'evidence.replayed'
+  | 'decision.denied'
+  | 'task.opened'
+  | 'task.reissued'
+  | 'task.extended'
+  | 'task.ended'
+  | 'task.settled'
+  | 'ticket.opened'
+  | 'lease.intended'
+  | 'lease.refused'
+  | 'lease.outcome_unknown'
+  | 'lease.activated'
+  | 'lease.answered_wider'
+  | 'lease.minted_after_end'
+  | 'lease.revoking'
+  | 'lease.revoked'
+  | 'lease.closed'
+  | 'signing_key.created'
+  | 'signing_key.moved'
+  | 'operator.token_created'
+
+export type AuditSubject = { actor: string; task?: string; agent?: string; lease?: string }
+
+/** `data` holds ids, codes, digests and figures only. */
+export function record(
+  tx: Pick<LedgerWrite, 'appendAudit'>,
+  event: AuditEvent,
+  subject: AuditSubject,
+  data: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  return tx.appendAudit({
+    event,
+    actor: subject.actor,
+    task: subject.task ?? null,
+    agent: subject.agent ?? null,
+    lease: subject.lease ?? null,
+    data: JSON.stringify(data),
+  })
+}

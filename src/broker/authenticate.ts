@@ -1,0 +1,41 @@
+import type { Secret } from '../../issuers/shared/secret.ts'
+import { parseToken, type TokenKind } from '../keys/tokens.ts'
+import type { OperatorTokenRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { verifiedOperator, verifiedTask } from './verified-rows.ts'
+
+/**
+ * The task a token stands for, ended or not: reading how it ended stays possible. Its first use is written
+ * down, since an answer that was used was not lost.
+ *
+ * @throws BrokerError `unauthenticated`, the same for unknown, malformed and foreign tokens.
+ */
+export async function authenticateTask(broker: Broker, token: Secret): Promise<TaskRow> {
+  const row = await find(broker, token, 'task', hash => broker.ledger.read.taskByToken(hash))
+  const task = verifiedTask(broker, row)
+  if (task.token_used_at === null) await broker.ledger.write(tx => tx.markTokenUsed(task.id))
+  return task
+}
+
+/** A human's token. @throws BrokerError `unauthenticated`. */
+export async function authenticateOperator(broker: Broker, token: Secret): Promise<OperatorTokenRow> {
+  const row = await find(broker, token, 'operator', hash => broker.ledger.read.operatorByToken(hash))
+  if (verifiedOperator(broker, row).expires_at > (await broker.ledger.now())) return row
+  throw new BrokerError(
+    'unauthenticated',
+    'the operator token is past its time; make one with: mayfly operator init',
+  )
+}
+
+async function find<Row>(
+  broker: Broker,
+  token: Secret,
+  kind: TokenKind,
+  read: (hash: string) => Promise<Row | undefined>,
+): Promise<Row> {
+  const text = token.reveal()
+  const row = parseToken(text)?.kind === kind ? await read(broker.keyring.tokenHash(text)) : undefined
+  if (row !== undefined) return row
+  throw new BrokerError('unauthenticated', `a valid ${kind} token is needed`)
+}

@@ -1,0 +1,42 @@
+/**
+ * Everything the broker refuses, by code. `http/problem.ts` is the one table from code to status; the
+ * compiler asks there for the row of a new code. `message` is safe for the caller; the cause and the reason
+ * in full go to the log and the ledger only.
+ */
+export type ErrorCode =
+  | 'request_invalid' // the request's own form
+  | 'ask_invalid' // an ask that its issuer's schema refuses, or for an issuer that does not exist
+  | 'evidence_rejected' // any attestation failure or replay: all look the same from outside
+  | 'attestation_unavailable' // the key set or bundle could not be had
+  | 'agent_unmatched' // no agent's rule matches, or several and none named
+  | 'event_not_allowed' // the one rule that would match does not name a risky event
+  | 'ask_denied' // above the ceiling, the ticket or the parent
+  | 'ticket_rejected'
+  | 'budget_exhausted'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'not_found'
+  | 'task_not_active'
+  | 'provider_refused' // the provider said no; nothing exists
+  | 'provider_unavailable' // the provider did not say; something may exist, and is in the ledger
+  | 'provider_answered_wider' // more than was asked: revoked at once
+  | 'ledger_unavailable'
+  | 'configuration_stale' // this broker's files are not the ledger's
+  | 'rate_limited'
+
+export class BrokerError extends Error {
+  override name = 'BrokerError'
+  readonly code: ErrorCode
+  readonly decision: string | undefined
+  readonly retryAfterMs: number | undefined
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { decision?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.decision = options.decision
+    this.retryAfterMs = options.retryAfterMs
+  }
+}

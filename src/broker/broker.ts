@@ -1,0 +1,40 @@
+/** What every use case works with. Passed down as the first argument; nothing here is at module level. */
+import type { Attestor, Proof } from '../../attestors/attestor.ts'
+import type { Issuer } from '../../issuers/issuer.ts'
+import type { Secret } from '../../issuers/shared/secret.ts'
+import type { IdPrefix } from '../keys/ids.ts'
+import type { Keyring } from '../keys/keyring.ts'
+import type { TokenKind } from '../keys/tokens.ts'
+import type { Limits } from '../limits.ts'
+import type { Agent } from '../policy/agent.ts'
+import type { Ledger } from '../store/ledger.ts'
+
+/** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
+export type Log = Record<
+  'debug' | 'info' | 'warn' | 'error',
+  (fields: Readonly<Record<string, unknown>>, message: string) => void
+>
+
+export type Identity = Proof & {
+  /** The attestor's configured name, stamped by the host. */
+  attestor: string
+}
+
+export type Broker = {
+  ledger: Ledger
+  keyring: Keyring
+  log: Log
+  limits: Limits
+  /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
+  now: () => number
+  attestors: ReadonlyMap<string, Attestor>
+  issuers: ReadonlyMap<string, Issuer>
+  /** The agents of the configuration in force; replaced whole on reload. */
+  agents: () => ReadonlyMap<string, Agent>
+  newId: (prefix: IdPrefix) => string
+  newToken: (kind: TokenKind) => Secret
+  /** Uniform in [0, 1); for jitter. */
+  jitter: () => number
+  /** Tells the reaper that there is work. Called after COMMIT. */
+  wake: () => void
+}

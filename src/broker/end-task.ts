@@ -1,0 +1,60 @@
+import { record } from '../audit/record.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
+import type { LeaseRow, TaskEnd, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+
+export type Ended = { ended: TaskRow[]; leases: LeaseRow[] }
+
+/**
+ * Ends a task and everything below it: in one transaction the tasks end and their leases, minted or being
+ * minted, are on their way to being revoked. The reaper is woken at once. Ending an ended task changes
+ * nothing and is no error.
+ */
+export async function endTask(
+  broker: Broker,
+  task: string,
+  end: TaskEnd,
+  options: { actor: string; detail?: string },
+): Promise<Ended> {
+  const done = await broker.ledger.write(tx => endWithin(tx, task, end, options))
+  broker.wake()
+  return done
+}
+
+/** The same inside a transaction that does more (a retry that replaces the earlier task). */
+export async function endWithin(
+  tx: LedgerWrite,
+  task: string,
+  end: TaskEnd,
+  options: { actor: string; detail?: string },
+): Promise<Ended> {
+  const descent = await tx.lockDescent(task)
+  const below = descent.filter(row => row.id !== task).map(row => row.id)
+  const ended = await tx.endTasks([task], end, options.detail ?? null)
+  if (below.length > 0)
+    ended.push(...(await tx.endTasks(below, end === 'revoked' ? 'revoked' : 'cancelled', `${task} ended`)))
+  if (ended.length === 0) return { ended, leases: [] }
+
+  const ids = ended.map(row => row.id)
+  const leases = await tx.revokeLeasesOf(ids)
+  for (const row of ended) {
+    if (row.system === 0) await tx.giveBudget(activeTasksBudget(row.agent))
+    await record(
+      tx,
+      'task.ended',
+      { actor: options.actor, task: row.id, agent: row.agent },
+      {
+        end: row.end,
+        detail: row.end_detail,
+        leases: leases.filter(lease => lease.task === row.id).map(lease => lease.id),
+      },
+    )
+  }
+  for (const id of await tx.settleTasks(ids)) await record(tx, 'task.settled', { actor: 'broker', task: id })
+  return { ended, leases }
+}
+
+/** The counter of one agent's active tasks. */
+export function activeTasksBudget(agent: string): string {
+  return `active_tasks/${agent}`
+}

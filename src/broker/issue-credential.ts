@@ -1,0 +1,245 @@
+/**
+ * One mint: intend (durable), call the issuer, judge what came back, make it active (durable), answer.
+ * A local signature needs one commit, a remote credential two.
+ */
+import type { Issued, Refused } from '../../issuers/issuer.ts'
+import type { Secret } from '../../issuers/shared/secret.ts'
+import { record } from '../audit/record.ts'
+import { LedgerUnavailable, type LedgerWrite } from '../store/ledger.ts'
+import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
+import { lockMintable } from './lock-mintable.ts'
+
+/** A credential as its owner gets it. `expiresAt` is Mayfly's promise; both times are epoch ms. */
+export type Credential = {
+  lease: string
+  ask: string
+  issuer: string
+  secret: Secret
+  format: 'token' | 'json'
+  granted: unknown
+  revocability: LeaseRow['revocability']
+  expiresAt: number
+  providerExpiresAt: number
+  details: Readonly<Record<string, string | number>>
+}
+
+/** A credential for an ask that was already granted to an active task. */
+export async function issueCredential(
+  broker: Broker,
+  task: TaskRow,
+  ask: AskRow,
+  ancestors: readonly TaskRow[],
+): Promise<Credential> {
+  const plan = planLease(broker, task, ask, chainOf(ancestors))
+  const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
+
+  // 1. A local signature is made first: nothing exists until it leaves this process.
+  const local = issuerOf(broker, ask.issuer).mintsLocally ? await signLocally(broker, plan) : undefined
+
+  // 2. Intend, under the locks that an end takes.
+  await broker.ledger.write(async tx => {
+    await lockMintable(broker, tx, task.id)
+    await intend(broker, tx, plan, local)
+  })
+  if (local !== undefined) return credentialOf(plan, local)
+
+  // 3. Mint, judge, activate.
+  return mintRemotely(broker, plan, subject)
+}
+
+/** Records the intent, or the finished lease where it was signed locally. Runs under `lockMintable`. */
+export async function intend(
+  broker: Broker,
+  tx: LedgerWrite,
+  plan: LeasePlan,
+  local: Issued<unknown> | undefined,
+): Promise<void> {
+  const { row } = plan
+  const subject = { actor: `task:${row.task}`, task: row.task, agent: row.agent, lease: row.id }
+  await takeMintBudget(broker, tx, row)
+  if (local === undefined) {
+    await tx.insertLease(row)
+    await record(tx, 'lease.intended', subject, { issuer: row.issuer })
+    return
+  }
+  await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
+  await record(tx, 'lease.activated', subject, { issuer: row.issuer })
+}
+
+/** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */
+export async function signLocally(broker: Broker, plan: LeasePlan): Promise<Issued<unknown>> {
+  const outcome = await plan.issuer.issue(plan.grant)
+  if (!outcome.ok) throw providerRefused(outcome)
+  if (isWider(broker, plan, outcome)) throw answeredWider()
+  broker.log.debug({ lease: plan.row.id, issuer: plan.row.issuer }, 'signed')
+  return outcome
+}
+
+/** The provider call and everything that may come of it. The intent is durable when this is called. */
+export async function mintRemotely(
+  broker: Broker,
+  plan: LeasePlan,
+  subject: { actor: string; task: string; agent: string; lease: string },
+): Promise<Credential> {
+  const lease = plan.row.id
+  let outcome: Issued<unknown> | Refused
+  try {
+    outcome = await plan.issuer.issue(plan.grant)
+  } catch (cause) {
+    // Something may exist. The lease stays until `dead_by`; nothing is said to be revoked.
+    broker.log.warn({ lease, issuer: plan.row.issuer, err: cause }, 'the mint has no known outcome')
+    await broker.ledger.write(async tx => {
+      if ((await tx.revokeLease(lease)) !== undefined) await record(tx, 'lease.outcome_unknown', subject)
+    })
+    throw new BrokerError('provider_unavailable', `${plan.row.issuer} did not answer; try again`, { cause })
+  }
+  if (!outcome.ok) {
+    const refused = outcome
+    await broker.ledger.write(async tx => {
+      const from = ['intended', 'revoking'] as const
+      if ((await tx.closeLease(lease, null, { closed_as: 'never_minted', from })) === undefined) return
+      await record(tx, 'lease.refused', subject, { reason: refused.reason, detail: refused.detail })
+      await settle(tx, plan.row.task)
+    })
+    throw providerRefused(outcome)
+  }
+  const wider = isWider(broker, plan, outcome)
+  const state = await activate(broker, plan, outcome, wider, subject)
+  if (wider) {
+    broker.log.error({ alarm: 'provider_answered_wider', lease, issuer: plan.row.issuer }, 'revoking at once')
+    broker.wake()
+    throw answeredWider()
+  }
+  if (state === 'ended') {
+    broker.wake()
+    throw new BrokerError('task_not_active', 'the task ended while the credential was being minted')
+  }
+  return credentialOf(plan, outcome)
+}
+
+/** Seals the secret onto the row, whatever became of the lease meanwhile. */
+async function activate(
+  broker: Broker,
+  plan: LeasePlan,
+  issued: Issued<unknown>,
+  wider: boolean,
+  subject: { actor: string; task: string; agent: string; lease: string },
+): Promise<'active' | 'ended'> {
+  const lease = plan.row.id
+  const row = minted(broker, plan, issued)
+  try {
+    return await broker.ledger.write(async tx => {
+      if (!(await tx.activateLease(lease, row))) {
+        await tx.attachSecret(lease, row)
+        await record(tx, 'lease.minted_after_end', subject)
+        return 'ended'
+      }
+      await record(tx, wider ? 'lease.answered_wider' : 'lease.activated', subject, {
+        issuer: plan.row.issuer,
+      })
+      if (wider) await tx.revokeLease(lease)
+      return 'active'
+    })
+  } catch (error) {
+    await rescue(broker, plan, issued, subject)
+    throw error
+  }
+}
+
+/**
+ * The ledger could not take the secret, so the provider is told at once, while the secret is still at hand.
+ * What fails here is left as intended: the ledger knows it until `dead_by`.
+ */
+async function rescue(
+  broker: Broker,
+  plan: LeasePlan,
+  issued: Issued<unknown>,
+  subject: { actor: string; task: string; agent: string; lease: string },
+): Promise<void> {
+  const { issuer, row } = plan
+  const handle = {
+    lease: row.id,
+    ask: issued.granted,
+    secret: issued.secret,
+    providerExpiresAt: issued.providerExpiresAt,
+  }
+  try {
+    if (issuer.revocability === 'expiry_only') return
+    await issuer.revoke(handle)
+    if ((await issuer.probe(handle)) !== 'dead') return
+    await broker.ledger.write(async tx => {
+      const to = { closed_as: 'revoked', revoked_at: tx.now, confirmed_dead_at: tx.now } as const
+      if ((await tx.closeLease(row.id, null, to)) === undefined) return
+      await record(tx, 'lease.closed', subject, { closed_as: 'revoked' })
+      await settle(tx, row.task)
+    })
+  } catch (cause) {
+    const level = cause instanceof LedgerUnavailable ? 'warn' : 'error'
+    broker.log[level]({ lease: row.id, issuer: row.issuer, err: cause }, 'left for the reaper')
+  }
+}
+
+/** One against the agent's hourly limit. System leases are bounded by the asks that cause them. */
+async function takeMintBudget(broker: Broker, tx: LedgerWrite, row: LeaseRow): Promise<void> {
+  const agent = broker.agents().get(row.agent)
+  if (agent === undefined) return
+  const hour = Math.floor(tx.now / HOUR_MS)
+  const until = (hour + 1) * HOUR_MS
+  const limit = agent.limits.credentials_per_hour
+  if (await tx.takeBudget(`credentials/${row.agent}/${hour}`, limit, until + HOUR_MS)) return
+  throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} credentials per hour is reached`, {
+    retryAfterMs: until - tx.now,
+  })
+}
+
+const HOUR_MS = 3_600_000
+const MINUTE_MS = 60_000
+
+async function settle(tx: LedgerWrite, task: string): Promise<void> {
+  for (const id of await tx.settleTasks([task]))
+    await record(tx, 'task.settled', { actor: 'broker', task: id })
+}
+
+/** Wider than asked, or a credential nobody can end that outlives its task by more than the ceiling allows. */
+function isWider(broker: Broker, plan: LeasePlan, issued: Issued<unknown>): boolean {
+  if (!plan.issuer.covers(plan.grant.ask, issued.granted)) return true
+  if (plan.issuer.revocability !== 'expiry_only') return false
+  const minutes = broker.agents().get(plan.row.agent)?.ceiling[plan.row.issuer]?.may_outlive_minutes ?? 0
+  return issued.providerExpiresAt > plan.grant.expiresAt + minutes * MINUTE_MS
+}
+
+function answeredWider(): BrokerError {
+  return new BrokerError(
+    'provider_answered_wider',
+    'the provider gave more than was asked; it is being revoked',
+  )
+}
+
+function providerRefused(refused: Refused): BrokerError {
+  return new BrokerError('provider_refused', refused.detail, {
+    ...(refused.retryAfterMs === undefined ? {} : { retryAfterMs: refused.retryAfterMs }),
+  })
+}
+
+export function credentialOf(plan: LeasePlan, issued: Issued<unknown>): Credential {
+  return {
+    lease: plan.row.id,
+    ask: plan.row.ask_id,
+    issuer: plan.row.issuer,
+    secret: issued.secret,
+    format: plan.issuer.secretFormat,
+    granted: issued.granted,
+    revocability: plan.issuer.revocability,
+    expiresAt: Math.min(plan.grant.expiresAt, issued.providerExpiresAt),
+    providerExpiresAt: issued.providerExpiresAt,
+    details: issued.details ?? {},
+  }
+}
+
+/** Nearest first, as an `act` chain reads. */
+export function chainOf(ancestors: readonly Pick<TaskRow, 'agent'>[]): { sub: string }[] {
+  return ancestors.map(task => ({ sub: task.agent })).reverse()
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import type { Actor, Grant, Issued, Issuer } from '../../issuers/issuer.ts'
+import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+
+/** One mint about to happen: what the issuer is told, and the row that is durable before it is told. */
+export type LeasePlan = { issuer: Issuer; grant: Grant<unknown>; row: LeaseRow }
+
+export function issuerOf(broker: Broker, name: string): Issuer {
+  const issuer = broker.issuers.get(name)
+  if (issuer === undefined)
+    throw new BrokerError(
+      'ask_invalid',
+      `no issuer is called ${JSON.stringify(name)}; known are ${[...broker.issuers.keys()].join(', ') || 'none'}`,
+    )
+  return issuer
+}
+
+/** @param chain agents of the ancestors, nearest first. */
+export function planLease(
+  broker: Broker,
+  task: Pick<TaskRow, 'id' | 'agent' | 'deadline'>,
+  ask: Pick<AskRow, 'id' | 'issuer' | 'ask'>,
+  chain: readonly Actor[],
+): LeasePlan {
+  const issuer = issuerOf(broker, ask.issuer)
+  const wanted: unknown = JSON.parse(ask.ask)
+  const now = broker.now()
+  const mintNotAfter = now + issuer.mintWindowMs
+  const deadBy = mintNotAfter + issuer.longestLifeMs + broker.limits.clockSkewMs
+  const lease = broker.newId('lse')
+  return {
+    issuer,
+    grant: {
+      lease,
+      ask: wanted,
+      task: task.id,
+      agent: task.agent,
+      chain,
+      expiresAt: task.deadline,
+      mintNotAfter,
+    },
+    row: {
+      id: lease,
+      task: task.id,
+      ask_id: ask.id,
+      agent: task.agent,
+      issuer: ask.issuer,
+      state: 'intended',
+      closed_as: null,
+      revocability: issuer.revocability,
+      granted: ask.ask,
+      may_leave_access: issuer.facts(wanted).mayLeaveAccess ? 1 : 0,
+      intended_at: now,
+      mint_not_after: mintNotAfter,
+      dead_by: deadBy,
+      active_at: null,
+      expires_at: task.deadline,
+      provider_expires_at: null,
+      revoking_at: null,
+      due_at: deadBy,
+      attempts: 0,
+      last_error: null,
+      fence: 0,
+      claimed_until: null,
+      sealed_secret: null,
+      secret_sha256: null,
+      revoked_at: null,
+      confirmed_dead_at: null,
+      closed_at: null,
+    },
+  }
+}
+
+/** What an active lease is, once the provider answered. Sealed before anything judges it. */
+export function minted(broker: Broker, plan: LeasePlan, issued: Issued<unknown>) {
+  const secret = issued.secret.reveal()
+  const expiresAt = Math.min(plan.grant.expiresAt, issued.providerExpiresAt)
+  return {
+    granted: JSON.stringify(issued.granted),
+    may_leave_access: plan.issuer.facts(issued.granted).mayLeaveAccess ? 1 : 0,
+    expires_at: expiresAt,
+    provider_expires_at: issued.providerExpiresAt,
+    due_at: expiresAt,
+    sealed_secret: plan.issuer.holdsSecret
+      ? broker.keyring.seal(secret, { row: plan.row.id, column: 'sealed_secret' })
+      : null,
+    secret_sha256: secretHash(secret),
+  } as const
+}
+
+/** How a presented credential is found again: credentials have high entropy, so a plain hash is enough. */
+export function secretHash(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex')
+}

@@ -1,0 +1,33 @@
+import type { LedgerWrite } from '../store/ledger.ts'
+import type { AgentRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { verifiedAgent } from './verified-rows.ts'
+
+/**
+ * Locks what a mint or a child-open stands on, so that no end, suspension or kill can slip in between:
+ * the task's line root first, then the agent. A task that is not active, or past its deadline, or below one
+ * that is, mints nothing.
+ */
+export async function lockMintable(broker: Broker, tx: LedgerWrite, task: string): Promise<TaskRow[]> {
+  const line = await tx.lockLineage(task, 'share')
+  if (line.length === 0) throw new BrokerError('not_found', 'no such task')
+  for (const one of line) {
+    if (one.state !== 'active' || one.deadline <= tx.now)
+      throw new BrokerError('task_not_active', 'the task, or one above it, has ended')
+  }
+  const self = line[line.length - 1]!
+  if (self.system === 0) await lockAgent(broker, tx, self.agent)
+  return line
+}
+
+/** The agent must be the one of the configuration this broker judged by. */
+export async function lockAgent(broker: Broker, tx: LedgerWrite, name: string): Promise<AgentRow> {
+  const row = await tx.lockAgent(name, 'share')
+  if (row === undefined || row.status !== 'active')
+    throw new BrokerError('task_not_active', 'the agent is no longer registered')
+  verifiedAgent(broker, row)
+  if (row.digest !== broker.agents().get(name)?.digest)
+    throw new BrokerError('configuration_stale', "this broker's agent files are not the ledger's; reload it")
+  return row
+}

@@ -1,0 +1,74 @@
+import type { Secret } from '../../issuers/shared/secret.ts'
+import { record } from '../audit/record.ts'
+import { type Allowance, judgeAsk } from '../policy/judge-ask.ts'
+import type { TaskRow, TicketRow } from '../store/rows.ts'
+import { boundsOf } from './bounds.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { lockMintable } from './lock-mintable.ts'
+import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
+import { ticketMac } from './verified-rows.ts'
+
+export type OpenedTicket = { id: string; token: Secret; expiresAt: number }
+
+/**
+ * A one-use ticket for a sub-agent: which agent, which asks at most, how many minutes. It carries no more
+ * than the parent itself may hold; the child redeems it with its own evidence.
+ */
+export async function openTicket(
+  broker: Broker,
+  parent: TaskRow,
+  request: { agent: string; asks: readonly WantedAsk[]; minutes: number },
+): Promise<OpenedTicket> {
+  // 1. Whom the parent's agent may delegate to.
+  const agent = broker.agents().get(parent.agent)
+  if (agent === undefined || !agent.may_delegate_to.includes(request.agent))
+    throw new BrokerError(
+      'ask_denied',
+      `${parent.agent} may not delegate to ${JSON.stringify(request.agent)}`,
+    )
+  if (parent.depth + 1 >= broker.limits.lineageDepth)
+    throw new BrokerError('ask_denied', `tasks may be nested ${broker.limits.lineageDepth} deep`)
+
+  // 2. No more than the parent may hold.
+  const bounds = await boundsOf(broker, [...(await broker.ledger.read.ancestors(parent.id)), parent])
+  const asks = await resolveAsks(broker, request.asks, bounds)
+  const missed = asks.flatMap(ask => {
+    const judged = judgeAsk(ask.issuerName, ask.issuer, ask.ask, bounds)
+    return judged.outcome === 'deny' ? judged.reasons : []
+  })
+  if (missed.length > 0)
+    throw new BrokerError('ask_denied', `a ticket carries no more than its task: ${missed.join('; ')}`)
+
+  // 3. Record.
+  const token = broker.newToken('ticket')
+  const now = broker.now()
+  const allowances: Allowance[] = asks.map(ask => ({ issuer: ask.issuerName, ask: ask.ask }))
+  const unsigned: Omit<TicketRow, 'mac'> = {
+    id: broker.newId('tkt'),
+    parent_task: parent.id,
+    agent: request.agent,
+    asks: JSON.stringify(allowances),
+    minutes: request.minutes,
+    token_hash: broker.keyring.tokenHash(token.reveal()),
+    state: 'open',
+    redeemed_by: null,
+    created_at: now,
+    expires_at: Math.min(now + broker.limits.ticketMs, parent.deadline),
+  }
+  const row: TicketRow = { ...unsigned, mac: ticketMac(broker, unsigned) }
+  await broker.ledger.write(async tx => {
+    await lockMintable(broker, tx, parent.id)
+    const key = `children/${parent.id}`
+    if (!(await tx.takeBudget(key, broker.limits.childrenPerTask, parent.deadline + broker.limits.ticketMs)))
+      throw new BrokerError('budget_exhausted', `a task may have ${broker.limits.childrenPerTask} tickets`)
+    await tx.insertTicket(row)
+    await record(
+      tx,
+      'ticket.opened',
+      { actor: `task:${parent.id}`, task: parent.id, agent: parent.agent },
+      { ticket: row.id, for: row.agent },
+    )
+  })
+  return { id: row.id, token, expiresAt: row.expires_at }
+}

@@ -1,0 +1,156 @@
+/**
+ * One due lease, one step nearer to closed. Nothing is ever reported revoked that was not, and revocation
+ * never gives up before the provider's own expiry is past.
+ */
+import { type Issuer, type LeaseHandle, ProviderUnavailable } from '../../issuers/issuer.ts'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { record } from '../audit/record.ts'
+import type { LeaseClose, LeaseRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+
+/** `provider_down` counts against the issuer's breaker; everything else is the provider's answer. */
+export type ReapOutcome = 'closed' | 'later' | 'provider_down'
+
+export async function reapLease(broker: Broker, claimed: LeaseRow): Promise<ReapOutcome> {
+  const now = await broker.ledger.now()
+
+  // 1. Past the life the provider gave it, it is over whatever anyone answers.
+  const over = claimed.provider_expires_at ?? claimed.dead_by
+  const overWithSkew = claimed.provider_expires_at === null ? over : over + broker.limits.clockSkewMs
+  if (now >= overWithSkew) return close(broker, claimed, { closed_as: expiredAs(claimed) })
+
+  // 2. A minter that never came back may have minted: nothing can be said before `dead_by`.
+  if (claimed.provider_expires_at === null) return later(broker, claimed, { due_at: overWithSkew })
+
+  // 3. A promise that fell due while the task goes on is kept like any other end.
+  const lease = claimed.state === 'active' ? await startRevoking(broker, claimed) : claimed
+  if (lease === undefined) return 'later'
+  if (lease.revocability === 'expiry_only') return later(broker, lease, { due_at: overWithSkew })
+
+  // 4. Ask the provider to end it, then to prove it.
+  const issuer = broker.issuers.get(lease.issuer)
+  if (issuer === undefined) {
+    const last_error = 'this issuer is not configured here; it cannot be revoked before it expires'
+    broker.log.error({ alarm: 'issuer_missing', lease: lease.id, issuer: lease.issuer }, last_error)
+    return later(broker, lease, { due_at: now + broker.limits.backoffCapMs, last_error })
+  }
+  try {
+    return await revokeAndProve(broker, lease, issuer, now)
+  } catch (cause) {
+    return failed(broker, lease, now, cause)
+  }
+}
+
+async function revokeAndProve(
+  broker: Broker,
+  lease: LeaseRow,
+  issuer: Issuer,
+  now: number,
+): Promise<ReapOutcome> {
+  const handle = handleOf(broker, lease)
+  let how: 'revoked' | 'already_gone' = 'revoked'
+  if (lease.revoked_at === null) how = await issuer.revoke(handle)
+  const proof = await issuer.probe(handle)
+  const revoked_at = lease.revoked_at ?? now
+  if (proof === 'dead') return close(broker, lease, { closed_as: how, revoked_at, confirmed_dead_at: now })
+  // Told dead and yet alive: revoke again next time. Not known: only ask again.
+  const attempts = lease.attempts + 1
+  return later(broker, lease, {
+    due_at: now + backoff(broker, attempts),
+    attempts,
+    last_error: `the provider says ${proof} after it was revoked`,
+    ...(proof === 'unknown' ? { revoked_at } : {}),
+  })
+}
+
+/** Gives a claimed lease back untried: its provider is being left alone until `until`. */
+export async function postpone(broker: Broker, lease: LeaseRow, until: number): Promise<void> {
+  await later(broker, lease, { due_at: until })
+}
+
+async function startRevoking(broker: Broker, lease: LeaseRow): Promise<LeaseRow | undefined> {
+  const row = await broker.ledger.write(async tx => {
+    const revoking = await tx.revokeLease(lease.id)
+    const subject = { actor: 'broker', task: lease.task, agent: lease.agent, lease: lease.id }
+    if (revoking !== undefined) await record(tx, 'lease.revoking', subject, { because: 'expires_at' })
+    return revoking
+  })
+  return row === undefined ? undefined : { ...lease, state: row.state, revoking_at: row.revoking_at }
+}
+
+async function close(
+  broker: Broker,
+  lease: LeaseRow,
+  to: { closed_as: LeaseClose; revoked_at?: number; confirmed_dead_at?: number },
+): Promise<ReapOutcome> {
+  const closed = await broker.ledger.write(async tx => {
+    const row = await tx.closeLease(lease.id, lease.fence, to)
+    if (row === undefined) return undefined
+    const subject = { actor: 'broker', task: lease.task, agent: lease.agent, lease: lease.id }
+    await record(tx, 'lease.closed', subject, { ...to })
+    for (const id of await tx.settleTasks([lease.task]))
+      await record(tx, 'task.settled', { actor: 'broker', task: id, agent: lease.agent })
+    return row
+  })
+  if (closed?.closed_as === 'expired_unconfirmed')
+    broker.log.error(
+      { alarm: 'expired_unconfirmed', lease: lease.id, issuer: lease.issuer, task: lease.task },
+      'a credential expired at its provider without a confirmed revocation',
+    )
+  return 'closed'
+}
+
+async function later(
+  broker: Broker,
+  lease: LeaseRow,
+  to: { due_at: number; attempts?: number; last_error?: string | null; revoked_at?: number },
+): Promise<ReapOutcome> {
+  await broker.ledger.write(tx =>
+    tx.retryLease(lease.id, lease.fence, { attempts: lease.attempts, last_error: lease.last_error, ...to }),
+  )
+  return 'later'
+}
+
+/** Back off with jitter, or as the provider asked; never beyond the moment the lease is over anyway. */
+async function failed(broker: Broker, lease: LeaseRow, now: number, cause: unknown): Promise<ReapOutcome> {
+  const attempts = lease.attempts + 1
+  const asked = cause instanceof ProviderUnavailable ? cause.retryAfterMs : undefined
+  const wait = Math.max(backoff(broker, attempts), Math.min(asked ?? 0, broker.limits.retryAfterCapMs))
+  const over = (lease.provider_expires_at ?? lease.dead_by) + broker.limits.clockSkewMs
+  broker.log.warn(
+    { lease: lease.id, issuer: lease.issuer, attempts, retry_in_ms: wait, err: cause },
+    'revocation did not succeed yet',
+  )
+  const last_error =
+    cause instanceof Error ? cause.message.slice(0, broker.limits.detailChars) : 'unknown error'
+  await later(broker, lease, { due_at: Math.min(now + wait, over), attempts, last_error })
+  return 'provider_down'
+}
+
+function backoff(broker: Broker, attempts: number): number {
+  const { backoffBaseMs, backoffCapMs } = broker.limits
+  const full = Math.min(backoffCapMs, backoffBaseMs * 2 ** Math.min(attempts - 1, 20))
+  return Math.ceil(full * (0.5 + broker.jitter() / 2))
+}
+
+/** What never needed a revocation simply expired; what did, and was not seen dead, is an alarm. */
+function expiredAs(lease: LeaseRow): LeaseClose {
+  if (lease.provider_expires_at === null) return 'expired_unconfirmed'
+  if (lease.revocability === 'expiry_only' || lease.revocability === 'introspected') return 'expired'
+  return lease.state === 'active' ? 'expired' : 'expired_unconfirmed'
+}
+
+function handleOf(broker: Broker, lease: LeaseRow): LeaseHandle {
+  const sealed = lease.sealed_secret
+  return {
+    lease: lease.id,
+    ask: JSON.parse(lease.granted) as unknown,
+    ...(lease.provider_expires_at === null ? {} : { providerExpiresAt: lease.provider_expires_at }),
+    ...(sealed === null ? {} : { secret: openSecret(broker, lease.id, sealed) }),
+  }
+}
+
+function openSecret(broker: Broker, lease: string, sealed: Uint8Array): Secret {
+  const opened = broker.keyring.open(sealed, { row: lease, column: 'sealed_secret' })
+  return new Secret(Buffer.from(opened).toString('utf8'))
+}

@@ -1,0 +1,117 @@
+/**
+ * Revokes whatever an ended task still holds. Woken by every end; a timer is only the backstop. Each issuer
+ * has its own worker, concurrency and breaker, so that one dead provider never delays another.
+ */
+
+import type { LeaseRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { postpone, reapLease } from './reap-lease.ts'
+
+/** Starts `run` once after `ms` on a monotonic clock; the returned function takes it back. */
+export type Schedule = (ms: number, run: () => void) => () => void
+
+export type Reaper = {
+  /** There is work, perhaps. Cheap, and safe to call at any time. */
+  wake(): void
+  /** Takes no new work; resolves when what is under way is written down. */
+  stop(): Promise<void>
+}
+
+type Breaker = { failures: number; openUntil: number }
+
+export function createReaper(broker: Broker, schedule: Schedule): Reaper {
+  const workers = new Map<string, Promise<void>>()
+  /** Issuers that got work while their worker was perhaps already on its way out. */
+  const missed = new Set<string>()
+  const breakers = new Map<string, Breaker>()
+  let pass: Promise<void> | undefined
+  let again = false
+  let stopped = false
+  let cancelTimer = () => {}
+
+  function wake(): void {
+    if (stopped) return
+    again = true
+    pass ??= run().finally(() => {
+      pass = undefined
+    })
+  }
+
+  /** Starts a worker for each issuer with due work, then sleeps until the next due time or the backstop. */
+  async function run(): Promise<void> {
+    cancelTimer()
+    let wait = broker.limits.reaperBackstopMs
+    try {
+      while (again && !stopped) {
+        again = false
+        const now = await broker.ledger.now()
+        for (const issuer of await broker.ledger.read.issuersDue(now)) startWorker(issuer, now)
+        const next = await broker.ledger.read.nextDue(now)
+        if (next !== null) wait = Math.min(wait, Math.max(1, next - now))
+      }
+    } catch (error) {
+      broker.log.error({ err: error }, 'the reaper could not read the ledger; it will try again')
+    }
+    if (!stopped) cancelTimer = schedule(wait, wake)
+  }
+
+  function startWorker(issuer: string, now: number): void {
+    if (workers.has(issuer)) missed.add(issuer)
+    if (workers.has(issuer) || isOpen(issuer, now)) return
+    const worker = reapIssuer(issuer)
+      .catch(error => broker.log.error({ issuer, err: error }, 'reaping stopped short; it will go on'))
+      .finally(() => {
+        workers.delete(issuer)
+        if (missed.delete(issuer)) wake()
+      })
+    workers.set(issuer, worker)
+  }
+
+  async function reapIssuer(issuer: string): Promise<void> {
+    while (!stopped) {
+      const now = await broker.ledger.now()
+      const due = await broker.ledger.write(tx =>
+        tx.claimDue(issuer, broker.limits.reaperBatch, now + broker.limits.reaperClaimMs),
+      )
+      if (due.length === 0) return
+      const queue = due.values()
+      const lanes = Math.min(due.length, broker.limits.reaperConcurrencyPerIssuer)
+      await Promise.all(Array.from({ length: lanes }, () => lane(issuer, queue)))
+      if (isOpen(issuer, now)) return
+    }
+  }
+
+  async function lane(issuer: string, queue: Iterator<LeaseRow>): Promise<void> {
+    for (let next = queue.next(); !next.done; next = queue.next()) {
+      const now = await broker.ledger.now()
+      const openUntil = breakers.get(issuer)?.openUntil ?? 0
+      if (openUntil > now) await postpone(broker, next.value, openUntil)
+      else note(issuer, await reapLease(broker, next.value), now)
+    }
+  }
+
+  const isOpen = (issuer: string, now: number) => (breakers.get(issuer)?.openUntil ?? 0) > now
+
+  /** So many failures in a row, and the issuer is left alone for a while; one success closes the breaker. */
+  function note(issuer: string, outcome: Awaited<ReturnType<typeof reapLease>>, now: number): void {
+    if (outcome !== 'provider_down') {
+      breakers.delete(issuer)
+      return
+    }
+    const breaker = breakers.get(issuer) ?? { failures: 0, openUntil: 0 }
+    breaker.failures += 1
+    if (breaker.failures >= broker.limits.breakerFailures)
+      breaker.openUntil = now + broker.limits.breakerOpenMs
+    breakers.set(issuer, breaker)
+  }
+
+  return {
+    wake,
+    async stop() {
+      stopped = true
+      cancelTimer()
+      await pass
+      await Promise.all(workers.values())
+    },
+  }
+}

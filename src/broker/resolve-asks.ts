@@ -1,0 +1,54 @@
+import { type Issuer, ProviderUnavailable } from '../../issuers/issuer.ts'
+import type { Bounds } from '../policy/judge-ask.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { issuerOf } from './lease-plan.ts'
+import { mintOwn } from './system-lease.ts'
+
+/** An ask as it came: the issuer's configured name, and the rest of the `authorization_details` entry. */
+export type WantedAsk = { issuer: string; ask: Readonly<Record<string, unknown>> }
+export type ParsedAsk = { issuerName: string; issuer: Issuer; ask: unknown }
+
+/**
+ * Parses each ask by its issuer's strict schema and turns names into ids. Nothing is asked of a provider for
+ * an issuer that the bounds do not allow at all: a stranger cannot make the broker talk to GitHub.
+ *
+ * @throws BrokerError `ask_invalid`, `provider_refused`, `provider_unavailable`.
+ */
+export async function resolveAsks(
+  broker: Broker,
+  wanted: readonly WantedAsk[],
+  bounds: Bounds,
+): Promise<ParsedAsk[]> {
+  const parsed = wanted.map(({ issuer: issuerName, ask }, index) => {
+    const issuer = issuerOf(broker, issuerName)
+    const result = issuer.ask.safeParse(ask)
+    if (result.success) return { issuerName, issuer, ask: result.data }
+    const problems = result.error.issues.map(
+      issue => `${issue.path.join('.') || 'the ask'}: ${issue.message}`,
+    )
+    throw new BrokerError('ask_invalid', `authorization_details[${index}]: ${problems.join('; ')}`)
+  })
+  const resolved: ParsedAsk[] = []
+  for (const one of parsed) {
+    const allowed = bounds.every(bound => bound.allows.some(allowance => allowance.issuer === one.issuerName))
+    resolved.push(allowed ? await resolveAsk(broker, one) : one)
+  }
+  return resolved
+}
+
+async function resolveAsk(broker: Broker, parsed: ParsedAsk): Promise<ParsedAsk> {
+  const { issuer, issuerName } = parsed
+  if (issuer.resolve === undefined) return parsed
+  try {
+    const outcome = await issuer.resolve(parsed.ask, ask => mintOwn(broker, issuerName, ask))
+    if (outcome.ok) return { ...parsed, ask: outcome.ask }
+    throw new BrokerError('provider_refused', outcome.detail)
+  } catch (error) {
+    if (!(error instanceof ProviderUnavailable)) throw error
+    throw new BrokerError('provider_unavailable', `${issuerName} did not answer; try again`, {
+      cause: error,
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    })
+  }
+}

@@ -1,0 +1,86 @@
+import type { Issued, Refused } from '../../issuers/issuer.ts'
+import { record } from '../audit/record.ts'
+import type { AskRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { digestOf } from './digest.ts'
+import { endTask } from './end-task.ts'
+import { intend, mintRemotely } from './issue-credential.ts'
+import { planLease } from './lease-plan.ts'
+import { taskMac } from './verified-rows.ts'
+
+/** Under whose name the broker's own provider calls stand in the ledger. No agent may be called this. */
+export const SYSTEM_AGENT = 'mayfly'
+
+/**
+ * A credential for the broker's own use (resolving names to ids), held to the same rules as any other: it
+ * is a lease of a task, and the task ends as soon as the answer is there.
+ */
+export async function mintOwn(
+  broker: Broker,
+  issuer: string,
+  ask: unknown,
+): Promise<Issued<unknown> | Refused> {
+  const { task, askRow } = systemTask(broker, issuer, ask)
+  const plan = planLease(broker, task, askRow, [])
+  await broker.ledger.write(async tx => {
+    await tx.insertTask(task, [])
+    await tx.insertAsk(askRow)
+    await record(tx, 'task.opened', { actor: 'broker', task: task.id, agent: SYSTEM_AGENT }, { issuer })
+    await intend(broker, tx, plan, undefined)
+  })
+  try {
+    const credential = await mintRemotely(broker, plan, {
+      actor: 'broker',
+      task: task.id,
+      agent: SYSTEM_AGENT,
+      lease: plan.row.id,
+    })
+    const { secret, granted, providerExpiresAt, details } = credential
+    return { ok: true, secret, granted, providerExpiresAt, details }
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'provider_refused') throw error
+    return { ok: false, reason: 'rejected', detail: error.message }
+  } finally {
+    await endTask(broker, task.id, 'completed', { actor: 'broker' })
+  }
+}
+
+function systemTask(broker: Broker, issuer: string, ask: unknown): { task: TaskRow; askRow: AskRow } {
+  const now = broker.now()
+  const unsigned = {
+    id: broker.newId('tsk'),
+    parent: null,
+    depth: 0,
+    agent: SYSTEM_AGENT,
+    agent_digest: '',
+    system: 1,
+    state: 'active',
+    end: null,
+    end_detail: null,
+    purpose: `resolve names at ${issuer}`,
+    identity: '{}',
+    evidence: null,
+    ticket: null,
+    token_hash: null,
+    token_used_at: null,
+    opened_at: now,
+    deadline: now + broker.limits.systemTaskMs,
+    heartbeat_ms: null,
+    heartbeat_due: null,
+    ended_at: null,
+    settled_at: null,
+  } as const
+  const row = { ...unsigned, root: unsigned.id }
+  const askRow: AskRow = {
+    id: broker.newId('ask'),
+    task: row.id,
+    issuer,
+    ask: JSON.stringify(ask),
+    digest: digestOf(ask),
+    state: 'granted',
+    decision: '',
+    created_at: now,
+  }
+  return { task: { ...row, mac: taskMac(broker, row) }, askRow }
+}

@@ -1,0 +1,77 @@
+/**
+ * Rows that grant authority carry a MAC over their immutable part: writing to the database is not enough to
+ * be given anything. These functions make the MAC and check it on use.
+ */
+import type { Keyring, MacFields } from '../keys/keyring.ts'
+import type { AgentRow, OperatorTokenRow, TaskRow, TicketRow } from '../store/rows.ts'
+import type { Broker, Log } from './broker.ts'
+
+type Unsigned<Row> = Omit<Row, 'mac'>
+type Keyed = { keyring: Keyring }
+
+function taskFields(row: Unsigned<TaskRow>): MacFields {
+  const { id, parent, root, depth, agent, agent_digest, system, identity, ticket, token_hash } = row
+  const { opened_at, deadline } = row
+  return {
+    id,
+    parent,
+    root,
+    depth,
+    agent,
+    agent_digest,
+    system,
+    identity,
+    ticket,
+    token_hash,
+    opened_at,
+    deadline,
+  }
+}
+
+function ticketFields(row: Unsigned<TicketRow>): MacFields {
+  const { id, parent_task, agent, asks, minutes, token_hash, created_at, expires_at } = row
+  return { id, parent_task, agent, asks, minutes, token_hash, created_at, expires_at }
+}
+
+function agentFields(row: Unsigned<AgentRow>): MacFields {
+  const { name, digest, document } = row
+  return { name, digest, document }
+}
+
+function operatorFields(row: Unsigned<OperatorTokenRow>): MacFields {
+  const { id, name, token_hash, created_at, expires_at } = row
+  return { id, name, token_hash, created_at, expires_at }
+}
+
+export const taskMac = ({ keyring }: Keyed, row: Unsigned<TaskRow>) => keyring.mac('task', taskFields(row))
+export const ticketMac = ({ keyring }: Keyed, row: Unsigned<TicketRow>) =>
+  keyring.mac('ticket', ticketFields(row))
+export const agentMac = ({ keyring }: Keyed, row: Unsigned<AgentRow>) =>
+  keyring.mac('agent', agentFields(row))
+export const operatorMac = ({ keyring }: Keyed, row: Unsigned<OperatorTokenRow>) =>
+  keyring.mac('operator', operatorFields(row))
+
+export const verifiedTask = (broker: Broker, row: TaskRow) => verified(broker, 'task', row, taskFields(row))
+export const verifiedTicket = (broker: Broker, row: TicketRow) =>
+  verified(broker, 'ticket', row, ticketFields(row))
+export const verifiedAgent = (broker: Broker, row: AgentRow) =>
+  verified(broker, 'agent', row, agentFields(row))
+export const verifiedOperator = (broker: Broker, row: OperatorTokenRow) =>
+  verified(broker, 'operator', row, operatorFields(row))
+
+/** A row whose MAC is wrong was not written by a broker: it grants nothing, loudly. */
+function verified<Row extends { mac: string }>(
+  { keyring, log }: Keyed & { log: Log },
+  kind: string,
+  row: Row,
+  fields: MacFields,
+): Row {
+  if (keyring.verifyMac(kind, fields, row.mac)) return row
+  log.error({ alarm: 'ledger_row_altered', kind }, 'a ledger row that grants authority was altered')
+  throw new AlteredRow(`a ${kind} row in the ledger was altered outside the broker`)
+}
+
+/** Never a refusal that the caller could mend: an alarm, answered as an internal error. */
+export class AlteredRow extends Error {
+  override name = 'AlteredRow'
+}

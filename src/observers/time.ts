@@ -1,0 +1,21 @@
+import type { Broker } from '../broker/broker.ts'
+import { endTask } from '../broker/end-task.ts'
+
+/**
+ * Ends the tasks whose time is up: past the deadline, or silent for longer than agreed. Silence counts only
+ * while the ledger took writes, so an outage of ours ends nobody's work.
+ *
+ * @param writableSince epoch ms from which the ledger has taken writes without a break.
+ * @returns how many tasks ended.
+ */
+export async function endOverdue(broker: Broker, writableSince: number): Promise<number> {
+  const now = await broker.ledger.now()
+  const { endBatch } = broker.limits
+  const expired = await broker.ledger.read.tasksPastDeadline(now, endBatch)
+  const deadline = { actor: 'broker', detail: 'deadline' }
+  await Promise.all(expired.map(id => endTask(broker, id, 'expired', deadline)))
+  const lapsed = await broker.ledger.read.tasksLapsed(now, writableSince, endBatch)
+  const silence = { actor: 'broker', detail: 'no heartbeat' }
+  await Promise.all(lapsed.map(id => endTask(broker, id, 'lapsed', silence)))
+  return expired.length + lapsed.length
+}

@@ -1,0 +1,73 @@
+import type { ClaimValue } from '../../attestors/attestor.ts'
+import type { Agent, AttestationRule } from './agent.ts'
+
+/** The part of an attested identity that rules look at. */
+export type Facts = {
+  attestor: string
+  subject: string
+  claims: Readonly<Record<string, ClaimValue>>
+  mustName?: readonly string[]
+}
+
+/** `why` and `near` are for the owner and the ledger; the caller learns the code only. */
+export type AgentMatch =
+  | { ok: true; agent: Agent }
+  | { ok: false; why: 'none' | 'several' | 'event' | 'expired'; near: string }
+
+/**
+ * Which agent this identity is. No match means no; two matches and none named means no; naming an agent
+ * only chooses among those whose rule matches.
+ *
+ * @param now epoch ms, against which an agent's own expiry is judged.
+ */
+export function matchAgent(
+  agents: Iterable<Agent>,
+  identity: Facts,
+  named: string | undefined,
+  now: number,
+): AgentMatch {
+  const matched: Agent[] = []
+  let unnamedEvent: string | undefined
+  let expired: string | undefined
+  let near = 'no rule of any agent comes near'
+  for (const agent of agents) {
+    if (named !== undefined && agent.name !== named) continue
+    const outcomes = agent.attest.map(rule => judgeRule(rule, identity))
+    if (outcomes.some(outcome => outcome.match === 'yes')) {
+      if (agent.expires_at <= now) expired = agent.name
+      else matched.push(agent)
+      continue
+    }
+    for (const outcome of outcomes) {
+      if (outcome.match === 'unnamed') unnamedEvent = `${agent.name}: the rule does not name ${outcome.claim}`
+      else if (outcome.match === 'no' && outcome.claim !== 'attestor')
+        near = `${agent.name}: ${outcome.claim} does not match`
+    }
+  }
+  if (matched.length === 1) return { ok: true, agent: matched[0]! }
+  if (matched.length > 1)
+    return {
+      ok: false,
+      why: 'several',
+      near: `matches ${matched.map(agent => agent.name).join(', ')}; name one`,
+    }
+  if (unnamedEvent !== undefined) return { ok: false, why: 'event', near: unnamedEvent }
+  if (expired !== undefined) return { ok: false, why: 'expired', near: `${expired}: the agent has expired` }
+  return { ok: false, why: 'none', near }
+}
+
+type RuleOutcome = { match: 'yes' } | { match: 'no' | 'unnamed'; claim: string }
+
+/** Every part of a rule must match, exactly; a risky event must be named by the rule itself. */
+function judgeRule(rule: AttestationRule, identity: Facts): RuleOutcome {
+  if (rule.attestor !== identity.attestor) return { match: 'no', claim: 'attestor' }
+  if (rule.subject !== undefined && !rule.subject.includes(identity.subject))
+    return { match: 'no', claim: 'subject' }
+  for (const [claim, accepted] of Object.entries(rule.claims)) {
+    const value = Object.hasOwn(identity.claims, claim) ? identity.claims[claim] : undefined
+    if (value === undefined || typeof value === 'object' || !accepted.some(one => one === value))
+      return { match: 'no', claim }
+  }
+  const unnamed = identity.mustName?.find(claim => !Object.hasOwn(rule.claims, claim))
+  return unnamed === undefined ? { match: 'yes' } : { match: 'unnamed', claim: unnamed }
+}
