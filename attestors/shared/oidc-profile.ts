@@ -1,0 +1,35 @@
+/** What every attestor of OIDC ID tokens has in common: routing, keys by discovery, and the checks' profile. */
+import type { AttestorDeps, Evidence } from '../attestor.ts'
+import type { Algorithm } from './algorithms.ts'
+import { type ClaimRules, checkIssuer } from './claims.ts'
+import { peekPayload } from './compact-jws.ts'
+import type { KeySource } from './key-set.ts'
+import { createRemoteKeySet, type KeySetLocation } from './remote-key-set.ts'
+import { member } from './strict-json.ts'
+import type { JwtProfile } from './verify-jwt.ts'
+
+export type OidcIssuer = KeySetLocation & { algorithms: readonly Algorithm[] }
+
+export function oidcKeys(issuer: OidcIssuer, deps: AttestorDeps): KeySource {
+  return createRemoteKeySet(
+    issuer,
+    { algorithms: issuer.algorithms, use: { value: 'sig', mayBeAbsent: true } },
+    deps,
+  )
+}
+
+/** An ID token: `typ` absent or JWT. An access token (`at+jwt`, RFC 9068) was made for somebody else. */
+export function oidcProfile(issuer: OidcIssuer, claims: ClaimRules): JwtProfile {
+  return {
+    header: { algorithms: issuer.algorithms, types: ['jwt'] },
+    trustRoot: payload => checkIssuer(payload, issuer.issuer),
+    claims,
+    singleUse: true,
+  }
+}
+
+/** Unverified: for choosing an attestor only. */
+export function namesIssuer(evidence: Evidence, issuer: string): boolean {
+  const payload = peekPayload(evidence.token)
+  return payload !== undefined && member(payload, 'iss') === issuer
+}

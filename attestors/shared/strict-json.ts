@@ -1,0 +1,94 @@
+/**
+ * JSON as RFC 8259 wants it and as RFC 7493 (I-JSON) narrows it. `JSON.parse` alone takes the last of two
+ * members of one name, reads 1e400 as infinity, and accepts lone surrogates: each lets two readers of one
+ * token see two different tokens.
+ */
+export type JsonValue = string | number | bigint | boolean | null | JsonValue[] | JsonObject
+export type JsonObject = { [name: string]: JsonValue }
+
+export const MAX_JSON_DEPTH = 16
+
+/** What was wrong, in our own words: the text itself is never part of it. */
+export class StrictJsonError extends Error {
+  override name = 'StrictJsonError'
+}
+
+/**
+ * Parses UTF-8 bytes or text into an object. Integers that a double cannot hold exactly come back as bigint,
+ * so that a reader who expects a number refuses them and one who expects 64 bits (SPIFFE) reads them right.
+ *
+ * @throws StrictJsonError on a byte order mark, invalid UTF-8, a duplicate member, nesting deeper than
+ * {@link MAX_JSON_DEPTH}, a number that is not finite, a lone surrogate, or anything but an object.
+ */
+export function parseStrictJsonObject(input: Uint8Array | string): JsonObject {
+  const text = typeof input === 'string' ? input : decodeUtf8(input)
+  // First, because the scan below is linear on valid JSON only. V8 parses nesting without recursion.
+  const value = parse(text)
+  const { hasLargeInteger } = checkTokens(text)
+  const exact = hasLargeInteger ? parse(text, keepExactIntegers) : value
+  if (!isJsonObject(exact)) throw new StrictJsonError('not a JSON object')
+  return exact
+}
+
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** An own member, never one of the prototype's. */
+export function member(object: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    // ignoreBOM keeps the mark in the text, where JSON.parse refuses it.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new StrictJsonError('not UTF-8')
+  }
+}
+
+function parse(text: string, reviver?: typeof keepExactIntegers): JsonValue {
+  try {
+    return JSON.parse(text, reviver) as JsonValue
+  } catch {
+    throw new StrictJsonError('not JSON')
+  }
+}
+
+// One token that matters per match: a string (with the colon that makes it a name), a number, or a bracket.
+const TOKEN = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|(-?\d[\d.eE+-]*)|([{[])|([}\]])/g
+
+/** Looks at the tokens of text that is known to be JSON. */
+function checkTokens(text: string): { hasLargeInteger: boolean } {
+  const names: (Set<string> | undefined)[] = []
+  let hasLargeInteger = false
+  for (const [, string, colon, number, opening, closing] of text.matchAll(TOKEN)) {
+    if (string !== undefined) {
+      const decoded = JSON.parse(string) as string
+      if (!decoded.isWellFormed()) throw new StrictJsonError('a string is not well-formed Unicode')
+      if (colon === undefined) continue
+      const seen = names.at(-1)
+      if (seen?.has(decoded)) throw new StrictJsonError('a member is given twice')
+      seen?.add(decoded)
+    } else if (number !== undefined) {
+      if (!Number.isFinite(Number(number))) throw new StrictJsonError('a number is out of range')
+      if (!Number.isSafeInteger(Number(number)) && INTEGER.test(number)) hasLargeInteger = true
+    } else if (opening !== undefined) {
+      names.push(opening === '{' ? new Set() : undefined)
+      if (names.length > MAX_JSON_DEPTH) throw new StrictJsonError(`deeper than ${MAX_JSON_DEPTH} levels`)
+    } else if (closing !== undefined) {
+      names.pop()
+    }
+  }
+  return { hasLargeInteger }
+}
+
+const INTEGER = /^-?\d+$/
+
+/** The third argument is the standard's source text access (ECMA-262 2026), not yet in TypeScript's es2024. */
+function keepExactIntegers(_name: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+  const source = context?.source ?? ''
+  return INTEGER.test(source) ? BigInt(source) : value
+}

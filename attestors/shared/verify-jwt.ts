@@ -1,0 +1,91 @@
+/**
+ * The one way from a JWT to verified claims, in phases. Nothing is fetched before the trust root is known to
+ * be ours, and no claim but the one that names the trust root is looked at before the signature holds.
+ */
+import { createHash, type KeyObject } from 'node:crypto'
+import { compactVerify, errors } from 'jose'
+import type { Proof } from '../attestor.ts'
+import { accept, type Checked, refuse } from './checked.ts'
+import { type ClaimRules, checkClaims, LEEWAY_S, type RegisteredClaims } from './claims.ts'
+import {
+  type CompactJws,
+  checkHeader,
+  type HeaderRules,
+  type JoseHeader,
+  parseCompactJws,
+} from './compact-jws.ts'
+import type { KeySource } from './key-set.ts'
+import type { JsonObject } from './strict-json.ts'
+
+export type JwtProfile = {
+  header: HeaderRules
+  claims: ClaimRules
+  /** Accepts the trust root that the payload names (an issuer URL, `spiffe://domain`), or refuses. */
+  trustRoot: (payload: JsonObject) => Checked<string>
+  singleUse: boolean
+}
+
+export type VerifiedJwt = {
+  issuer: string
+  subject: string
+  payload: JsonObject
+  replay: Proof['replay']
+}
+
+/** @throws AttestationUnavailable when the keys could not be had. */
+export async function verifyJwt(
+  token: string,
+  profile: JwtProfile,
+  keys: KeySource,
+  now: () => number,
+): Promise<Checked<VerifiedJwt>> {
+  const parsed = parseCompactJws(token)
+  if (!parsed.ok) return parsed
+  const jws = parsed.value
+  const header = checkHeader(jws.header, profile.header)
+  if (!header.ok) return header
+  const issuer = profile.trustRoot(jws.payload)
+  if (!issuer.ok) return issuer
+  const key = await keys.find(header.value)
+  if (!key.ok) return key
+  const signed = await checkSignature(token, header.value, key.value)
+  if (!signed.ok) return signed
+  const claims = checkClaims(jws.payload, profile.claims, now())
+  if (!claims.ok) return claims
+  return accept({
+    issuer: issuer.value,
+    subject: claims.value.subject,
+    payload: jws.payload,
+    replay: {
+      id: replayId(issuer.value, claims.value, jws),
+      singleUse: profile.singleUse,
+      until: (claims.value.expiresAtS + LEEWAY_S) * 1000,
+    },
+  })
+}
+
+async function checkSignature(
+  token: string,
+  header: JoseHeader,
+  key: KeyObject,
+): Promise<Checked<undefined>> {
+  try {
+    await compactVerify(token, key, { algorithms: [header.alg] })
+    return accept(undefined)
+  } catch (error) {
+    if (error instanceof errors.JWSSignatureVerificationFailed) {
+      return refuse('signature_invalid', 'the signature does not verify')
+    }
+    if (error instanceof errors.JOSEError) return refuse('signature_invalid', error.code)
+    throw error
+  }
+}
+
+/**
+ * The same for every spelling of one token: by (issuer, jti), else by the signed bytes. Never by the whole
+ * token, because an ECDSA signature (r, s) has a twin (r, n - s) that verifies too.
+ */
+function replayId(issuer: string, claims: RegisteredClaims, jws: CompactJws): string {
+  const named = claims.tokenId === undefined ? ['jws', jws.signingInput] : ['jti', issuer, claims.tokenId]
+  return createHash('sha256').update(JSON.stringify(named)).digest('base64url')
+}
