@@ -114,14 +114,18 @@ function readDate(text: string): number {
   return ISO_DATE.test(text) ? Date.parse(text) : Number.NaN
 }
 
-/** `${aws:userid}` and `${aws:PrincipalTag/team, 'default'}`; `${*}`, `${?}` and `${$}` stand for themselves. */
+/** Stands in a pattern for what no request can match: no text of a request holds this noncharacter. */
+const UNMATCHABLE = '\uffff'
+
+/**
+ * `${aws:userid}` and `${aws:PrincipalTag/team, 'default'}`. A variable that the request does not have matches
+ * nothing; neither do the escapes `${*}`, `${?}` and `${$}`, which this stand-in does not know.
+ */
 export function withVariables(text: string, context: RequestContext): string {
   return text.replace(
     /\$\{([^},]+)(?:,\s*'([^']*)')?\}/g,
-    (whole, key: string, otherwise: string | undefined) => {
-      if (key === '*' || key === '?' || key === '$') return key
-      return context.get(key.trim().toLowerCase())?.[0] ?? otherwise ?? whole
-    },
+    (_whole, key: string, otherwise: string | undefined) =>
+      context.get(key.trim().toLowerCase())?.[0] ?? otherwise ?? UNMATCHABLE,
   )
 }
 

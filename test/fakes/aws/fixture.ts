@@ -27,6 +27,12 @@ export function onlyAllow(action: string, resource: string, condition?: object):
   return JSON.stringify({ Version: '2012-10-17', Statement })
 }
 
+/** A policy that refuses everything where the condition holds. */
+export function denyAll(Condition: object): string {
+  const statement = { Effect: 'Deny', Action: '*', Resource: '*', Condition }
+  return JSON.stringify({ Version: '2012-10-17', Statement: [statement] })
+}
+
 /** `code`, `status` and `message` of what the SDK threw; fails the test where it did not throw. */
 export async function refusal(
   call: Promise<unknown>,

@@ -79,7 +79,11 @@ function getRolePolicy(_world: World, role: Role, parameters: QueryParameters): 
 }
 
 function listRolePolicies(_world: World, role: Role, parameters: QueryParameters): Xml {
-  const most = Number(parameters.get('MaxItems') ?? 100)
+  const maxItems = parameters.get('MaxItems') ?? '100'
+  const most = Number(maxItems)
+  if (!(Number.isInteger(most) && most >= 1 && most <= 1000)) {
+    throw validationError(maxItems, 'maxItems', 'Member must have value between 1 and 1000')
+  }
   const after = parameters.get('Marker') ?? ''
   const names = [...writtenInline(role).keys()].sort().filter(name => name > after)
   const page = names.slice(0, most)

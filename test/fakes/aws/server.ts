@@ -1,6 +1,7 @@
 /** The AWS stand-in on a loopback socket. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { ConnectionDropped } from '../faults.ts'
 import { type Aws, type AwsOptions, createAws } from './aws.ts'
 
 export type AwsServer = Aws & { url: string; close(): Promise<void> }
@@ -9,7 +10,11 @@ export type AwsServer = Aws & { url: string; close(): Promise<void> }
 export async function startAws(options: AwsOptions & { port?: number }): Promise<AwsServer> {
   const aws = createAws(options)
   const server = createServer((incoming, outgoing) => {
-    exchange(aws, incoming, outgoing).catch(() => outgoing.destroy())
+    exchange(aws, incoming, outgoing).catch(error => {
+      if (error instanceof ConnectionDropped) return outgoing.destroy()
+      // A fault of the stand-in itself: said in full, so that the test that meets it shows it.
+      outgoing.writeHead(500).end(String(error instanceof Error ? error.stack : error))
+    })
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

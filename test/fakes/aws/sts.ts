@@ -36,6 +36,8 @@ export function sts(world: World, caller: Principal, action: string, parameters:
 function assumeRole(world: World, caller: Principal, parameters: QueryParameters): Xml {
   const input = readAssumeRole(parameters, caller)
   const role = [...world.roles.values()].find(({ arn }) => arn === input.roleArn)
+  // A role that does not exist answers as one that does not trust the caller.
+  if (role === undefined) throw untrusted(world, caller, 'sts:AssumeRole', input.roleArn)
   const sourceIdentity = input.sourceIdentity ?? inheritedSourceIdentity(caller)
   const inherited = inheritedTags(caller)
   const context = {
@@ -47,11 +49,7 @@ function assumeRole(world: World, caller: Principal, parameters: QueryParameters
   const needed = ['sts:AssumeRole']
   if (input.tags.length > 0 || inherited.length > 0) needed.push('sts:TagSession')
   if (sourceIdentity !== undefined) needed.push('sts:SetSourceIdentity')
-  for (const action of needed) {
-    authorizeTrust(world, caller, role, { action, resource: input.roleArn, context })
-  }
-  if (role === undefined)
-    throw new AwsError(403, 'AccessDenied', 'unreachable: an unknown role trusts nobody')
+  for (const action of needed) authorizeTrust(world, caller, role, { action, context })
   const { durationSeconds, packedPercent } = assumeRoleLimits(input, role, caller)
 
   const issuedAt = wholeSecond(world.now())
@@ -86,26 +84,27 @@ function assumeRole(world: World, caller: Principal, parameters: QueryParameters
 
 /**
  * The role's trust policy and the caller's own. Within one account a trust policy that names the caller is
- * enough; one that names the account's root leaves it to the caller's policy. An unknown role answers as one
- * that does not trust the caller.
+ * enough; one that names the account's root leaves it to the caller's policy.
  * @throws AwsError `AccessDenied`
  */
 function authorizeTrust(
   world: World,
   caller: Principal,
-  role: Role | undefined,
-  access: { action: string; resource: string; context: Readonly<Record<string, string | string[]>> },
+  role: Role,
+  { action, context }: { action: string; context: Readonly<Record<string, string | string[]>> },
 ): void {
   const own = caller.kind === 'user' ? [caller.arn] : [caller.role.arn, principalArn(world, caller)]
-  const trusted = role?.trustActions.includes(access.action) === true ? role.trusts : []
+  const trusted = role.trustActions.includes(action) ? role.trusts : []
   const byName = own.some(arn => trusted.includes(arn))
   const byAccount = trusted.includes(`arn:aws:iam::${world.account}:root`)
-  if (!byName && !byAccount) {
-    const who = principalArn(world, caller)
-    const message = `User: ${who} is not authorized to perform: ${access.action} on resource: ${access.resource}`
-    throw new AwsError(403, 'AccessDenied', message)
-  }
-  authorize(world, caller, { ...access, grantedByResource: byName })
+  if (!byName && !byAccount) throw untrusted(world, caller, action, role.arn)
+  authorize(world, caller, { action, resource: role.arn, context, grantedByResource: byName })
+}
+
+function untrusted(world: World, caller: Principal, action: string, resource: string): AwsError {
+  const who = principalArn(world, caller)
+  const message = `User: ${who} is not authorized to perform: ${action} on resource: ${resource}`
+  return new AwsError(403, 'AccessDenied', message)
 }
 
 function inheritedSourceIdentity(caller: Principal): string | undefined {
