@@ -1,0 +1,194 @@
+/**
+ * `aws-sts`: temporary AWS credentials for one role, by AssumeRole with a session policy.
+ *
+ * A session cannot be revoked here: it stops at the deadline its policy carries. The role's trust policy
+ * must allow sts:AssumeRole, sts:SetSourceIdentity and sts:TagSession to the broker.
+ */
+import { AssumeRoleCommand, type AssumeRoleCommandOutput } from '@aws-sdk/client-sts'
+import { z } from 'zod'
+import {
+  defineIssuer,
+  type Grant,
+  type Issued,
+  type Issuer,
+  type IssuerDeps,
+  ProviderUnavailable,
+  type Refused,
+} from './issuer.ts'
+import { type AwsAsk, awsAsk, awsCovers, awsFacts, roleArn } from './shared/aws-ask.ts'
+import { MAX_POLICY_CHARACTERS, policyDeadline, sessionPolicy } from './shared/aws-session-policy.ts'
+import { Secret } from './shared/secret.ts'
+import { ambientCredentials, stsClient } from './shared/sts-client.ts'
+import { stsRefusal } from './shared/sts-refusal.ts'
+
+/** AWS accepts a signature for a quarter of an hour around its date (SigV4). */
+const MINT_WINDOW_MS = 15 * 60_000
+/** AssumeRole's own floor. */
+const SHORTEST_SESSION_S = 900
+
+const settings = z.strictObject({
+  region: z.string().regex(/^[a-z0-9-]{1,32}$/),
+  /** Another STS endpoint than the region's own: a VPC endpoint, or a stand-in. */
+  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+  /** The only roles this issuer assumes. Absent: any role that trusts the broker. */
+  roles: z.array(roleArn).min(1).max(256).optional(),
+  external_id: z.string().min(2).max(1224).optional(),
+  /** The longest session to ask for. A role's own maximum is one to twelve hours; a chained role's one hour. */
+  max_session_minutes: z.int().min(15).max(720).default(60),
+  /** `ambient`: the SDK's default chain. A file: JSON with AccessKeyId, SecretAccessKey, perhaps SessionToken. */
+  credentials: z
+    .union([z.literal('ambient'), z.strictObject({ access_key_file: z.string().min(1) })])
+    .default('ambient'),
+})
+type Settings = z.infer<typeof settings>
+
+export const awsSts = defineIssuer<Settings, AwsAsk>({
+  type: 'aws-sts',
+  settings,
+  open(settings, deps): Issuer<AwsAsk> {
+    const endpoint = { region: settings.region, endpoint: settings.endpoint }
+    const credentials = credentialsOf(settings, deps)
+
+    return {
+      revocability: 'expiry_only',
+      secretFormat: 'json',
+      holdsSecret: false,
+      mintsLocally: false,
+      mintWindowMs: MINT_WINDOW_MS,
+      longestLifeMs: settings.max_session_minutes * 60_000,
+      ask: awsAsk,
+      covers: awsCovers,
+      facts: awsFacts,
+
+      async issue(grant) {
+        const now = deps.now()
+        const policy = sessionPolicy(grant.ask, grant.expiresAt)
+        const refusal = refuse(grant, policy, settings, now)
+        if (refusal) return refusal
+        // AWS counts its quarter of an hour from the signature's date: the date is what ends the permission to mint.
+        const signedAt = Math.min(now, grant.mintNotAfter - MINT_WINDOW_MS)
+        const client = stsClient(endpoint, credentials, signedAt, deps)
+        try {
+          const answer = await client.send(assumeRole(grant, policy, settings, now))
+          return issuedFrom(answer, grant, settings)
+        } catch (error) {
+          return stsRefusal(error, grant.ask.role)
+        } finally {
+          client.destroy()
+        }
+      },
+
+      // The host never asks for it; said plainly in case it does.
+      revoke: async () => {
+        throw new Error('an AWS session stops at its deadline and cannot be revoked before')
+      },
+      // AWS has no call that tells of another's session.
+      probe: async lease =>
+        lease.providerExpiresAt !== undefined && deps.now() >= lease.providerExpiresAt ? 'dead' : 'unknown',
+    }
+  },
+})
+
+function refuse(grant: Grant<AwsAsk>, policy: string, settings: Settings, now: number): Refused | undefined {
+  if (now >= grant.mintNotAfter) {
+    return { ok: false, reason: 'rejected', detail: 'the time to open this session has passed' }
+  }
+  if (policyDeadline(grant.expiresAt) <= now) {
+    return { ok: false, reason: 'rejected', detail: 'the deadline leaves less than a second to live' }
+  }
+  if (settings.roles && !settings.roles.includes(grant.ask.role)) {
+    return { ok: false, reason: 'not_permitted', detail: `${grant.ask.role} is not on this issuer's list` }
+  }
+  if (policy.length > MAX_POLICY_CHARACTERS) {
+    const detail = `the session policy has ${policy.length} characters and AWS takes ${MAX_POLICY_CHARACTERS}: ask for less, or with fewer and wider patterns`
+    return { ok: false, reason: 'rejected', detail }
+  }
+  return undefined
+}
+
+/** The lease id is session name and source identity: CloudTrail and later denials name the lease by it. */
+function assumeRole(
+  grant: Grant<AwsAsk>,
+  policy: string,
+  settings: Settings,
+  now: number,
+): AssumeRoleCommand {
+  const wanted = Math.ceil((grant.expiresAt - now) / 1000)
+  return new AssumeRoleCommand({
+    RoleArn: grant.ask.role,
+    RoleSessionName: grant.lease,
+    SourceIdentity: grant.lease,
+    DurationSeconds: Math.max(SHORTEST_SESSION_S, Math.min(wanted, settings.max_session_minutes * 60)),
+    Policy: policy,
+    Tags: [
+      { Key: 'mayfly:lease', Value: grant.lease },
+      { Key: 'mayfly:task', Value: grant.task },
+      { Key: 'mayfly:agent', Value: grant.agent },
+    ],
+    ...(settings.external_id !== undefined && { ExternalId: settings.external_id }),
+  })
+}
+
+/**
+ * AWS does not say what it granted: the session policy is what was asked, and AWS takes it whole or not at all.
+ * @throws ProviderUnavailable without readable credentials: a session exists, and nobody has it.
+ */
+function issuedFrom(
+  answer: AssumeRoleCommandOutput,
+  grant: Grant<AwsAsk>,
+  settings: Settings,
+): Issued<AwsAsk> {
+  const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = answer.Credentials ?? {}
+  const sessionEnd = Expiration?.getTime() ?? Number.NaN
+  if (!AccessKeyId || !SecretAccessKey || !SessionToken || Number.isNaN(sessionEnd)) {
+    throw new ProviderUnavailable('AWS opened a session, and its answer cannot be read')
+  }
+  const expiration = new Date(sessionEnd).toISOString()
+  return {
+    ok: true,
+    secret: new Secret(
+      JSON.stringify({ AccessKeyId, SecretAccessKey, SessionToken, Expiration: expiration }),
+    ),
+    granted: grant.ask,
+    // The session lives on to `sts_expiration` (at least a quarter of an hour), but every Allow in its policy
+    // ends at the deadline: from there on it is of no use, whatever anyone does.
+    providerExpiresAt: Math.min(policyDeadline(grant.expiresAt), sessionEnd),
+    details: {
+      account: grant.ask.role.split(':')[4] ?? '',
+      region: settings.region,
+      role_arn: grant.ask.role,
+      session_arn: answer.AssumedRoleUser?.Arn ?? '',
+      sts_expiration: expiration,
+    },
+  }
+}
+
+const accessKey = z.strictObject({
+  AccessKeyId: z.string().min(1),
+  SecretAccessKey: z.string().min(1),
+  SessionToken: z.string().min(1).optional(),
+})
+
+/** A key file is read at every mint, so that a key can be replaced in place. */
+function credentialsOf({ credentials, ...endpoint }: Settings, deps: IssuerDeps) {
+  if (credentials === 'ambient') {
+    return ambientCredentials({ region: endpoint.region, endpoint: endpoint.endpoint })
+  }
+  const file = credentials.access_key_file
+  return async () => {
+    const text = (await deps.readSecretFile(file)).reveal()
+    const parsed = accessKey.safeParse(parseJson(text))
+    // What is wrong with it is not told: the text is a secret.
+    if (!parsed.success) throw new Error(`${file} is not an AWS access key in JSON`)
+    const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = parsed.data
+    return { accessKeyId, secretAccessKey, ...(SessionToken && { sessionToken: SessionToken }) }
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
