@@ -62,7 +62,11 @@ const STS_AND_IAM: AuthErrors = {
   wrong_service: [403, 'SignatureDoesNotMatch', SCOPE],
   unknown_key: [403, 'InvalidClientTokenId', INVALID],
   bad_token: [403, 'InvalidClientTokenId', INVALID],
-  skewed: [403, 'SignatureDoesNotMatch', 'Signature expired or not yet current: more than 5 min. apart.'],
+  skewed: [
+    403,
+    'SignatureDoesNotMatch',
+    'Signature expired or not yet current: its date is too far from now.',
+  ],
   bad_signature: [403, 'SignatureDoesNotMatch', MISMATCH],
   body_mismatch: [403, 'SignatureDoesNotMatch', MISMATCH],
   unsigned_headers: [403, 'SignatureDoesNotMatch', MISMATCH],

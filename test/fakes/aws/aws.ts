@@ -60,6 +60,12 @@ export type Aws = {
   latencyMs: number
   /** Time until a newly written inline role policy takes effect. Applies to writes from then on. */
   denyDelayMs: number
+  /**
+   * How far a signature's date may be from the clock, either way. A quarter of an hour unless told, which is
+   * what the STS, IAM, EC2 and S3 error texts and references name (`RequestExpired`: "more than 15 minutes
+   * after the date stamp"). The IAM User Guide promises only five minutes: a caller should live with both.
+   */
+  signatureWindowMs: number
 }
 
 const TRUST_ACTIONS: readonly TrustAction[] = ['sts:AssumeRole', 'sts:TagSession', 'sts:SetSourceIdentity']
@@ -71,6 +77,7 @@ export function createAws(options: AwsOptions): Aws {
     now: options.now,
     random: options.random,
     denyDelayMs: 0,
+    signatureWindowMs: 15 * 60_000,
     users: new Map(),
     roles: new Map(),
     sessions: new Map(),
@@ -86,6 +93,12 @@ export function createAws(options: AwsOptions): Aws {
     },
     set denyDelayMs(ms) {
       world.denyDelayMs = ms
+    },
+    get signatureWindowMs() {
+      return world.signatureWindowMs
+    },
+    set signatureWindowMs(ms) {
+      world.signatureWindowMs = ms
     },
     handle: request => handle(world, aws, sleep, request),
     addUser({ name, accessKeyId, secretAccessKey, policy }) {

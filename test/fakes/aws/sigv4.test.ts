@@ -36,15 +36,20 @@ describe('signature version 4', () => {
     expect([object.status, await object.text()]).toEqual([403, expect.stringContaining('AccessDenied')])
   })
 
-  test.each([-6, 6])('STS takes five minutes of skew, not six (%i)', async minutes => {
-    const client = fixture.sts()
-    fixture.clock.aheadMs = minutes * MINUTE
-    expect(await refusal(client.send(new GetCallerIdentityCommand({})))).toMatchObject({
-      code: 'SignatureDoesNotMatch',
-      status: 403,
-    })
+  test.each([
+    [-15, 1],
+    [15, 1],
+    [-5, 1 / 3],
+    [5, 1 / 3],
+  ])('a signature is good for %i minutes either way and no longer', async (minutes, share) => {
+    fixture.aws.signatureWindowMs *= share
+    const skewed = fixture.sts()
+    fixture.clock.aheadMs = minutes * 1.1 * MINUTE
+    const refused = await refusal(skewed.send(new GetCallerIdentityCommand({})))
+    expect(refused).toMatchObject({ code: 'SignatureDoesNotMatch', status: 403 })
+    expect(refused.message).toContain('Signature expired or not yet current')
     const near = fixture.sts()
-    fixture.clock.aheadMs += Math.sign(minutes) * 4 * MINUTE
+    fixture.clock.aheadMs += minutes * 0.9 * MINUTE
     await near.send(new GetCallerIdentityCommand({}))
   })
 

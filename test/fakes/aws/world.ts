@@ -64,6 +64,8 @@ export type World = {
   /** Epoch ms. */
   now: () => number
   random: (bytes: number) => Uint8Array
+  /** How far a signature's date may be from the clock, either way, ms. */
+  signatureWindowMs: number
   /** ms between a write of an inline role policy and its effect. */
   denyDelayMs: number
   /** By access key id. */
