@@ -32,6 +32,11 @@ export class LedgerUnavailable extends Error {
   override name = 'LedgerUnavailable'
 }
 
+/** A page was asked for after something that is not a cursor of that list. */
+export class BadCursor extends Error {
+  override name = 'BadCursor'
+}
+
 export type Lock = 'share' | 'update'
 export type NewAudit = Omit<AuditRow, 'seq' | 'at'>
 

@@ -1,0 +1,142 @@
+/**
+ * Many transactions, one COMMIT. On an embedded database the disk's sync is most of what a transaction costs,
+ * so bodies that arrive together share one: each runs alone, from start to end, in a savepoint of its own;
+ * whoever fails takes back only what it did; all are answered after COMMIT.
+ *
+ * If COMMIT fails, every member is told that the outcome is not known, the failed ones too: what made one fail
+ * may have been another's row that never came to be.
+ */
+import { LedgerUnavailable } from './ledger.ts'
+
+export type GroupConnection = { exec(sql: string): void; readonly inTransaction: boolean }
+
+/** The span of one body: statements run while it is live; the first that fails dooms it. */
+export type Scope = { live: boolean; failure: { error: unknown } | undefined }
+
+export type GroupCommit = {
+  /** @throws LedgerUnavailable; what the body throws; Error where the body waited for anything but the ledger. */
+  submit<T>(body: (scope: Scope) => Promise<T>): Promise<T>
+  /** Takes no more, runs what was taken to its end, and resolves. */
+  stop(): Promise<void>
+}
+
+/** Bounds how long an answer waits for its neighbours, and how much one failed COMMIT undoes. */
+const groupMax = 128
+const queuedMax = 10_000
+
+type Outcome = { value: unknown } | { error: unknown }
+type Member = {
+  body: (scope: Scope) => Promise<unknown>
+  answer: (outcome: Outcome) => void
+}
+
+/** `onFailure` is told why a group was lost; the members learn only that it was. */
+export function groupCommit(
+  connection: GroupConnection,
+  onFailure: (error: unknown) => void = () => {},
+): GroupCommit {
+  const queue: Member[] = []
+  let armed = false
+  let stopped = false
+  let idle: (() => void) | undefined
+
+  const arm = () => {
+    if (armed) return
+    armed = true
+    setImmediate(() => void commitNext())
+  }
+  const commitNext = async () => {
+    await commitGroup(connection, queue.splice(0, groupMax), onFailure)
+    armed = false
+    if (queue.length > 0) arm()
+    else idle?.()
+  }
+
+  return {
+    submit<T>(body: (scope: Scope) => Promise<T>): Promise<T> {
+      if (stopped) return Promise.reject(new LedgerUnavailable('the ledger is closed'))
+      if (queue.length >= queuedMax) return Promise.reject(new LedgerUnavailable('the ledger is overloaded'))
+      return new Promise<T>((resolve, reject) => {
+        // The value is what this body returned.
+        const answer = (outcome: Outcome) =>
+          'error' in outcome ? reject(outcome.error) : resolve(outcome.value as T)
+        queue.push({ body, answer })
+        arm()
+      })
+    },
+    stop() {
+      stopped = true
+      return armed ? new Promise(resolve => (idle = resolve)) : Promise.resolve()
+    },
+  }
+}
+
+/** Never throws: every member is answered. */
+async function commitGroup(
+  connection: GroupConnection,
+  members: readonly Member[],
+  onFailure: (error: unknown) => void,
+): Promise<void> {
+  const outcomes: Outcome[] = []
+  try {
+    connection.exec('BEGIN IMMEDIATE')
+    for (const { body } of members) outcomes.push(await runMember(connection, body))
+    connection.exec('COMMIT')
+  } catch (cause) {
+    abandon(connection, onFailure)
+    onFailure(cause)
+    const error = new LedgerUnavailable('the ledger could not commit: the outcome is not known', { cause })
+    for (const { answer } of members) answer({ error })
+    return
+  }
+  for (const [index, { answer }] of members.entries()) answer(outcomes[index]!)
+}
+
+/** @throws where the group as a whole is lost. */
+async function runMember(connection: GroupConnection, body: Member['body']): Promise<Outcome> {
+  const scope: Scope = { live: true, failure: undefined }
+  connection.exec('SAVEPOINT member')
+  const outcome = await settle(body, scope)
+  scope.live = false
+  // On a full disk or a failed read SQLite may have rolled back the whole transaction by itself.
+  if (!connection.inTransaction) throw scope.failure?.error ?? new Error('the transaction was lost')
+  const failed = scope.failure ?? ('error' in outcome ? outcome : undefined)
+  if (failed === undefined) {
+    connection.exec('RELEASE member')
+    return outcome
+  }
+  connection.exec('ROLLBACK TO member')
+  connection.exec('RELEASE member')
+  return { error: failed.error }
+}
+
+/**
+ * A body that awaits only its transaction ends before the event loop turns, since every statement answers at
+ * once. One that is still pending then waits for something else, perhaps for its own group: it is given up.
+ */
+function settle(body: Member['body'], scope: Scope): Promise<Outcome> {
+  return new Promise(resolve => {
+    const turned = setImmediate(() =>
+      resolve({ error: new Error('a ledger body awaited something other than its transaction') }),
+    )
+    const done = (outcome: Outcome) => {
+      clearImmediate(turned)
+      resolve(outcome)
+    }
+    // Called inside a promise, so that a body which throws before its first await is a failed body.
+    Promise.resolve(scope)
+      .then(body)
+      .then(
+        value => done({ value }),
+        error => done({ error }),
+      )
+  })
+}
+
+function abandon(connection: GroupConnection, onFailure: (error: unknown) => void): void {
+  try {
+    if (connection.inTransaction) connection.exec('ROLLBACK')
+  } catch (error) {
+    onFailure(error)
+  }
+}

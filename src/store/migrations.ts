@@ -1,0 +1,59 @@
+/**
+ * The schema, as numbered steps for both databases. A step that has been released is never changed: a new
+ * one is appended.
+ */
+import { CompiledQuery } from 'kysely'
+import type { SqlDialect } from './dialect.ts'
+import { ledgerSchema } from './schema-1.ts'
+import type { Run } from './sql/prepare.ts'
+
+export type Migration = {
+  readonly id: number
+  readonly name: string
+  /** One SQL statement each. */
+  statements(words: SqlDialect['words']): readonly string[]
+}
+
+/** Ids count from 1 without a gap. */
+export const migrations: readonly Migration[] = [{ id: 1, name: 'ledger', statements: ledgerSchema }]
+
+/**
+ * Brings the schema up to the last of `list`, inside the caller's transaction.
+ * @throws Error where the ledger was written by a newer or another program: it is left as it is.
+ */
+export async function migrate(
+  { db, words }: SqlDialect,
+  run: Run,
+  now: number,
+  list: readonly Migration[] = migrations,
+): Promise<void> {
+  await run(
+    CompiledQuery.raw(`create table if not exists schema_migrations (
+      id ${words.integer} primary key, name text not null, applied_at ${words.integer} not null
+    ) ${words.wide}`),
+  )
+  const { rows: applied } = await run(
+    db.selectFrom('schema_migrations').select(['id', 'name']).orderBy('id').compile(),
+  )
+  for (const { id, name } of applied) refuseUnknown(id, name, list)
+
+  for (const { id, name, statements } of list.slice(applied.length)) {
+    for (const statement of statements(words)) await run(CompiledQuery.raw(statement))
+    await run(db.insertInto('schema_migrations').values({ id, name, applied_at: now }).compile())
+  }
+}
+
+function refuseUnknown(id: number, name: string, list: readonly Migration[]): void {
+  const known = list.find(migration => migration.id === id)
+  if (known === undefined) {
+    const newest = list.at(-1)?.id ?? 0
+    throw new Error(
+      `the ledger has schema ${id} (${name}) and this program knows up to ${newest}: run the version that wrote it, or a later one`,
+    )
+  }
+  if (known.name !== name) {
+    throw new Error(
+      `the ledger's schema ${id} is "${name}" and this program's is "${known.name}": it is not this program's ledger`,
+    )
+  }
+}

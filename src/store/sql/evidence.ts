@@ -1,0 +1,144 @@
+/** What may be used once or a limited number of times: evidence, tickets, budgets; and forgetting them. */
+import { sql } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import type { LedgerWrite } from '../ledger.ts'
+import type { EvidenceRow, TicketRow } from '../rows.ts'
+import { columns } from '../tables.ts'
+import { pick, prepare, type Transaction } from './prepare.ts'
+
+export type EvidenceWrites = Pick<
+  LedgerWrite,
+  'useEvidence' | 'reuseEvidence' | 'insertTicket' | 'redeemTicket' | 'takeBudget' | 'giveBudget' | 'prune'
+>
+
+export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => EvidenceWrites {
+  const { use, earlier, reuse, insertTicket, redeem } = onceQueries(dialect)
+  const { take, give } = budgetQueries(dialect)
+  const prunes = pruneQueries(dialect)
+
+  return ({ run, now }) => ({
+    async useEvidence(row) {
+      if ((await run(use(row))).changed > 0) return undefined
+      return (await run(earlier({ id: row.id }))).rows[0]
+    },
+    async reuseEvidence(id, from, to) {
+      return (await run(reuse({ id, from: from.task, to: to.task, usedAt: to.used_at }))).changed > 0
+    },
+    async insertTicket(row) {
+      await run(insertTicket(row))
+    },
+    async redeemTicket(tokenHash, by) {
+      return (await run(redeem({ tokenHash, by, now }))).rows[0]
+    },
+    async takeBudget(key, limit, until) {
+      if (limit < 1) return false
+      return (await run(take({ key, limit, until, now }))).changed > 0
+    },
+    async giveBudget(key) {
+      await run(give({ key }))
+    },
+    async prune(limit) {
+      let gone = 0
+      for (const prune of prunes) {
+        if (gone < limit) gone += (await run(prune({ now, limit: limit - gone }))).changed
+      }
+      return gone
+    },
+  })
+}
+
+function onceQueries({ db }: SqlDialect) {
+  return {
+    use: prepare((row: EvidenceRow) =>
+      db
+        .insertInto('evidence')
+        .values(pick(row, columns.evidence))
+        .onConflict(conflict => conflict.column('id').doNothing()),
+    ),
+    earlier: prepare((p: { id: string }) => db.selectFrom('evidence').selectAll().where('id', '=', p.id)),
+    reuse: prepare((p: { id: string; from: string; to: string; usedAt: number }) =>
+      db
+        .updateTable('evidence')
+        .set({ task: p.to, used_at: p.usedAt })
+        .where('id', '=', p.id)
+        .where('task', '=', p.from),
+    ),
+    insertTicket: prepare((row: TicketRow) => db.insertInto('tickets').values(pick(row, columns.tickets))),
+    redeem: prepare((p: { tokenHash: string; by: string; now: number }) =>
+      db
+        .updateTable('tickets')
+        .set({ state: 'redeemed', redeemed_by: p.by })
+        .where('token_hash', '=', p.tokenHash)
+        .where('state', '=', 'open')
+        .where('expires_at', '>', p.now)
+        .returningAll(),
+    ),
+  }
+}
+
+function budgetQueries({ db }: SqlDialect) {
+  return {
+    /**
+     * A counter past its `until` counts as forgotten even before it is pruned, so that what is allowed does
+     * not depend on when pruning ran.
+     */
+    take: prepare((p: { key: string; limit: number; until: number; now: number }) =>
+      db
+        .insertInto('budgets')
+        .values({ key: p.key, used: sql.lit(1), until: p.until })
+        .onConflict(conflict =>
+          conflict
+            .column('key')
+            .doUpdateSet(eb => ({
+              used: eb
+                .case()
+                .when('budgets.until', '<=', p.now)
+                .then(sql.lit(1))
+                .else(eb('budgets.used', '+', sql.lit(1)))
+                .end(),
+              until: eb
+                .case()
+                .when('budgets.until', '<', eb.ref('excluded.until'))
+                .then(eb.ref('excluded.until'))
+                .else(eb.ref('budgets.until'))
+                .end(),
+            }))
+            .where(eb => eb.or([eb('budgets.used', '<', p.limit), eb('budgets.until', '<=', p.now)])),
+        ),
+    ),
+    give: prepare((p: { key: string }) =>
+      db
+        .updateTable('budgets')
+        .set(eb => ({ used: eb('used', '-', sql.lit(1)) }))
+        .where('key', '=', p.key)
+        .where('used', '>', sql.lit(0)),
+    ),
+  }
+}
+
+function pruneQueries({ db }: SqlDialect) {
+  type Bound = { now: number; limit: number }
+  return [
+    prepare((p: Bound) =>
+      db
+        .deleteFrom('evidence')
+        .where('id', 'in', eb =>
+          eb.selectFrom('evidence').select('id').where('until', '<=', p.now).limit(p.limit),
+        ),
+    ),
+    prepare((p: Bound) =>
+      db
+        .deleteFrom('budgets')
+        .where('key', 'in', eb =>
+          eb.selectFrom('budgets').select('key').where('until', '<=', p.now).limit(p.limit),
+        ),
+    ),
+    prepare((p: Bound) =>
+      db
+        .deleteFrom('tickets')
+        .where('id', 'in', eb =>
+          eb.selectFrom('tickets').select('id').where('expires_at', '<=', p.now).limit(p.limit),
+        ),
+    ),
+  ]
+}

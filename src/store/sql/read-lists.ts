@@ -1,0 +1,49 @@
+/** Lists, a page at a time. They are asked for by people, so their queries are built as they are asked. */
+import { sql } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import type { LedgerRead } from '../ledger.ts'
+import { decodeCursor, toPage } from './cursor.ts'
+import type { Run } from './prepare.ts'
+
+export type ListReads = Pick<LedgerRead, 'tasks' | 'leases' | 'audit'>
+
+export function listReads({ db }: SqlDialect, run: Run): ListReads {
+  return {
+    async tasks({ state, agent }, { limit, after }) {
+      let query = db.selectFrom('tasks').selectAll().orderBy('opened_at', 'desc').orderBy('id', 'desc')
+      if (state !== undefined) query = query.where('state', '=', state)
+      if (agent !== undefined) query = query.where('agent', '=', agent)
+      if (after !== undefined) {
+        const key = decodeCursor(after)
+        query = query.where(eb => eb(eb.refTuple('opened_at', 'id'), '<', eb.tuple(...key)))
+      }
+      const { rows } = await run(query.limit(limit + 1).compile())
+      return toPage(rows, limit, row => [row.opened_at, row.id])
+    },
+
+    async leases({ state, task, agent, issuer }, { limit, after }) {
+      let query = db.selectFrom('leases').selectAll().orderBy('intended_at', 'desc').orderBy('id', 'desc')
+      if (state === 'outstanding') query = query.where('state', '<>', sql.lit('closed'))
+      else if (state !== undefined) query = query.where('state', '=', state)
+      if (task !== undefined) query = query.where('task', '=', task)
+      if (agent !== undefined) query = query.where('agent', '=', agent)
+      if (issuer !== undefined) query = query.where('issuer', '=', issuer)
+      if (after !== undefined) {
+        const key = decodeCursor(after)
+        query = query.where(eb => eb(eb.refTuple('intended_at', 'id'), '<', eb.tuple(...key)))
+      }
+      const { rows } = await run(query.limit(limit + 1).compile())
+      return toPage(rows, limit, row => [row.intended_at, row.id])
+    },
+
+    async audit({ task, agent, lease }, { limit, after }) {
+      let query = db.selectFrom('audit').selectAll().orderBy('seq')
+      if (task !== undefined) query = query.where('task', '=', task)
+      if (agent !== undefined) query = query.where('agent', '=', agent)
+      if (lease !== undefined) query = query.where('lease', '=', lease)
+      if (after !== undefined) query = query.where('seq', '>', decodeCursor(after)[0])
+      const { rows } = await run(query.limit(limit + 1).compile())
+      return toPage(rows, limit, row => [row.seq, ''])
+    },
+  }
+}

@@ -1,0 +1,44 @@
+/** What is written once and never changed: decisions, asks, audit rows. */
+import type { SqlDialect } from '../dialect.ts'
+import type { LedgerWrite, NewAudit } from '../ledger.ts'
+import type { AskRow, DecisionRow } from '../rows.ts'
+import { columns } from '../tables.ts'
+import { pick, prepare, type Transaction } from './prepare.ts'
+
+export type RecordWrites = Pick<LedgerWrite, 'insertDecision' | 'insertAsk' | 'lockAsk' | 'appendAudit'>
+
+export function recordWrites({ db, lock }: SqlDialect): (tx: Transaction) => RecordWrites {
+  const insertDecision = prepare((row: DecisionRow) =>
+    db.insertInto('decisions').values(pick(row, columns.decisions)),
+  )
+  const insertAsk = prepare((row: AskRow) => db.insertInto('asks').values(pick(row, columns.asks)))
+  const lockAsk = prepare((p: { id: string }) =>
+    lock(db.selectFrom('asks').selectAll().where('id', '=', p.id), 'update', 'asks'),
+  )
+  const append = prepare((row: NewAudit & { at: number }) =>
+    db.insertInto('audit').values({
+      at: row.at,
+      event: row.event,
+      actor: row.actor,
+      task: row.task,
+      agent: row.agent,
+      lease: row.lease,
+      data: row.data,
+    }),
+  )
+
+  return ({ run, now }) => ({
+    async insertDecision(row) {
+      await run(insertDecision(row))
+    },
+    async insertAsk(row) {
+      await run(insertAsk(row))
+    },
+    async lockAsk(id) {
+      return (await run(lockAsk({ id }))).rows[0]
+    },
+    async appendAudit(row) {
+      await run(append({ ...row, at: now }))
+    },
+  })
+}

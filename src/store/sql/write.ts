@@ -1,0 +1,28 @@
+/** The write side of the contract, put together: statements are shared, a transaction costs a few closures. */
+import type { SqlDialect } from '../dialect.ts'
+import type { LedgerWrite } from '../ledger.ts'
+import { agentWrites } from './agents.ts'
+import { evidenceWrites } from './evidence.ts'
+import { keyWrites } from './keys.ts'
+import { leaseWrites } from './leases.ts'
+import type { Transaction } from './prepare.ts'
+import { recordWrites } from './records.ts'
+import { taskWrites } from './tasks.ts'
+
+export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWrite {
+  const agents = agentWrites(dialect)
+  const tasks = taskWrites(dialect)
+  const evidence = evidenceWrites(dialect)
+  const records = recordWrites(dialect)
+  const leases = leaseWrites(dialect)
+  const keys = keyWrites(dialect)
+  return tx => ({
+    now: tx.now,
+    ...agents(tx),
+    ...tasks(tx),
+    ...evidence(tx),
+    ...records(tx),
+    ...leases(tx),
+    ...keys(tx),
+  })
+}

@@ -1,0 +1,100 @@
+/**
+ * The embedded ledger: one SQLite file, one process. Writes are committed in groups on one connection; reads
+ * use another, which in WAL mode sees only what was committed.
+ */
+import { sqliteDialect } from './dialect.ts'
+import { groupCommit, type Scope } from './group-commit.ts'
+import { type Ledger, LedgerUnavailable } from './ledger.ts'
+import { migrate } from './migrations.ts'
+import type { Run } from './sql/prepare.ts'
+import { ledgerReads } from './sql/read.ts'
+import { ledgerWrites } from './sql/write.ts'
+import { openSqliteConnection, type SqliteConnection } from './sqlite-connection.ts'
+import { holdFile } from './sqlite-file.ts'
+
+export type SqliteLedgerOptions = {
+  /** Created where there is none, with mode 0600; its folder too, with 0700. */
+  path: string
+  /** The ledger's clock, epoch ms. */
+  now: () => number
+  /** Told why writes were lost. The error names no value of any row. */
+  log?: { error(fields: { error: unknown }, message: string): void }
+}
+
+/**
+ * @throws LedgerInUse where another process holds the file
+ * @throws Error where the schema is newer than this program
+ * @throws LedgerUnavailable where the database cannot be opened
+ */
+export async function openSqliteLedger({ path, now, log }: SqliteLedgerOptions): Promise<Ledger> {
+  const file = holdFile(path)
+  const opened: { close(): void }[] = []
+  const shut = () => {
+    for (const connection of opened.toReversed()) connection.close()
+    file.release()
+  }
+  try {
+    const writer = openSqliteConnection(file.path, { readOnly: false })
+    opened.push(writer)
+    await prepareFile(writer, Math.floor(now()))
+    const reader = openSqliteConnection(file.path, { readOnly: true })
+    opened.push(reader)
+    return ledgerOver(writer, reader, { now: () => Math.floor(now()), log, shut })
+  } catch (error) {
+    shut()
+    throw error
+  }
+}
+
+type Surroundings = { now: () => number; log: SqliteLedgerOptions['log']; shut: () => void }
+
+function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: Surroundings): Ledger {
+  const { now, log, shut } = around
+  const dialect = sqliteDialect()
+  const writes = ledgerWrites(dialect)
+  const group = groupCommit(writer, error => log?.error({ error }, 'ledger: a group of writes was lost'))
+  let closing: Promise<void> | undefined
+
+  return {
+    async now() {
+      if (closing !== undefined) throw new LedgerUnavailable('the ledger is closed')
+      return now()
+    },
+    read: ledgerReads(dialect, async query => reader.run(query)),
+    write: body => group.submit(async scope => body(writes({ run: scoped(writer, scope), now: now() }))),
+    close() {
+      closing ??= group.stop().then(shut)
+      return closing
+    },
+  }
+}
+
+/** Statements of one body. After one has failed no other runs, as on a database that aborts the transaction. */
+function scoped(writer: SqliteConnection, scope: Scope): Run {
+  return async query => {
+    if (!scope.live) throw new Error('a ledger transaction was used after its body had ended')
+    if (scope.failure !== undefined) throw scope.failure.error
+    try {
+      return writer.run(query)
+    } catch (error) {
+      scope.failure = { error }
+      throw error
+    }
+  }
+}
+
+async function prepareFile(writer: SqliteConnection, now: number): Promise<void> {
+  writer.exec('PRAGMA journal_mode = WAL')
+  writer.exec('PRAGMA synchronous = FULL')
+  writer.exec('PRAGMA secure_delete = ON')
+  writer.exec('PRAGMA foreign_keys = ON')
+  writer.exec('PRAGMA trusted_schema = OFF')
+  writer.exec('BEGIN IMMEDIATE')
+  try {
+    await migrate(sqliteDialect(), async query => writer.run(query), now)
+    writer.exec('COMMIT')
+  } catch (error) {
+    if (writer.inTransaction) writer.exec('ROLLBACK')
+    throw error
+  }
+}

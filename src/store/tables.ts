@@ -1,0 +1,149 @@
+/** The tables as Kysely knows them, and each row's columns by name. */
+import type { Generated } from 'kysely'
+import type {
+  AgentRow,
+  AskRow,
+  AuditRow,
+  DecisionRow,
+  EvidenceRow,
+  LeaseRow,
+  OperatorTokenRow,
+  SigningKeyRow,
+  TaskRow,
+  TicketRow,
+} from './rows.ts'
+
+export type Tables = {
+  agents: AgentRow
+  tasks: TaskRow
+  /** The closure of parenthood: one row per task and ancestor; distance 1 is the parent. */
+  task_ancestors: { task: string; ancestor: string; distance: number }
+  evidence: EvidenceRow
+  tickets: TicketRow
+  decisions: DecisionRow
+  asks: AskRow
+  leases: LeaseRow
+  budgets: { key: string; used: number; until: number }
+  signing_keys: SigningKeyRow
+  operator_tokens: OperatorTokenRow
+  meta: { key: string; value: string }
+  audit: Omit<AuditRow, 'seq'> & { seq: Generated<number> }
+  schema_migrations: { id: number; name: string; applied_at: number }
+}
+
+/** Insert statements name exactly these columns, whatever else the object passed may carry. */
+export const columns = {
+  agents: names<AgentRow>({ name: 1, digest: 1, document: 1, status: 1, updated_at: 1, mac: 1 }),
+  tasks: names<TaskRow>({
+    id: 1,
+    parent: 1,
+    root: 1,
+    depth: 1,
+    agent: 1,
+    agent_digest: 1,
+    system: 1,
+    state: 1,
+    end: 1,
+    end_detail: 1,
+    purpose: 1,
+    identity: 1,
+    evidence: 1,
+    ticket: 1,
+    token_hash: 1,
+    token_used_at: 1,
+    opened_at: 1,
+    deadline: 1,
+    heartbeat_ms: 1,
+    heartbeat_due: 1,
+    ended_at: 1,
+    settled_at: 1,
+    mac: 1,
+  }),
+  evidence: names<EvidenceRow>({ id: 1, task: 1, request_digest: 1, used_at: 1, until: 1 }),
+  tickets: names<TicketRow>({
+    id: 1,
+    parent_task: 1,
+    agent: 1,
+    asks: 1,
+    minutes: 1,
+    token_hash: 1,
+    state: 1,
+    redeemed_by: 1,
+    created_at: 1,
+    expires_at: 1,
+    mac: 1,
+  }),
+  decisions: names<DecisionRow>({
+    id: 1,
+    task: 1,
+    agent: 1,
+    outcome: 1,
+    reasons: 1,
+    facts: 1,
+    decided_at: 1,
+  }),
+  asks: names<AskRow>({
+    id: 1,
+    task: 1,
+    issuer: 1,
+    ask: 1,
+    digest: 1,
+    state: 1,
+    decision: 1,
+    created_at: 1,
+  }),
+  leases: names<LeaseRow>({
+    id: 1,
+    task: 1,
+    ask_id: 1,
+    agent: 1,
+    issuer: 1,
+    state: 1,
+    closed_as: 1,
+    revocability: 1,
+    granted: 1,
+    may_leave_access: 1,
+    intended_at: 1,
+    mint_not_after: 1,
+    dead_by: 1,
+    active_at: 1,
+    expires_at: 1,
+    provider_expires_at: 1,
+    revoking_at: 1,
+    due_at: 1,
+    attempts: 1,
+    last_error: 1,
+    fence: 1,
+    claimed_until: 1,
+    sealed_secret: 1,
+    secret_sha256: 1,
+    revoked_at: 1,
+    confirmed_dead_at: 1,
+    closed_at: 1,
+  }),
+  signing_keys: names<SigningKeyRow>({
+    kid: 1,
+    purpose: 1,
+    state: 1,
+    public_jwk: 1,
+    sealed_private: 1,
+    created_at: 1,
+    signing_from: 1,
+    superseded_at: 1,
+    retire_at: 1,
+    mac: 1,
+  }),
+  operator_tokens: names<OperatorTokenRow>({
+    id: 1,
+    name: 1,
+    token_hash: 1,
+    created_at: 1,
+    expires_at: 1,
+    mac: 1,
+  }),
+} as const
+
+/** The record makes the compiler ask for a new column here. */
+function names<Row>(all: Record<keyof Row, 1>): readonly (keyof Row)[] {
+  return Object.keys(all) as (keyof Row)[]
+}
