@@ -106,9 +106,10 @@ export const LIMITS = {
   // Configuration.
   configFileChars: 512 * kibibyte,
   configAliases: 32,
+  canonicalDepth: 32,
   configProblems: 50,
-  agents: 10_000,
-  resourceServers: 1_000,
+  /** Agents, and resource servers, each. */
+  registryFiles: 10_000,
   pluginInstances: 100,
   attestRulesPerAgent: 32,
   claimsPerRule: 32,

@@ -1,0 +1,156 @@
+/**
+ * The configuration: one settings file, one file per agent, one per resource server. Accepted whole, or
+ * refused whole with every problem found: file, line, key, what was expected, what to do.
+ */
+import { dirname, isAbsolute, join } from 'node:path'
+import type { AttestorType } from '../attestors/attestor.ts'
+import type { IssuerType } from '../issuers/issuer.ts'
+import { type AskSchemas, parseAgents } from './config/agents.ts'
+import { parseInstances } from './config/instances.ts'
+import { parseShape } from './config/parse-shape.ts'
+import { ConfigError, type Problem } from './config/problem.ts'
+import { type ConfigFiles, readFolder, readText } from './config/read-files.ts'
+import { parseResourceServers, type ResourceServer } from './config/resource-servers.ts'
+import { type PluginInstance, type Settings, type SettingsShape, settingsShape } from './config/settings.ts'
+import { parseYaml, type YamlFile } from './config/yaml-file.ts'
+import { loadPlugin, PluginRefused } from './plugins.ts'
+import type { Agent } from './policy/agent.ts'
+
+export {
+  type AskSchemas,
+  ConfigError,
+  type ConfigFiles,
+  type PluginInstance,
+  type Problem,
+  type ResourceServer,
+  type Settings,
+}
+
+export type PluginLists = {
+  attestorTypes: readonly AttestorType[]
+  issuerTypes: readonly IssuerType[]
+}
+
+/** Settings, and every type they may speak of: the built-in ones and those of the named modules. */
+export type LoadedSettings = PluginLists & { settings: Settings }
+
+/** What is read again on reload, without a restart. */
+export type Registry = {
+  /** Sorted by name. */
+  agents: readonly Agent[]
+  resourceServers: readonly ResourceServer[]
+}
+
+/**
+ * Settings and registry in one go. `openIssuers` stands between them: ceilings are parsed with the ask
+ * schemas of the opened issuers, and opening does no network call.
+ * @throws ConfigError
+ */
+export async function loadConfig(
+  path: string,
+  files: ConfigFiles,
+  plugins: PluginLists & { openIssuers(loaded: LoadedSettings): AskSchemas },
+): Promise<LoadedSettings & Registry> {
+  const loaded = await loadSettings(path, files, plugins)
+  const registry = await loadRegistry(loaded.settings, plugins.openIssuers(loaded), files)
+  return { ...loaded, ...registry }
+}
+
+/** @throws ConfigError */
+export async function loadSettings(
+  path: string,
+  files: ConfigFiles,
+  builtIn: PluginLists,
+): Promise<LoadedSettings> {
+  const file = parseYaml(path, await readText(files, path))
+  const parsed = parseShape(file, settingsShape, file.value)
+  if (!parsed.ok) throw new ConfigError(parsed.problems)
+  const shape = resolvePaths(parsed.value, dirname(path))
+  const types = await addPluginTypes(file, shape.plugins, files, builtIn)
+  const attestors = parseInstances(file, 'attestors', shape.attestors, types.attestorTypes)
+  const issuers = parseInstances(file, 'issuers', shape.issuers, types.issuerTypes)
+  if (!attestors.ok || !issuers.ok) {
+    throw new ConfigError([attestors, issuers].flatMap(part => (part.ok ? [] : part.problems)))
+  }
+  const settings = {
+    ...shape,
+    directory: dirname(path),
+    attestors: attestors.value,
+    issuers: issuers.value,
+  }
+  return { ...types, settings }
+}
+
+/** @throws ConfigError */
+export async function loadRegistry(
+  settings: Settings,
+  issuers: AskSchemas,
+  files: ConfigFiles,
+): Promise<Registry> {
+  const agents = parseAgents(await readFolder(files, settings.agents_dir, 'agents_dir'), settings, issuers)
+  const servers = parseResourceServers(
+    await readFolder(files, settings.resource_servers_dir, 'resource_servers_dir'),
+    settings,
+  )
+  if (!agents.ok || !servers.ok) {
+    throw new ConfigError([agents, servers].flatMap(part => (part.ok ? [] : part.problems)))
+  }
+  return { agents: agents.value, resourceServers: servers.value }
+}
+
+/** Where a path from a configuration file points. */
+export function fromDirectory(directory: string, path: string): string {
+  return isAbsolute(path) ? path : join(directory, path)
+}
+
+function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
+  const at = (path: string) => fromDirectory(directory, path)
+  const listenAt = (listen: SettingsShape['listen']): SettingsShape['listen'] =>
+    listen.tls === undefined
+      ? listen
+      : { ...listen, tls: { cert_file: at(listen.tls.cert_file), key_file: at(listen.tls.key_file) } }
+  return {
+    ...shape,
+    listen: listenAt(shape.listen),
+    ...(shape.operator_listen === undefined ? {} : { operator_listen: listenAt(shape.operator_listen) }),
+    ledger: { ...shape.ledger, path: at(shape.ledger.path) },
+    kek_file: at(shape.kek_file),
+    plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
+    agents_dir: at(shape.agents_dir),
+    resource_servers_dir: at(shape.resource_servers_dir),
+  }
+}
+
+async function addPluginTypes(
+  file: YamlFile,
+  entries: SettingsShape['plugins'],
+  files: ConfigFiles,
+  builtIn: PluginLists,
+): Promise<PluginLists> {
+  let { attestorTypes, issuerTypes } = builtIn
+  const problems: Problem[] = []
+  for (const [index, entry] of entries.entries()) {
+    const key = ['plugins', index]
+    try {
+      const added = await loadPlugin(entry, files.readFile)
+      const taken = [
+        ...duplicates(attestorTypes, added.attestorTypes),
+        ...duplicates(issuerTypes, added.issuerTypes),
+      ]
+      if (taken.length > 0) problems.push(file.problem(key, `types that exist already: ${taken.join(', ')}`))
+      attestorTypes = [...attestorTypes, ...added.attestorTypes]
+      issuerTypes = [...issuerTypes, ...added.issuerTypes]
+    } catch (error) {
+      if (!(error instanceof PluginRefused)) throw error
+      const remedy = 'Review the module, then pin what you reviewed: sha256sum FILE'
+      problems.push(file.problem([...key, 'sha256'], error.message, remedy))
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { attestorTypes, issuerTypes }
+}
+
+function duplicates(known: readonly { type: string }[], added: readonly { type: string }[]): string[] {
+  const names = [...known, ...added].map(({ type }) => type)
+  return names.filter((name, index) => names.indexOf(name) !== index)
+}

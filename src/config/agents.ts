@@ -1,0 +1,137 @@
+/** `agents/*.yaml`: each file against its shape, then against the instances and agents it speaks of. */
+import type { Issuer } from '../../issuers/issuer.ts'
+import { canonicalDigest } from '../canonical.ts'
+import type { Agent, AgentDocument } from '../policy/agent.ts'
+import { type AgentShape, agentShape } from './agent-shape.ts'
+import { type Parsed, parseShape } from './parse-shape.ts'
+import type { Problem } from './problem.ts'
+import { type Folder, nameProblems } from './read-files.ts'
+import type { Settings } from './settings.ts'
+import type { YamlFile } from './yaml-file.ts'
+
+/** The part of an opened issuer that ceilings are parsed with, by configured name. */
+export type AskSchemas = ReadonlyMap<string, Pick<Issuer, 'ask'>>
+
+type ParsedFile = { file: YamlFile; shape: AgentShape }
+
+/** All of them or none: agents name each other, and half a registry would allow what the whole refuses. */
+export function parseAgents(folder: Folder, settings: Settings, issuers: AskSchemas): Parsed<Agent[]> {
+  const problems: Problem[] = [...folder.problems]
+  const parsed: ParsedFile[] = []
+  for (const named of folder.files) {
+    problems.push(...nameProblems(named))
+    const result = parseShape(named.file, agentShape, named.file.value)
+    if (result.ok) parsed.push({ file: named.file, shape: result.value })
+    else problems.push(...result.problems)
+  }
+  const names = new Set(folder.files.map(({ name }) => name))
+  const agents: Agent[] = []
+  for (const { file, shape } of parsed) {
+    const ceiling = parseCeiling(file, shape, issuers)
+    problems.push(
+      ...ruleProblems(file, shape, settings.attestors),
+      ...(ceiling.ok ? [] : ceiling.problems),
+      ...limitProblems(file, shape, settings),
+      ...delegationProblems(file, shape, names),
+    )
+    if (ceiling.ok) agents.push(toAgent(shape, ceiling.value))
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, value: agents }
+}
+
+function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Settings['attestors']): Problem[] {
+  return shape.attest.flatMap((rule, index) => {
+    const attestor = Object.hasOwn(attestors, rule.attestor) ? attestors[rule.attestor] : undefined
+    if (attestor === undefined) {
+      return [file.problem(['attest', index, 'attestor'], oneOf('attestors', Object.keys(attestors)))]
+    }
+    const pinned =
+      rule.subject !== undefined || 'repository_id' in rule.claims || 'repository_owner_id' in rule.claims
+    if (attestor.type !== 'github-actions' || pinned) return []
+    // Names are given again after a rename or a deletion; without an id the next owner would match.
+    return [
+      file.problem(
+        ['attest', index],
+        'expected repository_id or repository_owner_id among the claims, or an exact subject',
+        'Find the id: gh api repos/OWNER/REPO --jq .id',
+      ),
+    ]
+  })
+}
+
+function parseCeiling(
+  file: YamlFile,
+  shape: AgentShape,
+  issuers: AskSchemas,
+): Parsed<Record<string, unknown[]>> {
+  const problems: Problem[] = []
+  const ceiling: Record<string, unknown[]> = {}
+  for (const [name, asks] of Object.entries(shape.ceiling)) {
+    const issuer = issuers.get(name)
+    if (issuer === undefined) {
+      problems.push(file.problem(['ceiling', name], oneOf('issuers', [...issuers.keys()])))
+      continue
+    }
+    ceiling[name] = []
+    for (const [index, ask] of asks.entries()) {
+      const parsed = parseShape(file, issuer.ask, ask, ['ceiling', name, index])
+      if (parsed.ok) ceiling[name].push(parsed.value)
+      else problems.push(...parsed.problems)
+    }
+  }
+  for (const name of Object.keys(shape.may_outlive_minutes)) {
+    if (Object.hasOwn(shape.ceiling, name)) continue
+    problems.push(
+      file.problem(['may_outlive_minutes', name], oneOf('ceiling’s issuers', Object.keys(shape.ceiling))),
+    )
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, value: ceiling }
+}
+
+function limitProblems(file: YamlFile, { limits }: AgentShape, settings: Settings): Problem[] {
+  const most = settings.limits.task_minutes
+  if (limits.task_minutes <= most) return []
+  return [
+    file.problem(['limits', 'task_minutes'], `expected at most limits.task_minutes of the broker (${most})`),
+  ]
+}
+
+function delegationProblems(file: YamlFile, shape: AgentShape, names: ReadonlySet<string>): Problem[] {
+  const problems = shape.may_delegate_to.flatMap((name, index) =>
+    names.has(name) ? [] : [file.problem(['may_delegate_to', index], oneOf('agents', [...names]))],
+  )
+  if (shape.may_delegate_to.length > 0) {
+    for (const key of ['child_depth', 'children'] as const) {
+      if (shape.limits[key] !== 0) continue
+      const expected = 'expected at least 1 where may_delegate_to names agents'
+      problems.push(file.problem(['limits', key], expected))
+    }
+  }
+  return problems
+}
+
+function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
+  const { heartbeat_seconds: heartbeat, attest, limits, ...rest } = shape
+  const delegates = shape.may_delegate_to.length > 0
+  const document: AgentDocument = {
+    ...rest,
+    attest: attest.map(({ attestor, claims, subject }) => ({
+      ...{ attestor, claims },
+      ...(subject === undefined ? {} : { subject }),
+    })),
+    ceiling,
+    limits: {
+      ...limits,
+      child_depth: limits.child_depth ?? (delegates ? 1 : 0),
+      children: limits.children ?? (delegates ? 8 : 0),
+    },
+    ...(heartbeat === undefined ? {} : { heartbeat_seconds: heartbeat }),
+  }
+  return { ...document, digest: canonicalDigest(document) }
+}
+
+function oneOf(what: string, names: readonly string[]): string {
+  if (names.length === 0) return `expected one of the ${what}, of which there are none`
+  const shown = names.slice(0, 20).join(', ')
+  return `expected one of the ${what}: ${shown}${names.length > 20 ? ', …' : ''}`
+}

@@ -1,0 +1,34 @@
+/** One thing wrong in one file: where, what was expected, and what to do. Never the value that stood there. */
+export type Problem = {
+  file: string
+  /** From 1. Absent where the problem is the file or folder itself. */
+  line?: number
+  column?: number
+  /** `listen.tls.cert_file`, `attest[0].claims.ref`; empty for the document itself. */
+  key: string
+  expected: string
+  remedy?: string
+}
+
+/** The configuration was refused, as a whole. Holds every problem found, in file and line order. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+  readonly problems: readonly Problem[]
+  constructor(problems: readonly Problem[]) {
+    const sorted = [...problems].sort(inOrder)
+    super(sorted.map(describeProblem).join('\n'))
+    this.problems = sorted
+  }
+}
+
+/** `config/mayfly.yaml:12:3: listen.host: expected …. Do this.` */
+export function describeProblem({ file, line, column, key, expected, remedy }: Problem): string {
+  const place = line === undefined ? file : `${file}:${line}:${column ?? 1}`
+  const text = `${place}: ${key === '' ? '' : `${key}: `}${expected}`
+  return remedy === undefined ? text : `${text}. ${remedy}`
+}
+
+function inOrder(a: Problem, b: Problem): number {
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
+}

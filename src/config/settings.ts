@@ -1,0 +1,134 @@
+/** The shape of mayfly.yaml. Keys keep their names from file to code. */
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
+
+const listenShape = z
+  .strictObject({
+    /** An address, or `localhost`. */
+    host: z.string().min(1, 'expected an address to listen on').max(253),
+    /** 0: any free port. */
+    port: wholeNumber(0, 65_535, 'a port'),
+    tls: z.strictObject({ cert_file: pathShape, key_file: pathShape }).optional(),
+    /** How many proxies of our own are in front; their `X-Forwarded-For` entries are believed, no others. */
+    behind_proxy: z.strictObject({ hops: wholeNumber(1, LIMITS.proxyHops, 'proxies') }).optional(),
+  })
+  .superRefine((listen, context) => {
+    if (isLoopback(listen.host) || listen.tls !== undefined || listen.behind_proxy !== undefined) return
+    context.addIssue({
+      code: 'custom',
+      path: ['host'],
+      message: 'expected a loopback address: tokens would cross the network in the clear',
+      params: { remedy: 'Listen on 127.0.0.1, set tls, or set behind_proxy where a proxy of yours ends TLS' },
+    })
+  })
+
+const publicUrlShape = z.string().superRefine((text, context) => {
+  const refuse = (message: string, remedy: string) =>
+    context.addIssue({ code: 'custom', message, params: { remedy } })
+  const url = URL.parse(text)
+  if (url === null) return refuse('expected a URL', 'Write it like https://mayfly.example.com')
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    return refuse('expected https (http only on loopback)', 'Set the https URL that clients use')
+  }
+  // Tokens carry this text as `iss` and verifiers compare it character by character.
+  if (url.origin !== text) {
+    refuse('expected scheme, host and port only, in normal form', `Write it like ${url.origin}`)
+  }
+})
+
+/** What an instance of an attestor or issuer has beside its type's own settings. */
+const instanceShape = z.looseObject({
+  type: z.string().min(1).max(LIMITS.nameChars),
+  owner: lineShape(LIMITS.labelChars).optional(),
+  description: lineShape(LIMITS.reasonChars).optional(),
+})
+const instancesShape = z
+  .record(nameShape, instanceShape)
+  .refine(
+    all => Object.keys(all).length <= LIMITS.pluginInstances,
+    `expected at most ${LIMITS.pluginInstances} instances`,
+  )
+
+const override = (limit: number, max: number, unit: string) => wholeNumber(1, max, unit).default(limit)
+
+export const settingsShape = z
+  .strictObject({
+    listen: listenShape,
+    /** Operators' own listener; absent, they share the first one. */
+    operator_listen: listenShape.optional(),
+    /** Issuer URL of what Mayfly signs, and base of every URL it hands out. Never taken from a request. */
+    public_url: publicUrlShape,
+    ledger: z.discriminatedUnion('type', [z.strictObject({ type: z.literal('sqlite'), path: pathShape })]),
+    kek_file: pathShape,
+    plugins: z
+      .array(z.strictObject({ module: pathShape, sha256: sha256Shape }))
+      .max(LIMITS.pluginInstances)
+      .default([]),
+    attestors: instancesShape,
+    issuers: instancesShape,
+    agents_dir: pathShape.default('agents'),
+    resource_servers_dir: pathShape.default('resource-servers'),
+    log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+    outbound: z.strictObject({ allow_private_networks: z.boolean().default(false) }).prefault({}),
+    task_defaults: z
+      .strictObject({
+        minutes: wholeNumber(LIMITS.taskMinMinutes, LIMITS.taskMinutes, 'minutes').default(30),
+        heartbeat_seconds: wholeNumber(
+          LIMITS.heartbeatMinSeconds,
+          LIMITS.heartbeatMaxSeconds,
+          'seconds',
+        ).optional(),
+      })
+      .prefault({}),
+    limits: z
+      .strictObject({
+        connections: override(LIMITS.connections, 100_000, 'connections'),
+        requests_in_flight: override(LIMITS.requestsInFlight, 10_000, 'requests'),
+        requests_per_minute_per_source: override(LIMITS.requestsPerMinutePerSource, 1_000_000, 'requests'),
+        exchanges_per_minute_per_source: override(LIMITS.exchangesPerMinutePerSource, 1_000_000, 'requests'),
+        failed_attestations_per_minute_per_source: override(
+          LIMITS.failedAttestationsPerMinutePerSource,
+          1_000_000,
+          'attempts',
+        ),
+        reaper_concurrency_per_issuer: override(LIMITS.reaperConcurrencyPerIssuer, 256, 'calls'),
+        task_minutes: override(LIMITS.taskMinutes, LIMITS.taskMinutes, 'minutes'),
+      })
+      .prefault({}),
+  })
+  .superRefine(({ listen, operator_listen: operators, task_defaults, limits }, context) => {
+    if (operators !== undefined && operators.port !== 0 && operators.port === listen.port) {
+      const message = 'expected another port than listen.port'
+      const remedy = 'Choose a free port, or remove operator_listen to share one listener'
+      context.addIssue({ code: 'custom', path: ['operator_listen', 'port'], message, params: { remedy } })
+    }
+    if (task_defaults.minutes > limits.task_minutes) {
+      const message = `expected at most limits.task_minutes (${limits.task_minutes})`
+      context.addIssue({ code: 'custom', path: ['task_defaults', 'minutes'], message })
+    }
+  })
+
+export type SettingsShape = z.infer<typeof settingsShape>
+
+/** One configured attestor or issuer. */
+export type PluginInstance = {
+  type: string
+  owner?: string
+  description?: string
+  /** As the type's own schema parsed them; for its `open` only. */
+  settings: unknown
+}
+
+/** mayfly.yaml, parsed; every path of its own is joined to `directory`. */
+export type Settings = Omit<SettingsShape, 'attestors' | 'issuers'> & {
+  /** The folder of the settings file: what relative paths inside instances' settings start from. */
+  directory: string
+  attestors: Readonly<Record<string, PluginInstance>>
+  issuers: Readonly<Record<string, PluginInstance>>
+}
+
+/** Host as in settings or as in `URL.hostname`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+}

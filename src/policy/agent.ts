@@ -1,0 +1,50 @@
+/** A registered agent, as its file declares it and as every decision reads it. Plain data. */
+
+export type RiskTier = 'low' | 'medium' | 'high'
+
+/** Evidence matches when the attestor, every claim and the subject match: each is one of the listed values. */
+export type AttestRule = {
+  /** The configured name of an attestor. */
+  attestor: string
+  claims: Readonly<Record<string, readonly (string | boolean)[]>>
+  subject?: readonly string[]
+}
+
+export type AgentLimits = {
+  /** The longest a task may be open, minutes. */
+  task_minutes: number
+  /** Tasks open at once, children included. */
+  active_tasks: number
+  credentials_per_hour: number
+  /** How deep below its own a task of this agent may have tasks. 0: none. */
+  child_depth: number
+  /** Children one task may have, over its whole life. */
+  children: number
+}
+
+export type Agent = {
+  name: string
+  /** Who answers for it, and who runs it. */
+  owner: { business: string; technical: string }
+  purpose: string
+  risk_tier: RiskTier
+  /** The systems it touches, in the organisation's own names. */
+  systems: readonly string[]
+  /** Epoch ms; after it the agent opens and mints nothing. */
+  expires_at: number
+  attest: readonly AttestRule[]
+  /** Issuer name to asks, each in that issuer's own parsed form. An issuer that is absent gives nothing. */
+  ceiling: Readonly<Record<string, readonly unknown[]>>
+  /** Issuer name to the minutes by which a credential that nobody can revoke may outlive its task. Absent: 0. */
+  may_outlive_minutes: Readonly<Record<string, number>>
+  limits: AgentLimits
+  /** Agents that a task of this one may give tickets to. */
+  may_delegate_to: readonly string[]
+  /** Tasks of this agent must be heard from this often, seconds. Absent: the caller's wish, or the default. */
+  heartbeat_seconds?: number
+  /** SHA-256 (hex) of the canonical JSON of all of the above: the generation of this agent. */
+  digest: string
+}
+
+/** What the digest is taken over, and what the ledger keeps. */
+export type AgentDocument = Omit<Agent, 'digest'>
