@@ -5,6 +5,7 @@ import type { AppRecord, GithubState } from './state.ts'
 
 const longestLifeSeconds = 600
 const iatSkewSeconds = 60
+const base64url = /^[\w-]+$/
 
 /**
  * @param jwt compact serialisation
@@ -17,6 +18,7 @@ export function verifyAppJwt(state: GithubState, jwt: string): AppRecord {
     throw undecodable()
   if (parseSegment(header).alg !== 'RS256') throw undecodable()
   const claims = parseSegment(payload)
+  if (!base64url.test(signature)) throw undecodable()
   const app = appOfIssuer(state, claims.iss)
   const signed = Buffer.from(`${header}.${payload}`)
   if (!verify('RSA-SHA256', signed, app.publicKey, Buffer.from(signature, 'base64url'))) throw undecodable()
@@ -53,7 +55,7 @@ function checkTimes({ exp, iat }: Record<string, unknown>, nowSeconds: number): 
 }
 
 function parseSegment(segment: string): Record<string, unknown> {
-  if (!/^[\w-]+$/.test(segment)) throw undecodable()
+  if (!base64url.test(segment)) throw undecodable()
   try {
     const value: unknown = JSON.parse(Buffer.from(segment, 'base64url').toString('utf8'))
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>

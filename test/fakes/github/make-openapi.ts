@@ -30,8 +30,9 @@ function main(): void {
       paths[path] = { ...object(paths[path] ?? {}), [method]: cutOperation(whole, object(operation)) }
     }
   }
+  correct(paths)
   const schemas = reachable(whole, paths)
-  close(paths, schemas)
+  object(schemas['app-permissions']).additionalProperties = false
   const info = object(whole.info)
   const cut = {
     openapi: whole.openapi,
@@ -89,11 +90,19 @@ function cutSchema(schema: Json): Json {
     cut[key] =
       key === 'properties' || key === 'patternProperties'
         ? Object.fromEntries(Object.entries(object(value)).map(([name, inner]) => [name, cutSchema(inner)]))
-        : key === 'enum' || key === 'required'
-          ? value
-          : cutSchema(value)
+        : key === 'required'
+          ? array(value).filter(name => !isDeprecated(schema, String(name)))
+          : key === 'enum'
+            ? value
+            : cutSchema(value)
   }
   return schema.nullable === true ? { anyOf: [cut, { type: 'null' }] } : cut
+}
+
+/** REST version 2026-03-10 leaves out what is required in 2022-11-28 and deprecated. */
+function isDeprecated(schema: JsonObject, name: string): boolean {
+  const property = object(schema.properties ?? {})[name]
+  return property !== undefined && object(property).deprecated === true
 }
 
 /** Every component schema that is referred to, from the operations on. */
@@ -115,12 +124,19 @@ function references(value: Json): string[] {
   return Array.from(found, match => match[1]!)
 }
 
-/** GitHub refuses an unknown permission name and an unknown key of a mint, though its description lets them pass. */
-function close(paths: JsonObject, schemas: JsonObject): void {
-  object(schemas['app-permissions']).additionalProperties = false
+/**
+ * Where GitHub's description differs from GitHub: an unknown permission name (above) and an unknown key of a mint
+ * are refused, and a list of installations holds installations, whose account is a user or an enterprise, not both.
+ */
+function correct(paths: JsonObject): void {
   const mint = object(object(paths['/app/installations/{installation_id}/access_tokens']).post)
-  const content = object(object(object(mint.requestBody).content)['application/json'])
-  object(content.schema).additionalProperties = false
+  jsonContent(mint.requestBody).additionalProperties = false
+  const list = object(object(paths['/app/installations']).get)
+  jsonContent(object(list.responses)['200']).items = { $ref: '#/components/schemas/installation' }
+}
+
+function jsonContent(carrier: Json | undefined): JsonObject {
+  return object(object(object(object(carrier).content)['application/json']).schema)
 }
 
 function follow(whole: JsonObject, value: JsonObject): JsonObject {

@@ -136,7 +136,10 @@ function render(
   if (typeof body === 'string') return new Response(body, { status: answer.status, headers })
   const raw = body instanceof Uint8Array
   if (!headers.has('content-type')) {
-    headers.set('content-type', raw ? 'application/vnd.github.raw+json' : 'application/json; charset=utf-8')
+    headers.set(
+      'content-type',
+      raw ? 'application/vnd.github.raw+json; charset=utf-8' : 'application/json; charset=utf-8',
+    )
   }
   return new Response(raw ? new Uint8Array(body) : JSON.stringify(body), { status: answer.status, headers })
 }

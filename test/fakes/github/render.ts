@@ -10,11 +10,12 @@ export function renderAccount(
   type: 'Organization' | 'User' | 'Bot',
   origin: string,
 ) {
-  const url = `${origin}/users/${login}`
+  const name = encodeURIComponent(login)
+  const url = `${origin}/users/${name}`
   const urls = Object.fromEntries(
-    ['followers', 'subscriptions', 'organizations', 'repos', 'received_events'].map(name => [
-      `${name}_url`,
-      `${url}/${name}`,
+    ['followers', 'subscriptions', 'organizations', 'repos', 'received_events'].map(part => [
+      `${part}_url`,
+      `${url}/${part}`,
     ]),
   )
   return {
@@ -24,7 +25,7 @@ export function renderAccount(
     avatar_url: `${origin}/avatars/${id}`,
     gravatar_id: '',
     url,
-    html_url: `${origin}/${login}`,
+    html_url: `${origin}/${name}`,
     ...urls,
     following_url: `${url}/following{/other_user}`,
     gists_url: `${url}/gists{/gist_id}`,

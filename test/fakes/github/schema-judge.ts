@@ -4,7 +4,7 @@
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
-import { GithubRefusal, invalidRequest } from './answer.ts'
+import { GithubRefusal, invalidRequest, notFound } from './answer.ts'
 import description from './openapi.json' with { type: 'json' }
 import type { OperationId } from './operations.ts'
 
@@ -37,18 +37,25 @@ type Route = {
   pattern: RegExp
   names: string[]
   operation: Operation
-  params: ValidateFunction
-  body: ValidateFunction | undefined
+  /** Compiled when first asked for: a simulation makes many stand-ins, and calls few operations of each. */
+  params: () => ValidateFunction
+  body: (() => ValidateFunction) | undefined
   answers: Map<number, () => ValidateFunction>
 }
 
 const documentId = 'github'
 
 export function createSchemaJudge(): SchemaJudge {
-  const ajv = new Ajv({ strict: false, allErrors: true, logger: false })
+  const ajv = new Ajv({ strict: false, validateSchema: false, allErrors: true, logger: false })
   addFormats.default(ajv)
   ajv.addSchema(description, documentId)
-  const coercing = new Ajv({ strict: false, allErrors: true, coerceTypes: true, logger: false })
+  const coercing = new Ajv({
+    strict: false,
+    validateSchema: false,
+    allErrors: true,
+    coerceTypes: true,
+    logger: false,
+  })
   const routes = Object.entries(description.paths).flatMap(([template, item]) =>
     Object.entries(item).map(([method, operation]) =>
       // The import's inferred type is a union of every operation's own shape; Operation is what they share.
@@ -78,22 +85,33 @@ function createRoute(ajv: Ajv, coercing: Ajv, template: string, method: string, 
     .replace(/\{\w+\}/g, '([^/]+)')
   const parameters = operation.parameters.filter(parameter => parameter.in !== 'header')
   const pointer = `${documentId}#/paths/${template.replaceAll('/', '~1')}/${method}`
-  const schemaAt = (at: string) => ajv.compile({ $ref: `${pointer}/${at}/content/application~1json/schema` })
+  const schemaAt = (at: string) =>
+    once(() => ajv.compile({ $ref: `${pointer}/${at}/content/application~1json/schema` }))
   return {
     method: method.toUpperCase(),
     pattern: new RegExp(`^${segments}$`),
     names,
     operation,
-    params: coercing.compile({
-      type: 'object',
-      properties: Object.fromEntries(parameters.map(({ name, schema }) => [name, schema])),
-    }),
+    params: once(() =>
+      coercing.compile({
+        type: 'object',
+        properties: Object.fromEntries(parameters.map(({ name, schema }) => [name, schema])),
+      }),
+    ),
     body: operation.requestBody === undefined ? undefined : schemaAt('requestBody'),
     answers: new Map(
       Object.entries(operation.responses)
         .filter(([, response]) => response.content?.['application/json'] !== undefined)
-        .map(([code]) => [Number(code), () => schemaAt(`responses/${code}`)]),
+        .map(([code]) => [Number(code), schemaAt(`responses/${code}`)]),
     ),
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
   }
 }
 
@@ -102,30 +120,38 @@ function matchRoute(routes: readonly Route[], method: string, pathname: string):
     const found = route.method === method ? route.pattern.exec(pathname) : null
     if (found === null) continue
     const values = found.slice(1).filter(value => value !== undefined)
-    const path = Object.fromEntries(
-      route.names.map((name, at) => [name, decodeURIComponent(values[at] ?? '')]),
-    )
+    const path = Object.fromEntries(route.names.map((name, at) => [name, decode(values[at] ?? '')]))
     return { operationId: route.operation.operationId, path }
   }
   return undefined
 }
 
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    // Left as it is: nothing has such a name, so it is not found.
+    return segment
+  }
+}
+
 function judgeParams(route: Route, path: Record<string, string>, query: URLSearchParams): Judged['params'] {
   const params: Record<string, string | number> = { ...Object.fromEntries(query), ...path }
-  if (route.params(params)) return params
-  const [first] = route.params.errors!
+  const validate = route.params()
+  if (validate(params)) return params
   // A path that does not fit its own form is no path of GitHub's; a query that does not is an invalid request.
-  if (route.names.includes(first!.instancePath.slice(1))) throw new GithubRefusal(404, 'Not Found')
-  throw invalidRequest(route.params.errors!.map(tell).join('\n'))
+  if (route.names.includes(validate.errors![0]!.instancePath.slice(1))) throw notFound()
+  throw invalidRequest(validate.errors!.map(tell).join('\n'))
 }
 
 function judgeBody(route: Route, bodyText: string): Judged['body'] {
-  if (route.body === undefined) return {}
+  const validate = route.body?.()
+  if (validate === undefined) return {}
   const body = bodyText === '' ? {} : parseJson(bodyText)
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new GithubRefusal(400, 'Body should be a JSON object')
   }
-  if (!route.body(body)) throw invalidRequest(route.body.errors!.map(tell).join('\n'))
+  if (!validate(body)) throw invalidRequest(validate.errors!.map(tell).join('\n'))
   return body as Record<string, unknown>
 }
 
