@@ -103,7 +103,10 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
         throw unavailable(answer, 'a revocation, and does not show that the token is dead')
       },
 
-      probe: async lease => (lease.secret ? probe(rest, tokenOf(lease), lease.lease) : 'unknown'),
+      async probe(lease) {
+        if (!lease.secret) return 'unknown'
+        return probe(rest, lease.secret.reveal(), lease.lease)
+      },
     }
   },
 })
@@ -117,6 +120,13 @@ function refuse(grant: Grant<GithubAsk>, settings: Settings, now: number): Refus
   if (repositories.length === 0 || Object.keys(permissions).length === 0) {
     const detail = 'an empty list of repositories or permissions means "all" to GitHub'
     return { ok: false, reason: 'rejected', detail }
+  }
+  if (repositories.some(({ id }) => id === undefined) && repositories.some(({ id }) => id !== undefined)) {
+    return {
+      ok: false,
+      reason: 'rejected',
+      detail: 'GitHub takes names or ids, not both: resolve the names first',
+    }
   }
   const cap = settings.permissions
   const above =
@@ -195,9 +205,14 @@ function issuedFrom(
 
 /** 401 is dead, 200 is alive; a limit, an outage or a suspension says nothing about the token. */
 async function probe(rest: GithubRest, token: string, handle: string): Promise<'dead' | 'alive' | 'unknown'> {
-  const answer = await rest.asToken('GET /installation/repositories', { per_page: 1 }, token, handle)
-  if (answer.status === 401) return 'dead'
-  return answer.status === 200 ? 'alive' : 'unknown'
+  try {
+    const { status } = await rest.asToken('GET /installation/repositories', { per_page: 1 }, token, handle)
+    if (status === 401) return 'dead'
+    return status === 200 ? 'alive' : 'unknown'
+  } catch (error) {
+    if (error instanceof ProviderUnavailable) return 'unknown'
+    throw error
+  }
 }
 
 /** @throws ProviderUnavailable where the mint's answer was lost: only GitHub's own expiry ends that token. */

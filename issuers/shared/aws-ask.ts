@@ -93,8 +93,8 @@ export function awsCovers(ceiling: AwsAsk, wanted: AwsAsk): boolean {
 }
 
 const PHASES: readonly Phase[] = ['read', 'propose', 'execute', 'deploy', 'transact']
-const READ_VERBS = /^(Get|List|Describe|Head|BatchGet|Query|Scan|Search|Lookup|Select|Simulate)([A-Z*?]|$)/
-const EXECUTE_VERBS = /^(Invoke|Start|Run|Send|Publish|Execute|Submit|Poll|Receive)/
+const READ_VERBS = /^(Get|List|Describe|Head|BatchGet|Query|Scan|Search|Lookup|Select|Simulate)/i
+const EXECUTE_VERBS = /^(Invoke|Start|Run|Send|Publish|Execute|Submit|Poll|Receive)/i
 /** Services whose writes decide who may do what; no deletion of a resource undoes what they allowed. */
 const ACCESS_SERVICES =
   /^(iam|sts|organizations|sso|sso-admin|identitystore|kms|secretsmanager|ram|rolesanywhere)$/
@@ -125,7 +125,7 @@ function phaseOf(action: string): Phase {
 
 function leavesAccess(action: string): boolean {
   const [service = '', verb = '*'] = action.split(':')
-  if (READ_VERBS.test(verb)) return LENDING_READS.test(service) && verb !== 'GetCallerIdentity'
+  if (READ_VERBS.test(verb)) return LENDING_READS.test(service) && verb.toLowerCase() !== 'getcalleridentity'
   return service === '*' || ACCESS_SERVICES.test(service) || /[*?]/.test(verb) || ACCESS_VERBS.test(verb)
 }
 

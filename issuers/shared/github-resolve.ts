@@ -1,6 +1,6 @@
 /** Names to ids: what an approval, a digest and a ceiling rest on. Ids are never re-pointed; names are. */
 import type { Issued, Refused } from '../issuer.ts'
-import { canonicalRepositories, type GithubAsk, type Repository, repositoryOf } from './github-ask.ts'
+import { canonicalRepositories, type GithubAsk, type Repository } from './github-ask.ts'
 import { ownersOf } from './github-installation.ts'
 import { RecentMap } from './recent-map.ts'
 
@@ -24,19 +24,33 @@ export function repositoryResolver(now: () => number) {
       const detail = `a token is for one owner, and this ask names ${owners.join(' and ')}: ask for each`
       return { ok: false, reason: 'rejected', detail }
     }
-    let known = asked.repositories.flatMap(({ name }) => byName.get(name?.toLowerCase() ?? '') ?? [])
-    if (known.length < asked.repositories.length) {
-      // By name wherever there is one, so that an id beside it is checked against what the name means now.
-      const repositories = asked.repositories.map(({ id, name }) => repositoryOf(name ? undefined : id, name))
-      const own = await mintOwn({ repositories, permissions: { metadata: 'read' } })
-      if (!own.ok) return own
-      known = own.granted.repositories.flatMap(({ id, name }) =>
-        id === undefined || name === undefined ? [] : [{ id, name }],
-      )
+    const { repositories } = asked
+    let known = repositories.flatMap(({ name }) => byName.get(name?.toLowerCase() ?? '') ?? [])
+    if (known.length < repositories.length) {
+      known = []
+      for (const part of byNameAndById(repositories)) {
+        const own = await mintOwn({ repositories: part, permissions: { metadata: 'read' } })
+        if (!own.ok) return own
+        known.push(
+          ...own.granted.repositories.flatMap(({ id, name }) =>
+            id && name !== undefined ? [{ id, name }] : [],
+          ),
+        )
+      }
       for (const one of known) byName.set(one.name.toLowerCase(), one)
     }
     return matched(asked, known)
   }
+}
+
+/**
+ * GitHub takes names or ids in one call, not both. By name wherever there is one, so that an id beside it is
+ * checked against what the name means now.
+ */
+function byNameAndById(repositories: readonly Repository[]): Repository[][] {
+  const named = repositories.flatMap(({ name }) => (name === undefined ? [] : [{ name }]))
+  const bare = repositories.filter(({ name }) => name === undefined)
+  return [named, bare].filter(part => part.length > 0)
 }
 
 function matched(asked: GithubAsk, known: readonly Known[]): { ok: true; ask: GithubAsk } | Refused {

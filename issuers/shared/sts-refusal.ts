@@ -6,6 +6,8 @@ type StsFailure = {
   name?: string
   message?: string
   $metadata?: { httpStatusCode?: number }
+  /** Present where AWS answered; its body may hold credentials, so it goes nowhere. */
+  $response?: unknown
 }
 
 /** Asked for when AWS throttles us; STS does not say for how long. */
@@ -24,7 +26,7 @@ const OWN_SIGN_IN =
  */
 export function stsRefusal(error: unknown, role: string): Refused {
   if (error instanceof ProviderUnavailable) throw error
-  const { name = '', message = '', $metadata } = error as StsFailure
+  const { name = '', message = '', $metadata, $response } = error as StsFailure
   const status = $metadata?.httpStatusCode
   const said = message === '' ? '' : `: ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`
   if (status === 429 || (status !== undefined && status < 500 && THROTTLED.test(name))) {
@@ -33,7 +35,7 @@ export function stsRefusal(error: unknown, role: string): Refused {
   }
   if (status === undefined || status < 400 || status >= 500 || status === 408) {
     throw new ProviderUnavailable(`AWS STS gave no usable answer (${name || 'unknown failure'})`, {
-      cause: status === undefined ? error : undefined,
+      ...($response === undefined && { cause: error }),
     })
   }
   if (NOT_PERMITTED.test(name)) {
