@@ -103,6 +103,16 @@ describe('a mint', () => {
     expect(world.github.credentials()).toMatchObject([{ repositoryIds: [1, 2, 3] }])
   })
 
+  test("all is the installation's account, never another's, and follows what the account chooses later", async () => {
+    await world.mint()
+    world.github.changeInstallation(installationId, { repositories: 'all' })
+    expect(minted(await world.mint()).repository_selection).toBe('all')
+    expect(world.github.credentials().map(one => one.repositoryIds)).toEqual([
+      [1, 2, 3, 4],
+      [1, 2, 3, 4],
+    ])
+  })
+
   const notGranted = refusal(422, 'The permissions requested are not granted to this installation.')
   const outOfReach = refusal(422, /at least one repository that does not exist or is not accessible/)
   test.each([
@@ -161,8 +171,10 @@ describe('a token ends', () => {
     const token = await world.token()
     world.clock.ms = Date.UTC(2026, 10, 22, 10, 29, 59, 999)
     expect(await probe(token)).toMatchObject({ status: 200 })
+    expect(world.github.credentials()).toMatchObject([{ alive: true }])
     world.clock.ms += 1
     expect(await probe(token)).toMatchObject(dead)
+    expect(world.github.credentials()).toMatchObject([{ alive: false }])
     expect(await world.call(token, 'DELETE /installation/token')).toMatchObject(dead)
   })
 

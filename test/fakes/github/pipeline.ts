@@ -5,7 +5,7 @@
 import { ConnectionDropped, type FaultHook } from '../faults.ts'
 import { bucketOf, identify } from './access.ts'
 import { type Answer, GithubRefusal, notFound } from './answer.ts'
-import type { Call, Caller } from './handler.ts'
+import type { Caller } from './handler.ts'
 import { handlers } from './handlers.ts'
 import { githubLimits, type Limits, type RateLimit } from './rate-limit.ts'
 import type { Match, SchemaJudge } from './schema-judge.ts'
@@ -23,72 +23,77 @@ export type Pipeline = {
 const provider = 'github'
 const versions = ['2022-11-28', '2026-03-10']
 
+/** A request whose body was read and whose operation is known, if it is one of ours. */
+type Arrived = { request: Request; url: URL; pathname: string; match: Match | undefined; bodyText: string }
+
 /** @throws ConnectionDropped where the fault hook says `drop` */
 export async function handle(pipeline: Pipeline, request: Request): Promise<Response> {
-  const { state, judge, knobs } = pipeline
+  const { state, knobs } = pipeline
   const url = withoutPrefix(new URL(request.url))
   const pathname = namedPath(state, url.pathname)
-  const match = judge.match(request.method, pathname)
+  const match = pipeline.judge.match(request.method, pathname)
   const operation = match?.operationId ?? 'unknown'
   const bodyText = await request.text()
   if (knobs.latencyMs > 0) await pipeline.sleep(knobs.latencyMs)
   const before = await knobs.faults({ provider, operation, when: 'before' })
   if (before === 'drop') throw new ConnectionDropped(provider, operation)
   if (before !== 'ok') return render(state, before)
-  const answer = perform(pipeline, request, url, pathname, match, bodyText)
+  const answer = perform(pipeline, { request, url, pathname, match, bodyText })
   const after = await knobs.faults({ provider, operation, when: 'after' })
   if (after === 'drop') throw new ConnectionDropped(provider, operation)
   return render(state, after === 'ok' ? answer : after)
 }
 
-/** Everything with an effect, in one synchronous step. */
-function perform(
-  { state, judge, rateLimit, knobs }: Pipeline,
-  request: Request,
-  url: URL,
-  pathname: string,
-  match: Match | undefined,
-  bodyText: string,
-): Answer {
-  let headers: Record<string, string> = {}
+/** Everything with an effect, in one synchronous step. A refusal keeps the headers that were due until then. */
+function perform(pipeline: Pipeline, arrived: Arrived): Answer {
+  const headers: Record<string, string> = {}
   try {
-    const version = checkHeaders(request.headers)
-    headers['x-github-api-version-selected'] = version
-    const caller = identifyCounted()
-    if (match === undefined) throw notFound()
-    const { params, body } = judge.judgeRequest(match, url.searchParams, bodyText)
-    const call: Call = {
-      state,
-      caller,
-      params,
-      body,
-      origin: url.origin,
-      rest: pathname.replace(/^\/repos\/[^/]+\/[^/]+/, '') + url.search,
-      url,
-      accept: request.headers.get('accept') ?? '',
-      userAgent: request.headers.get('user-agent') ?? '',
-      trimDeprecated: version !== '2022-11-28',
-    }
-    const answer = handlers[match.operationId](call)
+    const answer = enact(pipeline, arrived, headers)
     return { ...answer, headers: { ...headers, ...answer.headers } }
   } catch (error) {
     if (!(error instanceof GithubRefusal)) throw error
     return { ...error.answer, headers: { ...headers, ...error.answer.headers } }
   }
+}
 
-  function identifyCounted(): Caller {
-    let caller: Caller = { kind: 'anonymous' }
-    let refusal: unknown
-    try {
-      caller = identify(state, request.headers.get('authorization'))
-    } catch (error) {
-      refusal = error
-    }
-    const counted = rateLimit.count(bucketOf(caller), { ...githubLimits, ...knobs.limits })
-    headers = { ...headers, ...counted.headers }
-    if (refusal !== undefined) throw refusal
-    if (counted.exceeded !== undefined) throw counted.exceeded
-    return caller
+function enact(pipeline: Pipeline, arrived: Arrived, headers: Record<string, string>): Answer {
+  const { request, url, pathname, match, bodyText } = arrived
+  const version = checkHeaders(request.headers)
+  headers['x-github-api-version-selected'] = version
+  const caller = admit(pipeline, request.headers.get('authorization'), headers)
+  if (match === undefined) throw notFound()
+  const { params, body } = pipeline.judge.judgeRequest(match, url.searchParams, bodyText)
+  return handlers[match.operationId]({
+    state: pipeline.state,
+    caller,
+    params,
+    body,
+    origin: url.origin,
+    rest: pathname.replace(/^\/repos\/[^/]+\/[^/]+/, '') + url.search,
+    url,
+    accept: request.headers.get('accept') ?? '',
+    userAgent: request.headers.get('user-agent') ?? '',
+    trimDeprecated: version !== '2022-11-28',
+  })
+}
+
+/** Who is calling, counted; one who cannot prove it counts as anonymous. Adds the rate limit's headers. */
+function admit(pipeline: Pipeline, authorization: string | null, headers: Record<string, string>): Caller {
+  const identified = tryIdentify(pipeline.state, authorization)
+  const caller: Caller = identified instanceof GithubRefusal ? { kind: 'anonymous' } : identified
+  const counted = pipeline.rateLimit.count(bucketOf(caller), { ...githubLimits, ...pipeline.knobs.limits })
+  Object.assign(headers, counted.headers)
+  if (identified instanceof GithubRefusal) throw identified
+  if (counted.exceeded !== undefined) throw counted.exceeded
+  return caller
+}
+
+function tryIdentify(state: GithubState, authorization: string | null): Caller | GithubRefusal {
+  try {
+    return identify(state, authorization)
+  } catch (error) {
+    if (error instanceof GithubRefusal) return error
+    throw error
   }
 }
 
