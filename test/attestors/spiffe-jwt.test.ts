@@ -1,0 +1,228 @@
+import { describe, expect, test } from 'vitest'
+import { AttestationUnavailable } from '../../attestors/attestor.ts'
+import { BUNDLE_TIMES } from '../../attestors/shared/spiffe-bundle.ts'
+import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
+import { type AttestorSubject, describeAttestor } from '../conformance/attestor.ts'
+import { createForger } from '../fakes/identity/forger.ts'
+import { createSigningKey } from '../fakes/identity/signing-key.ts'
+import { createSpiffeAuthority, type SvidRequest } from '../fakes/identity/spiffe-authority.ts'
+import { AUDIENCE, jwt, NOON, open } from './issuer-subject.ts'
+
+const TRUST_DOMAIN = 'acme.test'
+const WORKLOAD = `spiffe://${TRUST_DOMAIN}/agent/coder`
+
+/** A trust domain, its bundle in a file that can be changed, and an attestor of it. */
+function createDomain(settings: Record<string, unknown> = {}) {
+  const clock = { ms: NOON }
+  const now = () => clock.ms
+  const authority = createSpiffeAuthority({ trustDomain: TRUST_DOMAIN, now, audience: AUDIENCE })
+  const file = { read: () => authority.bundle(), reads: 0 }
+  const readFile = async () => {
+    file.reads += 1
+    return file.read()
+  }
+  const all = { trust_domain: TRUST_DOMAIN, audience: AUDIENCE, bundle_file: 'bundle.json', ...settings }
+  const openAttestor = () => open(spiffeJwt, all, { now, readFile })
+  const attestor = openAttestor()
+  const attest = (request: Partial<SvidRequest> = {}) =>
+    attestor.attest(jwt(authority.mintSvid({ sub: WORKLOAD, ...request })))
+  return { clock, authority, file, attestor, attest, openAttestor, now, all }
+}
+
+async function createSubject(): Promise<AttestorSubject> {
+  const { clock, authority, file, openAttestor, now, all } = createDomain({ max_age_seconds: 1800 })
+  const small = createSigningKey('RS256', 'small', { modulusLength: 1024 })
+  const impostor = createForger({ kid: authority.key.kid })
+  const withSmallKey = () => {
+    const bundle = JSON.parse(authority.bundle())
+    bundle.keys.push({ ...small.publicJwk, use: 'jwt-svid' })
+    return JSON.stringify(bundle)
+  }
+  file.read = withSmallKey
+  let minted = 0
+  const svid = (request: Partial<SvidRequest>) => async () => {
+    minted += 1
+    const claims = { note: `svid number ${minted}`, ...request.claims }
+    return jwt(authority.mintSvid({ sub: WORKLOAD, ...request, claims }))
+  }
+  const noonS = NOON / 1000
+  const elsewhere = 'spiffe://elsewhere.test/agent/coder'
+  return {
+    open: openAttestor,
+    openUnreachable: () =>
+      open(spiffeJwt, all, { now, readFile: () => Promise.reject(new Error('ENOENT: no such file')) }),
+    acceptable: svid({}),
+    foreign: svid({ sub: elsewhere }),
+    samples: {
+      malformed: async () => jwt(`${authority.mintSvid({ sub: WORKLOAD })} `),
+      header_not_allowed: svid({ header: { x5t: 'dGh1bWI' } }),
+      type_not_allowed: svid({ header: { typ: 'wit+jwt' } }),
+      algorithm_not_allowed: svid({ header: { alg: 'EdDSA' } }),
+      issuer_not_trusted: svid({ sub: elsewhere }),
+      key_unknown: svid({ header: { kid: 'a key of nobody' } }),
+      key_not_acceptable: svid({ header: { alg: 'RS256', kid: 'small' } }),
+      signature_invalid: async () =>
+        jwt(impostor.token({ sub: WORKLOAD, aud: AUDIENCE, exp: noonS + 60 }, { kid: authority.key.kid })),
+      claim_missing: svid({ claims: { exp: undefined } }),
+      claim_malformed: svid({ claims: { exp: noonS + 0.5 } }),
+      audience_wrong: svid({ aud: `${AUDIENCE}/` }),
+      expired: svid({ claims: { iat: noonS - 361, exp: noonS - 61 } }),
+      not_yet_valid: svid({ claims: { iat: noonS + 61 } }),
+      lifetime_too_long: svid({ ttlS: 86_400 }),
+      too_old: svid({ claims: { iat: noonS - 1861, exp: noonS + 60 } }),
+      subject_not_acceptable: svid({ sub: `spiffe://${TRUST_DOMAIN}` }),
+    },
+    outsideCalls: () => file.reads,
+    now,
+    advance(ms) {
+      clock.ms += ms
+    },
+    close: async () => {},
+  }
+}
+
+describeAttestor('spiffe-jwt', createSubject)
+
+test('an SVID is proven, and counts as often as it is shown', async () => {
+  expect(await createDomain().attest()).toMatchObject({
+    ok: true,
+    proof: {
+      issuer: 'spiffe://acme.test',
+      subject: WORKLOAD,
+      claims: { trust_domain: TRUST_DOMAIN, path: '/agent/coder' },
+      replay: { singleUse: false },
+    },
+  })
+  const once = await createDomain({ single_use: true }).attest()
+  expect(once).toMatchObject({ ok: true, proof: { replay: { singleUse: true } } })
+})
+
+test('iat is not part of the standard: without it the time left is capped', async () => {
+  const { attest } = createDomain()
+  expect(await attest({ claims: { iat: undefined } })).toMatchObject({ ok: true })
+  const verdict = await attest({ ttlS: 3601, claims: { iat: undefined } })
+  expect(verdict).toMatchObject({ rejection: 'lifetime_too_long' })
+})
+
+describe('subjects', () => {
+  test.each([
+    ...['spiffe://acme.test', 'spiffe://acme.test/', 'spiffe://acme.test/a/', 'spiffe://acme.test//a'],
+    ...[
+      'spiffe://acme.test/a/../b',
+      'spiffe://acme.test/./a',
+      'spiffe://acme.test/a%2fb',
+      'Spiffe://acme.test/a',
+    ],
+    ...[
+      'spiffe://acme.test:443/a',
+      'spiffe://me@acme.test/a',
+      'spiffe://ACME.test/a',
+      'spiffe://acme.test/a?b',
+    ],
+    ...[
+      'spiffe://acme.test/a#b',
+      'spiffe:///a',
+      'https://acme.test/a',
+      'spiffe://acme.test/ä',
+      'agent/coder',
+    ],
+  ])('%s is no workload', async sub => {
+    expect(await createDomain().attest({ sub: sub.replace(/^\//, '') })).toMatchObject({
+      rejection: 'subject_not_acceptable',
+    })
+  })
+
+  test.each([42, null, ['spiffe://acme.test/a'], '', 'spiffe://acme.test/\u0000'])(
+    '%j is malformed',
+    async sub => {
+      expect(await createDomain().attest({ sub })).toMatchObject({ rejection: 'claim_malformed' })
+    },
+  )
+
+  test.each(['acme.test.evil.test', 'acme.tes', 'xacme.test', 'acme-test'])(
+    '%s is another domain',
+    async domain => {
+      const { attest, file } = createDomain()
+      const verdict = await attest({ sub: `spiffe://${domain}/a` })
+      expect(verdict).toMatchObject({ rejection: 'issuer_not_trusted' })
+      expect(file.reads).toBe(0)
+    },
+  )
+})
+
+describe('the bundle', () => {
+  test('is read again when it is due, and new keys count', async () => {
+    const { attest, authority, clock, file } = createDomain()
+    await attest()
+    authority.rotate()
+    expect(await attest()).toMatchObject({ rejection: 'key_unknown' })
+    expect(file.reads).toBe(1)
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest()).toMatchObject({ ok: true })
+    expect(file.reads).toBe(2)
+  })
+
+  test('without keys revokes every SVID', async () => {
+    const { attest, authority, clock } = createDomain()
+    expect(await attest()).toMatchObject({ ok: true })
+    authority.revokeAll()
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest()).toMatchObject({ rejection: 'key_unknown' })
+  })
+
+  test('does not go back, in 64-bit sequence numbers', async () => {
+    const { attest, authority, clock, file } = createDomain()
+    const numbered = (sequence: string) =>
+      authority.bundle().replace(/"spiffe_sequence":\d+/, `"spiffe_sequence":${sequence}`)
+    file.read = () => numbered('9007199254740993')
+    expect(await attest()).toMatchObject({ ok: true })
+    authority.rotate({ keepOld: false })
+    // One less; read as a double both numbers are the same.
+    file.read = () => numbered('9007199254740992')
+    clock.ms += BUNDLE_TIMES.checkMs
+    await expect(attest()).rejects.toThrow('spiffe_sequence went back')
+    file.read = () => numbered('9007199254740994')
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest()).toMatchObject({ ok: true })
+  })
+
+  test.each([
+    ['gone', () => Promise.reject(new Error('ENOENT')) as never],
+    ['half written', () => '{"keys":[{"kty"'],
+    ['of duplicate members', () => '{"keys":[],"keys":[]}'],
+    ['without keys member', () => '{"spiffe_sequence":9}'],
+    ['numbered by text', () => '{"keys":[],"spiffe_sequence":"9"}'],
+    ['numbered below zero', () => '{"keys":[],"spiffe_sequence":-1}'],
+    ['numbered over 64 bits', () => '{"keys":[],"spiffe_sequence":18446744073709551616}'],
+    ['no longer numbered', () => '{"keys":[]}'],
+    ['too large', () => `{"keys":[]}${' '.repeat(1024 * 1024)}`],
+  ])('while the file is %s the last good one is used, for an hour', async (_what, read) => {
+    const { attest, clock, file } = createDomain()
+    await attest()
+    file.read = read
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest()).toMatchObject({ ok: true })
+    clock.ms += BUNDLE_TIMES.maxStaleMs
+    await expect(attest()).rejects.toThrow(AttestationUnavailable)
+  })
+
+  test.each(['x509-svid', 'wit-svid', 'sig', undefined])('leaves out keys of use %s', async use => {
+    const { attest, authority, file } = createDomain()
+    file.read = () => JSON.stringify({ keys: [{ ...authority.key.publicJwk, use }] })
+    expect(await attest()).toMatchObject({ rejection: 'key_not_acceptable' })
+  })
+})
+
+describe('settings', () => {
+  const good = { trust_domain: TRUST_DOMAIN, audience: AUDIENCE, bundle_file: 'bundle.json' }
+  test.each([
+    ['a URI for a trust domain', { ...good, trust_domain: 'spiffe://acme.test' }],
+    ['an upper-case trust domain', { ...good, trust_domain: 'Acme.test' }],
+    ['EdDSA', { ...good, algorithms: ['EdDSA'] }],
+    ['HS256', { ...good, algorithms: ['HS256'] }],
+    ['no bundle', { trust_domain: TRUST_DOMAIN, audience: AUDIENCE }],
+    ['an unknown key', { ...good, bundle_url: 'https://acme.test' }],
+  ])('%s is refused', (_what, settings) => {
+    expect(spiffeJwt.settings.safeParse(settings).success).toBe(false)
+  })
+})

@@ -1,0 +1,29 @@
+/** Assertions that need no test runner, so that the suite's own checks can be shown to fail. */
+import type { Evidence } from '../../attestors/attestor.ts'
+
+export function check(holds: boolean, rule: string): void {
+  if (!holds) throw new Error(`does not hold: ${rule}`)
+}
+
+export function checkEqual<T>(actual: T, expected: T, what: string): void {
+  if (actual !== expected) throw new Error(`${what}: ${String(actual)} instead of ${String(expected)}`)
+}
+
+const SHORTEST_TELLING = 12
+
+/** Whether a text gives the evidence away: whole, by a segment, or by a string that it carries inside. */
+export function holdsEvidence(text: string, { token }: Evidence): boolean {
+  const segments = token.split('.')
+  const decoded = segments.slice(0, 2).flatMap(segment => stringsIn(segment))
+  const telling = [token, ...segments, ...decoded].filter(part => part.length >= SHORTEST_TELLING)
+  return telling.some(part => text.includes(part))
+}
+
+function stringsIn(segment: string): string[] {
+  try {
+    const part: unknown = JSON.parse(Buffer.from(segment, 'base64url').toString())
+    return Object.values(part ?? {}).filter(value => typeof value === 'string')
+  } catch {
+    return []
+  }
+}
