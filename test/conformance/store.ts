@@ -1,0 +1,41 @@
+/**
+ * The conformance suite for stores: what any implementation of the ledger contract must do. A store's test is
+ * one call of {@link describeStore} and whatever is special to it.
+ */
+import { describe, test } from 'vitest'
+import { accessChecks } from './store/access-checks.ts'
+import { leaseChecks } from './store/lease-checks.ts'
+import { readChecks } from './store/read-checks.ts'
+import { reapChecks } from './store/reap-checks.ts'
+import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
+import { taskChecks } from './store/task-checks.ts'
+import { transactionChecks } from './store/transaction-checks.ts'
+
+export type { StoreCheck, StoreSubject }
+
+export const storeChecks: readonly StoreCheck[] = [
+  ...transactionChecks,
+  ...taskChecks,
+  ...leaseChecks,
+  ...reapChecks,
+  ...accessChecks,
+  ...readChecks,
+]
+
+/** Registers every check as a test. `open` gives an empty ledger each time. */
+export function describeStore(name: string, open: () => Promise<StoreSubject>): void {
+  describe(`${name} keeps the ledger contract`, () => {
+    for (const check of storeChecks) test(check.name, () => runStoreCheck(check, open))
+  })
+}
+
+/** @throws what the check found wrong */
+export async function runStoreCheck(check: StoreCheck, open: () => Promise<StoreSubject>): Promise<void> {
+  const subject = await open()
+  try {
+    subject.setNow(start)
+    await check.run(subject)
+  } finally {
+    await subject.close()
+  }
+}
