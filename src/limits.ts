@@ -17,6 +17,8 @@ export const LIMITS = {
   headersTimeoutMs: 10 * second,
   requestTimeoutMs: 15 * second,
   keepAliveTimeoutMs: 5 * second,
+  /** How often Node looks for connections past their time. */
+  connectionsCheckMs: 1 * second,
   connections: 1_000,
   proxyHops: 8,
   /** How long a stopping server waits for requests in flight. */

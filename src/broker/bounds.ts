@@ -26,5 +26,5 @@ export function ticketBound(ticket: TicketRow): Bounds[number] {
 
 function ceilingOf(broker: Broker, agent: string): Allowance[] {
   const ceiling = broker.agents().get(agent)?.ceiling ?? {}
-  return Object.entries(ceiling).flatMap(([issuer, entry]) => entry.asks.map(ask => ({ issuer, ask })))
+  return Object.entries(ceiling).flatMap(([issuer, asks]) => asks.map(ask => ({ issuer, ask })))
 }

@@ -5,6 +5,9 @@
  */
 export type ErrorCode =
   | 'request_invalid' // the request's own form
+  | 'grant_type_unsupported'
+  | 'scope_invalid' // scopes are not used; asks are authorization_details
+  | 'target_invalid' // an audience or resource that no ask of the request names
   | 'ask_invalid' // an ask that its issuer's schema refuses, or for an issuer that does not exist
   | 'evidence_rejected' // any attestation failure or replay: all look the same from outside
   | 'attestation_unavailable' // the key set or bundle could not be had

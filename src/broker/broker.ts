@@ -25,6 +25,8 @@ export type Broker = {
   keyring: Keyring
   log: Log
   limits: Limits
+  /** What a task gets where neither its agent nor its caller says. */
+  defaults: { taskMinutes: number; heartbeatSeconds?: number }
   /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
   now: () => number
   attestors: ReadonlyMap<string, Attestor>
@@ -35,6 +37,8 @@ export type Broker = {
   newToken: (kind: TokenKind) => Secret
   /** Uniform in [0, 1); for jitter. */
   jitter: () => number
+  /** Resolves when no reload of the configuration is under way. */
+  reloaded: () => Promise<void>
   /** Tells the reaper that there is work. Called after COMMIT. */
   wake: () => void
 }

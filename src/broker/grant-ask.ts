@@ -1,10 +1,10 @@
 import { record } from '../audit/record.ts'
+import { canonicalDigest } from '../canonical.ts'
 import { judgeAsk } from '../policy/judge-ask.ts'
 import type { AskRow, DecisionRow, TaskRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { digestOf } from './digest.ts'
 import { type Credential, issueCredential } from './issue-credential.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
@@ -52,7 +52,7 @@ async function grantAsk(
     task: task.id,
     issuer: wanted.issuer,
     ask: JSON.stringify(resolved!.ask),
-    digest: digestOf(resolved!.ask),
+    digest: canonicalDigest(resolved!.ask),
     state: 'granted',
     decision: decision.id,
     created_at: broker.now(),

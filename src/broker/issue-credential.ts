@@ -207,7 +207,7 @@ async function settle(tx: LedgerWrite, task: string): Promise<void> {
 function isWider(broker: Broker, plan: LeasePlan, issued: Issued<unknown>): boolean {
   if (!plan.issuer.covers(plan.grant.ask, issued.granted)) return true
   if (plan.issuer.revocability !== 'expiry_only') return false
-  const minutes = broker.agents().get(plan.row.agent)?.ceiling[plan.row.issuer]?.may_outlive_minutes ?? 0
+  const minutes = broker.agents().get(plan.row.agent)?.may_outlive_minutes[plan.row.issuer] ?? 0
   return issued.providerExpiresAt > plan.grant.expiresAt + minutes * MINUTE_MS
 }
 

@@ -4,6 +4,7 @@
 import type { Evidence } from '../../attestors/attestor.ts'
 import type { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
+import { canonicalDigest } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
 import { matchAgent } from '../policy/match-agent.ts'
@@ -13,8 +14,7 @@ import { attest, evidenceRejected } from './attest.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
 import type { Broker, Identity } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { digestOf } from './digest.ts'
-import { activeTasksBudget, endWithin } from './end-task.ts'
+import { activeTasksBudget, endTask, endWithin } from './end-task.ts'
 import {
   type Credential,
   chainOf,
@@ -89,7 +89,16 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   if (plan === undefined) return opened
   if (local !== undefined) return { ...opened, credential: credentialOf(plan, local) }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
-  return { ...opened, credential: await mintRemotely(broker, plan, subject) }
+  try {
+    return { ...opened, credential: await mintRemotely(broker, plan, subject) }
+  } catch (error) {
+    // The caller never learns the task's token, so nobody could end it.
+    await endTask(broker, task.id, 'failed', {
+      actor: 'broker',
+      detail: 'its first credential was not minted',
+    })
+    throw error
+  }
 }
 
 /** A cheap look before anything is asked of a provider; the ledger's unique key is what decides. */
@@ -177,20 +186,18 @@ type NewTask = {
 function newTask(broker: Broker, { agent, identity, parent, request, token }: NewTask): TaskRow {
   const now = broker.now()
   const minutes = Math.min(
-    request.minutes ?? agent.limits.task_minutes,
+    request.minutes ?? broker.defaults.taskMinutes,
     agent.limits.task_minutes,
-    parent?.ticket.minutes ?? Infinity,
+    parent?.ticket.minutes ?? Number.POSITIVE_INFINITY,
   )
   const deadline = Math.min(
     now + minutes * MINUTE_MS,
     agent.expires_at,
     ...(parent?.line ?? []).map(task => task.deadline),
   )
-  const heartbeatMs = heartbeat(agent, request)
+  const heartbeatMs = heartbeat(broker, agent, request)
   const id = broker.newId('tsk')
   const above = parent?.line.at(-1)
-  if (above !== undefined && above.depth + 1 >= broker.limits.lineageDepth)
-    throw new BrokerError('ask_denied', `tasks may be nested ${broker.limits.lineageDepth} deep`)
   const unsigned: Omit<TaskRow, 'mac'> = {
     id,
     parent: above?.id ?? null,
@@ -219,10 +226,10 @@ function newTask(broker: Broker, { agent, identity, parent, request, token }: Ne
 }
 
 /** The agent's own demand is the longest silence allowed; the caller may only ask for a shorter one. */
-function heartbeat(agent: Agent, request: OpenRequest): number | null {
-  const demanded = agent.heartbeat_seconds ?? Infinity
-  const seconds = Math.min(demanded, request.heartbeatSeconds ?? Infinity)
-  return Number.isFinite(seconds) ? seconds * 1_000 : null
+function heartbeat(broker: Broker, agent: Agent, request: OpenRequest): number | null {
+  const wished = request.heartbeatSeconds ?? agent.heartbeat_seconds ?? broker.defaults.heartbeatSeconds
+  if (wished === undefined) return null
+  return Math.min(wished, agent.heartbeat_seconds ?? wished) * 1_000
 }
 
 function newAsk(broker: Broker, task: TaskRow, ask: ParsedAsk, decision: string): AskRow {
@@ -231,7 +238,7 @@ function newAsk(broker: Broker, task: TaskRow, ask: ParsedAsk, decision: string)
     task: task.id,
     issuer: ask.issuerName,
     ask: JSON.stringify(ask.ask),
-    digest: digestOf(ask.ask),
+    digest: canonicalDigest(ask.ask),
     state: 'granted',
     decision,
     created_at: task.opened_at,
@@ -353,8 +360,8 @@ function identityFacts({ attestor, issuer, subject, claims }: Identity) {
 /** What a retry must repeat to be one. The evidence is named by its use, the ticket by its hash. */
 function digestOfRequest(request: OpenRequest): string {
   const { agent = null, purpose, minutes = null, heartbeatSeconds = null, asks, mintFirst } = request
-  const ticket = request.ticket === undefined ? null : digestOf(request.ticket.reveal())
-  return digestOf({ agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket })
+  const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
+  return canonicalDigest({ agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket })
 }
 
 const MINUTE_MS = 60_000

@@ -27,11 +27,11 @@ export async function openTicket(
       'ask_denied',
       `${parent.agent} may not delegate to ${JSON.stringify(request.agent)}`,
     )
-  if (parent.depth + 1 >= broker.limits.lineageDepth)
-    throw new BrokerError('ask_denied', `tasks may be nested ${broker.limits.lineageDepth} deep`)
+  const ancestors = await broker.ledger.read.ancestors(parent.id)
+  demandDepth(broker, [...ancestors, parent])
 
   // 2. No more than the parent may hold.
-  const bounds = await boundsOf(broker, [...(await broker.ledger.read.ancestors(parent.id)), parent])
+  const bounds = await boundsOf(broker, [...ancestors, parent])
   const asks = await resolveAsks(broker, request.asks, bounds)
   const missed = asks.flatMap(ask => {
     const judged = judgeAsk(ask.issuerName, ask.issuer, ask.ask, bounds)
@@ -59,9 +59,9 @@ export async function openTicket(
   const row: TicketRow = { ...unsigned, mac: ticketMac(broker, unsigned) }
   await broker.ledger.write(async tx => {
     await lockMintable(broker, tx, parent.id)
-    const key = `children/${parent.id}`
-    if (!(await tx.takeBudget(key, broker.limits.childrenPerTask, parent.deadline + broker.limits.ticketMs)))
-      throw new BrokerError('budget_exhausted', `a task may have ${broker.limits.childrenPerTask} tickets`)
+    const limit = Math.min(agent.limits.children, broker.limits.childrenPerTask)
+    if (!(await tx.takeBudget(`children/${parent.id}`, limit, parent.deadline + broker.limits.ticketMs)))
+      throw new BrokerError('budget_exhausted', `a task of ${agent.name} may open ${limit} tickets`)
     await tx.insertTicket(row)
     await record(
       tx,
@@ -71,4 +71,16 @@ export async function openTicket(
     )
   })
   return { id: row.id, token, expiresAt: row.expires_at }
+}
+
+/** How deep each agent of the line lets tasks be nested below its own, and how deep any line may be. */
+function demandDepth(broker: Broker, line: readonly TaskRow[]): void {
+  const depth = line.length
+  const tooDeep = line.find(
+    (task, index) => depth - index > (broker.agents().get(task.agent)?.limits.child_depth ?? 0),
+  )
+  if (tooDeep !== undefined)
+    throw new BrokerError('ask_denied', `${tooDeep.agent} does not allow tasks this deep below its own`)
+  if (depth >= broker.limits.lineageDepth)
+    throw new BrokerError('ask_denied', `tasks may be nested ${broker.limits.lineageDepth} deep`)
 }

@@ -1,9 +1,9 @@
 import type { Issued, Refused } from '../../issuers/issuer.ts'
 import { record } from '../audit/record.ts'
+import { canonicalDigest } from '../canonical.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { digestOf } from './digest.ts'
 import { endTask } from './end-task.ts'
 import { intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
@@ -77,7 +77,7 @@ function systemTask(broker: Broker, issuer: string, ask: unknown): { task: TaskR
     task: row.id,
     issuer,
     ask: JSON.stringify(ask),
-    digest: digestOf(ask),
+    digest: canonicalDigest(ask),
     state: 'granted',
     decision: '',
     created_at: now,

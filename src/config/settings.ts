@@ -70,7 +70,13 @@ export const settingsShape = z
     agents_dir: pathShape.default('agents'),
     resource_servers_dir: pathShape.default('resource-servers'),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
-    outbound: z.strictObject({ allow_private_networks: z.boolean().default(false) }).prefault({}),
+    outbound: z
+      .strictObject({
+        allow_private_networks: z.boolean().default(false),
+        /** Identity providers and providers on this machine, over plain http. For development. */
+        allow_loopback: z.boolean().default(false),
+      })
+      .prefault({}),
     task_defaults: z
       .strictObject({
         minutes: wholeNumber(LIMITS.taskMinMinutes, LIMITS.taskMinutes, 'minutes').default(30),

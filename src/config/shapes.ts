@@ -24,7 +24,7 @@ export function lineShape(chars: number) {
 export const wordsShape = (chars: number) => z.string().trim().pipe(lineShape(chars))
 
 export function wholeNumber(min: number, max: number, unit: string) {
-  const expected = `expected a whole number of ${unit} from ${min} to ${max}`
+  const expected = `expected ${unit} as a whole number from ${min} to ${max}`
   return z.int(expected).min(min, expected).max(max, expected)
 }
 

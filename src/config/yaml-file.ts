@@ -2,7 +2,7 @@
  * A strict YAML 1.2 document that remembers where each key stands: one document, no duplicate keys, no tags,
  * a bounded number of aliases.
  */
-import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
+import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { LIMITS } from '../limits.ts'
 import { ConfigError, type Problem } from './problem.ts'
 
@@ -21,35 +21,31 @@ export function parseYaml(path: string, text: string): YamlFile {
     throw new ConfigError([{ file: path, key: '', expected: `at most ${LIMITS.configFileChars} characters` }])
   }
   const lines = new LineCounter()
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    version: '1.2',
-    strict: true,
-    uniqueKeys: true,
-    prettyErrors: false,
-  })
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset)
-    return { line, column: col }
+    return { file: path, line, column: col }
   }
-  // Warnings too: an unresolved tag or directive means something else than it says.
-  const faults = [...document.errors, ...document.warnings].slice(0, LIMITS.configProblems)
+  const document = withinDepth(path, () =>
+    parseDocument(text, {
+      lineCounter: lines,
+      version: '1.2',
+      strict: true,
+      uniqueKeys: true,
+      prettyErrors: false,
+    }),
+  )
+  const faults = withinDepth(path, () => [...parserFaults(document), ...nodeFaults(document)])
   if (faults.length > 0) {
     throw new ConfigError(
-      faults.map(({ pos, message, code }) => ({
-        file: path,
-        ...at(pos[0]),
-        key: '',
-        expected: code === 'DUPLICATE_KEY' ? 'each key once in its map' : `YAML that parses (${message})`,
-        ...(code === 'DUPLICATE_KEY' ? { remedy: 'Remove or rename the second one' } : {}),
-      })),
+      faults
+        .slice(0, LIMITS.configProblems)
+        .map(({ offset, ...rest }) => ({ ...at(offset), key: '', ...rest })),
     )
   }
   return {
     path,
-    value: toValue(path, document),
+    value: withinDepth(path, () => document.toJS({ maxAliasCount: LIMITS.configAliases })),
     problem: (key, expected, remedy) => ({
-      file: path,
       ...at(offsetOf(document, key)),
       key: describeKey(key),
       expected,
@@ -58,12 +54,47 @@ export function parseYaml(path: string, text: string): YamlFile {
   }
 }
 
-function toValue(path: string, document: Document.Parsed): unknown {
+type Fault = { offset: number; expected: string; remedy?: string }
+
+/** Warnings too: an unresolved tag or directive means something else than it says. */
+function parserFaults({ errors, warnings }: Document.Parsed): Fault[] {
+  return [...errors, ...warnings].map(({ pos, message, code }) =>
+    code === 'DUPLICATE_KEY'
+      ? { offset: pos[0], expected: 'expected each key once in its map', remedy: 'Remove or rename this one' }
+      : { offset: pos[0], expected: `expected YAML that parses (${message})` },
+  )
+}
+
+/** What parses and would be lost or misread on the way to plain values. */
+function nodeFaults(document: Document.Parsed): Fault[] {
+  const faults: Fault[] = []
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return
+      faults.push({
+        offset: alias.range?.[0] ?? 0,
+        expected: 'expected an alias whose anchor stands above it',
+      })
+    },
+    Pair(_, { key }) {
+      const offset = isNode(key) ? (key.range?.[0] ?? 0) : 0
+      if (!isScalar(key) || typeof key.value !== 'string') {
+        faults.push({ offset, expected: 'expected text as the key', remedy: 'Put it in quotes' })
+      } else if (key.value === '__proto__') {
+        faults.push({ offset, expected: 'expected another name than __proto__' })
+      }
+    },
+  })
+  return faults
+}
+
+/** The parser throws RangeError where the stack ends and ReferenceError beyond the bound on aliases. */
+function withinDepth<T>(path: string, read: () => T): T {
   try {
-    return document.toJS({ maxAliasCount: LIMITS.configAliases })
+    return read()
   } catch (error) {
     if (!(error instanceof ReferenceError || error instanceof RangeError)) throw error
-    const expected = `at most ${LIMITS.configAliases} uses of aliases and a sane depth`
+    const expected = `expected nesting of a sane depth, and aliases that unfold at most ${LIMITS.configAliases} times`
     throw new ConfigError([{ file: path, line: 1, column: 1, key: '', expected }])
   }
 }

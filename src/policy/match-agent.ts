@@ -1,5 +1,5 @@
 import type { ClaimValue } from '../../attestors/attestor.ts'
-import type { Agent, AttestationRule } from './agent.ts'
+import type { Agent, AttestRule } from './agent.ts'
 
 /** The part of an attested identity that rules look at. */
 export type Facts = {
@@ -59,7 +59,7 @@ export function matchAgent(
 type RuleOutcome = { match: 'yes' } | { match: 'no' | 'unnamed'; claim: string }
 
 /** Every part of a rule must match, exactly; a risky event must be named by the rule itself. */
-function judgeRule(rule: AttestationRule, identity: Facts): RuleOutcome {
+function judgeRule(rule: AttestRule, identity: Facts): RuleOutcome {
   if (rule.attestor !== identity.attestor) return { match: 'no', claim: 'attestor' }
   if (rule.subject !== undefined && !rule.subject.includes(identity.subject))
     return { match: 'no', claim: 'subject' }

@@ -1,0 +1,85 @@
+import { Hono } from 'hono'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
+import { type Env, guardHeaders, identifySource } from './guard.ts'
+import { type OauthOptions, oauthRoutes } from './oauth.ts'
+import { openapiDocument } from './openapi.ts'
+import { operatorRoutes } from './operators.ts'
+import { renderError } from './problem.ts'
+import { createRateLimiter } from './rate-limit.ts'
+import { taskRoutes } from './tasks.ts'
+import { wellKnownRoutes } from './well-known.ts'
+
+export type AppOptions = Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
+  keys: SigningKeys
+  proxyHops: number
+  version: string
+  /** Whether the operators' endpoints are served here too. */
+  operators: boolean
+  /** Whether the broker can do its work: undefined, or what is wrong. */
+  notReady: () => Promise<string | undefined>
+  /** Whether the process is on its way out: answers then close their connection. */
+  stopping: () => boolean
+}
+
+/** Everything the workloads' listener answers. */
+export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
+  const { limits, now, log } = broker
+  const requests = createRateLimiter(limits.requestsPerMinutePerSource, limits.rateSources, now)
+  const exchanges = createRateLimiter(limits.exchangesPerMinutePerSource, limits.rateSources, now)
+  const app = shell(broker, options)
+  app.use('*', async (c, next) => {
+    requests.take(c.get('source'))
+    await next()
+  })
+  app.use('*', capInFlight(limits.requestsInFlight))
+  app.get('/openapi.json', c => c.json(openapiDocument(options.publicUrl, options.version)))
+  app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options.keys))
+  app.route('/oauth', oauthRoutes(broker, { ...options, exchanges }))
+  app.route('/v1/tasks', taskRoutes(broker, exchanges))
+  if (options.operators) app.route('/v1', operatorRoutes(broker))
+  log.debug({ routes: app.routes.length }, 'routes are mounted')
+  return app
+}
+
+/** The operators' own listener, where one is configured. */
+export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env> {
+  const app = shell(broker, options)
+  app.route('/v1', operatorRoutes(broker))
+  return app
+}
+
+/** What every listener has: errors, guards, liveness and readiness. */
+function shell({ limits, log }: Broker, options: AppOptions): Hono<Env> {
+  const app = new Hono<Env>()
+  app.onError((error, c) => renderError(c, error, log))
+  app.notFound(c => renderError(c, new BrokerError('not_found', 'nothing is served under this path'), log))
+  app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
+  app.use('*', async (c, next) => {
+    await next()
+    c.header('x-content-type-options', 'nosniff')
+    if (options.stopping()) c.header('connection', 'close')
+  })
+  app.get('/livez', c => c.json({ status: 'alive' }))
+  app.get('/readyz', async c => {
+    const reason = await options.notReady()
+    return reason === undefined ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', reason }, 503)
+  })
+  return app
+}
+
+/** So many requests at once and no more; the reaper's work is not counted here and always goes on. */
+function capInFlight(most: number) {
+  let inFlight = 0
+  return async function cap(_: unknown, next: () => Promise<void>) {
+    if (inFlight >= most)
+      throw new BrokerError('rate_limited', 'the broker is at its limit', { retryAfterMs: 1_000 })
+    inFlight += 1
+    try {
+      await next()
+    } finally {
+      inFlight -= 1
+    }
+  }
+}

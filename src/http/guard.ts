@@ -1,0 +1,60 @@
+import type { HttpBindings } from '@hono/node-server'
+import type { MiddlewareHandler } from 'hono'
+import type { Limits } from '../limits.ts'
+import { HttpRefusal } from './problem.ts'
+
+export type Env = { Bindings: HttpBindings; Variables: { source: string } }
+
+/** Headers of which Node or Hono would quietly keep the first, or join two into one. */
+const SINGLE = new Set(['host', 'authorization', 'content-type', 'content-length', 'dpop', 'idempotency-key'])
+
+/**
+ * What Node lets through and a broker must not: too many headers, and two of those of which there can be
+ * only one.
+ */
+export function guardHeaders(limits: Limits): MiddlewareHandler<Env> {
+  return async function guard(c, next) {
+    const raw = c.env.incoming.rawHeaders
+    if (raw.length / 2 > limits.headerCount)
+      throw new HttpRefusal(431, `at most ${limits.headerCount} headers are accepted`)
+    const seen = new Set<string>()
+    for (let index = 0; index < raw.length; index += 2) {
+      const name = raw[index]!.toLowerCase()
+      if (!SINGLE.has(name)) continue
+      if (seen.has(name)) throw new HttpRefusal(400, `the header ${name} was sent twice`)
+      seen.add(name)
+    }
+    await next()
+  }
+}
+
+/**
+ * Who is asking, for rate limits: the peer's address, or what the trusted proxies in front of us say of it
+ * (the `hops`-th address from the right of X-Forwarded-For). IPv6 counts by its /64.
+ */
+export function identifySource(proxyHops: number): MiddlewareHandler<Env> {
+  return async function source(c, next) {
+    const peer = c.env.incoming.socket.remoteAddress ?? 'unknown'
+    const forwarded =
+      c.req
+        .header('x-forwarded-for')
+        ?.split(',')
+        .map(part => part.trim()) ?? []
+    const claimed = proxyHops === 0 ? undefined : forwarded.at(-proxyHops)
+    c.set('source', block(claimed ?? peer))
+    await next()
+  }
+}
+
+function block(address: string): string {
+  const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+  if (!plain.includes(':')) return plain
+  const [head = '', tail] = plain.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0')
+  return `${[...left, ...zeros, ...right]
+    .slice(0, 4)
+    .map(part => part.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`
+}

@@ -1,0 +1,66 @@
+import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import type { Hono } from 'hono'
+import type { Limits } from '../limits.ts'
+import type { Env } from './guard.ts'
+
+/** PEM texts. */
+export type Tls = { cert: string; key: string }
+
+export type Listener = {
+  /** `http://127.0.0.1:8420`, with the port that was really taken. */
+  url: string
+  /** Puts a new certificate in force for new connections. */
+  setTls(tls: Tls): void
+  /** Takes no new connection, lets requests in flight finish, and gives up on them after `limits.stopMs`. */
+  close(): Promise<void>
+}
+
+export async function listen(
+  app: Hono<Env>,
+  { host, port, tls }: { host: string; port: number; tls?: Tls },
+  limits: Limits,
+): Promise<Listener> {
+  const options = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.connectionsCheckMs,
+  }
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    overrideGlobalObjects: false,
+    ...(tls === undefined
+      ? { createServer: createHttpServer, serverOptions: options }
+      : { createServer: createHttpsServer, serverOptions: { ...options, ...tls, minVersion: 'TLSv1.3' } }),
+  }) as Server | HttpsServer
+  server.maxConnections = limits.connections
+  // One more than allowed, so that the guard can tell too many from exactly enough.
+  server.maxHeadersCount = limits.headerCount + 1
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => resolve())
+  })
+  const { port: taken } = server.address() as AddressInfo
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+    setTls: next => {
+      if ('setSecureContext' in server) server.setSecureContext({ ...next, minVersion: 'TLSv1.3' })
+    },
+    close: () => close(server, limits.stopMs),
+  }
+}
+
+function close(server: Server | HttpsServer, patienceMs: number): Promise<void> {
+  return new Promise(resolve => {
+    const giveUp = setTimeout(() => server.closeAllConnections(), patienceMs)
+    server.close(() => {
+      clearTimeout(giveUp)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}

@@ -1,0 +1,139 @@
+import { Secret } from '../../issuers/shared/secret.ts'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { type OpenRequest, openTask } from '../broker/open-task.ts'
+import type { WantedAsk } from '../broker/resolve-asks.ts'
+import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
+import { parse, strictJson } from './read-body.ts'
+import { authorizationDetails, openTaskBody } from './schemas.ts'
+import { toAsk } from './to-ask.ts'
+
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const TYPE = 'urn:ietf:params:oauth:token-type:'
+/** A JWT is presented as one of these (RFC 8693 section 3); an access token is not evidence. */
+const SUBJECT_TOKEN_TYPES: readonly string[] = [`${TYPE}id_token`, `${TYPE}jwt`]
+const REQUESTED_TOKEN_TYPES: readonly string[] = [`${TYPE}access_token`, `${TYPE}jwt`]
+
+/** Beside the parameters of RFC 8693 and RFC 9396, those that `POST /v1/tasks` has. */
+const KNOWN = new Set([
+  ...['grant_type', 'subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'resource'],
+  ...[
+    'scope',
+    'authorization_details',
+    'client_id',
+    'agent',
+    'purpose',
+    'minutes',
+    'heartbeat_seconds',
+    'ticket',
+  ],
+])
+const DEFAULT_PURPOSE = 'token exchange'
+
+type Form = ReadonlyMap<string, string[]>
+
+/**
+ * RFC 8693: evidence in; one call opens a task and answers with its first credential, and with the task's id
+ * and token beside it. Further asks stay granted for later.
+ */
+export async function exchange(broker: Broker, form: Form) {
+  const request = readExchange(form)
+  const opened = await withFreshConfiguration(broker, () => openTask(broker, request))
+  const credential = opened.credential
+  if (credential === undefined) throw new BrokerError('ask_invalid', 'authorization_details must hold an ask')
+  const now = await broker.ledger.now()
+  return {
+    access_token: credential.secret.reveal(),
+    issued_token_type: `${TYPE}access_token`,
+    token_type: credential.format === 'token' ? 'Bearer' : 'N_A',
+    expires_in: Math.max(0, Math.floor((credential.expiresAt - now) / 1_000)),
+    authorization_details: [{ type: credential.issuer, ...(credential.granted as object) }],
+    provider_expires_at: new Date(credential.providerExpiresAt).toISOString(),
+    revocability: credential.revocability,
+    lease: credential.lease,
+    task_id: opened.task.id,
+    task_token: opened.token.reveal(),
+    deadline: new Date(opened.task.deadline).toISOString(),
+  }
+}
+
+/** Everything about the request's form is judged before anything is done with the evidence. */
+function readExchange(form: Form): OpenRequest {
+  if (demand(form, 'grant_type') !== TOKEN_EXCHANGE)
+    throw new BrokerError('grant_type_unsupported', `only ${TOKEN_EXCHANGE} is supported`)
+  const unknown = [...form.keys()].find(name => !KNOWN.has(name))
+  if (unknown !== undefined) throw invalid(`the parameter ${unknown.slice(0, 40)} is not supported`)
+  const token = demand(form, 'subject_token')
+  if (!SUBJECT_TOKEN_TYPES.includes(demand(form, 'subject_token_type')))
+    throw invalid(`subject_token_type must be one of ${SUBJECT_TOKEN_TYPES.join(', ')}`)
+  const requested = one(form, 'requested_token_type')
+  if (requested !== undefined && !REQUESTED_TOKEN_TYPES.includes(requested))
+    throw invalid(`requested_token_type must be one of ${REQUESTED_TOKEN_TYPES.join(', ')}`)
+  if (form.has('scope'))
+    throw new BrokerError(
+      'scope_invalid',
+      'scope is not used here; say what is wanted in authorization_details',
+    )
+  const asks = readAsks(demand(form, 'authorization_details'))
+  demandTarget(form, asks)
+  const { ticket, agent, purpose, minutes, heartbeat_seconds } = readTask(form)
+  return {
+    evidence: { type: 'jwt', token },
+    purpose,
+    asks,
+    mintFirst: true,
+    ...(agent === undefined ? {} : { agent }),
+    ...(minutes === undefined ? {} : { minutes }),
+    ...(heartbeat_seconds === undefined ? {} : { heartbeatSeconds: heartbeat_seconds }),
+    ...(ticket === undefined ? {} : { ticket: new Secret(ticket) }),
+  }
+}
+
+function readAsks(text: string): WantedAsk[] {
+  try {
+    const asks = parse(authorizationDetails, strictJson(text, 'authorization_details')).map(toAsk)
+    if (asks.length > 0) return asks
+  } catch (error) {
+    if (error instanceof BrokerError) throw new BrokerError('ask_invalid', error.message)
+    throw error
+  }
+  throw new BrokerError('ask_invalid', 'authorization_details must hold at least one ask')
+}
+
+/** `audience` and `resource` may only repeat what the asks already name (RFC 8693 section 2.1). */
+function demandTarget(form: Form, asks: readonly WantedAsk[]): void {
+  const targets = [...(form.get('audience') ?? []), ...(form.get('resource') ?? [])]
+  const named = new Set(asks.flatMap(({ issuer, ask }) => [issuer, ask.audience]))
+  if (targets.some(target => !named.has(target)))
+    throw new BrokerError(
+      'target_invalid',
+      'audience and resource must name an issuer or audience that is asked for',
+    )
+}
+
+/** The task's own parameters, held to the schema that `POST /v1/tasks` has. */
+function readTask(form: Form) {
+  const number = (name: string) => {
+    const text = one(form, name)
+    return text === undefined ? undefined : /^\d{1,6}$/.test(text) ? Number(text) : text
+  }
+  return parse(taskParameters, {
+    agent: one(form, 'agent'),
+    purpose: one(form, 'purpose') ?? DEFAULT_PURPOSE,
+    minutes: number('minutes'),
+    heartbeat_seconds: number('heartbeat_seconds'),
+    ticket: one(form, 'ticket'),
+  })
+}
+
+const taskParameters = openTaskBody.omit({ evidence: true, authorization_details: true })
+
+const one = (form: Form, name: string): string | undefined => form.get(name)?.[0]
+
+function demand(form: Form, name: string): string {
+  const value = one(form, name)
+  if (value === undefined || value === '') throw invalid(`the parameter ${name} is missing`)
+  return value
+}
+
+const invalid = (message: string) => new BrokerError('request_invalid', message)

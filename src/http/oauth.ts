@@ -1,0 +1,117 @@
+/** `/oauth`: token exchange (RFC 8693), introspection (RFC 7662), revocation (RFC 7009). */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { type Context, Hono } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { authenticateTask } from '../broker/authenticate.ts'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { endTask } from '../broker/end-task.ts'
+import { liveCredential } from '../broker/introspect.ts'
+import { revokePresented } from '../broker/revoke.ts'
+import type { ResourceServer } from '../config.ts'
+import { parseToken } from '../keys/tokens.ts'
+import { basic, bearer } from './bearer.ts'
+import type { Env } from './guard.ts'
+import { exchange } from './oauth-exchange.ts'
+import { HttpRefusal } from './problem.ts'
+import type { RateLimiter } from './rate-limit.ts'
+import { readForm } from './read-body.ts'
+
+export type OauthOptions = {
+  publicUrl: string
+  exchanges: RateLimiter
+  resourceServers: () => ReadonlyMap<string, ResourceServer>
+}
+
+export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
+  const routes = new Hono<Env>()
+  routes.post('/token', async c => {
+    options.exchanges.take(c.get('source'))
+    const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
+    c.header('cache-control', 'no-store')
+    return c.json(await exchange(broker, form))
+  })
+  routes.post('/introspect', async c => {
+    const server = resourceServer(c, options)
+    const form = await readForm(c, broker.limits.bodyBytes)
+    c.header('cache-control', 'no-store')
+    return c.json(await introspect(broker, options.publicUrl, server, demand(form, 'token')))
+  })
+  routes.post('/revoke', async c => {
+    const form = await readForm(c, broker.limits.bodyBytes)
+    await revoke(broker, c, demand(form, 'token'))
+    return c.body(null, 200)
+  })
+  for (const path of ['/token', '/introspect', '/revoke'])
+    routes.all(path, () => {
+      throw new HttpRefusal(405, 'only POST is accepted here', { allow: 'POST' })
+    })
+  return routes
+}
+
+/** Each resource server sees credentials for its own audience; everything else is inactive, whatever it is. */
+async function introspect(broker: Broker, issuer: string, server: ResourceServer, token: string) {
+  const live = await liveCredential(broker, token)
+  if (live === undefined) return { active: false }
+  const { lease, task } = live
+  const granted = JSON.parse(lease.granted) as { audience?: unknown; scopes?: unknown }
+  if (granted.audience !== server.audience) return { active: false }
+  const ancestors = await broker.ledger.read.ancestors(task.id)
+  const act = ancestors.reduce<object | undefined>(
+    (inner, above) => ({ sub: above.agent, ...(inner === undefined ? {} : { act: inner }) }),
+    undefined,
+  )
+  return {
+    active: true,
+    iss: issuer,
+    sub: task.agent,
+    client_id: task.agent,
+    aud: server.audience,
+    jti: lease.id,
+    iat: Math.floor(lease.intended_at / 1_000),
+    exp: Math.floor(lease.expires_at / 1_000),
+    token_type: 'Bearer',
+    task: task.id,
+    ...(Array.isArray(granted.scopes) ? { scope: granted.scopes.join(' ') } : {}),
+    ...(act === undefined ? {} : { act }),
+    authorization_details: [{ type: lease.issuer, ...granted }],
+  }
+}
+
+/**
+ * A task token revokes itself, ending its task; with a task token as bearer, a credential of that task or of
+ * one below it. Unknown and foreign tokens are answered like revoked ones.
+ */
+async function revoke(broker: Broker, c: Context, token: string): Promise<void> {
+  const holder = await authenticateTask(
+    broker,
+    c.req.header('authorization') === undefined ? new Secret(token) : bearer(c),
+  )
+  if (parseToken(token)?.kind === 'task') {
+    if (broker.keyring.tokenHash(token) !== holder.token_hash) return
+    await endTask(broker, holder.id, 'cancelled', {
+      actor: `task:${holder.id}`,
+      detail: 'token revoked by its holder',
+    })
+    return
+  }
+  await revokePresented(broker, holder, token)
+}
+
+function resourceServer(c: Context, { resourceServers }: OauthOptions): ResourceServer {
+  const given = basic(c)
+  const server = given === undefined ? undefined : resourceServers().get(given.id)
+  const hash = createHash('sha256')
+    .update(given?.secret.reveal() ?? '')
+    .digest()
+  const expected = Buffer.from(server?.secret_sha256 ?? '0'.repeat(64), 'hex')
+  if (server !== undefined && timingSafeEqual(hash, expected)) return server
+  throw new BrokerError('unauthenticated', 'a registered resource server must authenticate with HTTP Basic')
+}
+
+function demand(form: ReadonlyMap<string, string[]>, name: string): string {
+  const value = form.get(name)?.[0]
+  if (value === undefined || value === '')
+    throw new BrokerError('request_invalid', `the parameter ${name} is missing`)
+  return value
+}

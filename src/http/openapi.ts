@@ -1,0 +1,151 @@
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import {
+  auditQuery,
+  completeBody,
+  credentialBody,
+  extendBody,
+  leasesQuery,
+  openTaskBody,
+  revocationBody,
+  tasksQuery,
+  ticketBody,
+} from './schemas.ts'
+
+const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    decision: z.string().optional(),
+  })
+  .openapi('Problem')
+
+type Described = {
+  method: 'get' | 'post'
+  path: string
+  summary: string
+  auth?: 'taskToken' | 'operatorToken'
+  body?: z.ZodType
+  query?: z.ZodObject
+  ok: 200 | 201 | 202
+}
+
+const ROUTES: readonly Described[] = [
+  { method: 'post', path: '/v1/tasks', summary: 'Open a task with evidence', body: openTaskBody, ok: 201 },
+  {
+    method: 'get',
+    path: '/v1/tasks/{id}',
+    summary: 'Read a task and its credentials, without secrets',
+    auth: 'taskToken',
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/tasks/{id}/credentials',
+    summary: 'Mint a credential for a granted or a new ask',
+    auth: 'taskToken',
+    body: credentialBody,
+    ok: 201,
+  },
+  {
+    method: 'post',
+    path: '/v1/tasks/{id}/heartbeat',
+    summary: 'Say that the work goes on',
+    auth: 'taskToken',
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/tasks/{id}/extend',
+    summary: 'Ask for more time, with a reason',
+    auth: 'taskToken',
+    body: extendBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/tasks/{id}/complete',
+    summary: 'End the task; everything it holds is revoked',
+    auth: 'taskToken',
+    body: completeBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/tasks/{id}/tickets',
+    summary: 'Open a one-use ticket for a child task',
+    auth: 'taskToken',
+    body: ticketBody,
+    ok: 201,
+  },
+  { method: 'get', path: '/v1/agents', summary: 'Registered agents', auth: 'operatorToken', ok: 200 },
+  { method: 'get', path: '/v1/tasks', summary: 'Tasks', auth: 'operatorToken', query: tasksQuery, ok: 200 },
+  {
+    method: 'get',
+    path: '/v1/leases',
+    summary: 'Leases, newest first',
+    auth: 'operatorToken',
+    query: leasesQuery,
+    ok: 200,
+  },
+  { method: 'get', path: '/v1/leases/{id}', summary: 'One lease', auth: 'operatorToken', ok: 200 },
+  {
+    method: 'get',
+    path: '/v1/decisions/{id}',
+    summary: 'Why something was allowed or denied',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/audit',
+    summary: 'What happened, in order',
+    auth: 'operatorToken',
+    query: auditQuery,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/revocations',
+    summary: 'End tasks, or take one credential back',
+    auth: 'operatorToken',
+    body: revocationBody,
+    ok: 202,
+  },
+]
+
+/** The OpenAPI 3.1 description of `/v1`, made from the schemas that parse its requests. */
+export function openapiDocument(publicUrl: string, version: string) {
+  const app = new OpenAPIHono()
+  for (const scheme of ['taskToken', 'operatorToken'] as const)
+    app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })
+  for (const route of ROUTES) app.openAPIRegistry.registerPath(describe(route))
+  return app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: { title: 'Mayfly', version, description: 'Credentials that live as long as the task.' },
+    servers: [{ url: publicUrl }],
+  })
+}
+
+function describe({ method, path, summary, auth, body, query, ok }: Described) {
+  const params = path.includes('{id}') ? z.object({ id: z.string() }) : undefined
+  return createRoute({
+    method,
+    path,
+    summary,
+    ...(auth === undefined ? {} : { security: [{ [auth]: [] }] }),
+    request: {
+      ...(params === undefined ? {} : { params }),
+      ...(query === undefined ? {} : { query }),
+      ...(body === undefined
+        ? {}
+        : { body: { required: true, content: { 'application/json': { schema: body } } } }),
+    },
+    responses: {
+      [ok]: { description: summary },
+      default: { description: 'RFC 9457', content: { 'application/problem+json': { schema: problem } } },
+    },
+  })
+}

@@ -1,0 +1,210 @@
+/** The one table from what the broker refuses to what HTTP says of it. */
+import type { Context } from 'hono'
+import type { Log } from '../broker/broker.ts'
+import { BrokerError, type ErrorCode } from '../broker/broker-error.ts'
+import { LedgerUnavailable } from '../store/ledger.ts'
+
+type Row = {
+  status: number
+  title: string
+  /** RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 9396 section 5, for `/oauth`. */
+  oauth: { status: number; error: string; description?: string }
+}
+
+const unavailable = { status: 503, error: 'temporarily_unavailable' }
+
+const TABLE: Record<ErrorCode, Row> = {
+  request_invalid: {
+    status: 400,
+    title: 'The request is not of the expected form',
+    oauth: { status: 400, error: 'invalid_request' },
+  },
+  grant_type_unsupported: {
+    status: 400,
+    title: 'The grant type is not supported',
+    oauth: { status: 400, error: 'unsupported_grant_type' },
+  },
+  scope_invalid: {
+    status: 400,
+    title: 'The scope is not valid',
+    oauth: { status: 400, error: 'invalid_scope' },
+  },
+  target_invalid: {
+    status: 400,
+    title: 'The target is not valid',
+    oauth: { status: 400, error: 'invalid_target' },
+  },
+  ask_invalid: {
+    status: 400,
+    title: 'An ask is not of the expected form',
+    oauth: { status: 400, error: 'invalid_authorization_details' },
+  },
+  evidence_rejected: {
+    status: 401,
+    title: 'The evidence was not accepted',
+    oauth: { status: 400, error: 'invalid_request', description: 'subject_token was not accepted' },
+  },
+  attestation_unavailable: { status: 503, title: 'The evidence could not be checked', oauth: unavailable },
+  agent_unmatched: {
+    status: 403,
+    title: 'No registered agent matches',
+    oauth: { status: 400, error: 'invalid_request' },
+  },
+  event_not_allowed: {
+    status: 403,
+    title: 'The event is not allowed',
+    oauth: { status: 400, error: 'invalid_scope' },
+  },
+  ask_denied: { status: 403, title: 'Denied', oauth: { status: 400, error: 'invalid_scope' } },
+  ticket_rejected: {
+    status: 403,
+    title: 'The ticket was not accepted',
+    oauth: { status: 400, error: 'invalid_request' },
+  },
+  budget_exhausted: {
+    status: 429,
+    title: 'A limit is reached',
+    oauth: { status: 429, error: 'temporarily_unavailable' },
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'Authentication is needed',
+    oauth: { status: 401, error: 'invalid_client' },
+  },
+  forbidden: { status: 403, title: 'Not allowed', oauth: { status: 403, error: 'access_denied' } },
+  not_found: { status: 404, title: 'Not found', oauth: { status: 400, error: 'invalid_request' } },
+  task_not_active: {
+    status: 409,
+    title: 'The task has ended',
+    oauth: { status: 400, error: 'invalid_grant' },
+  },
+  provider_refused: {
+    status: 422,
+    title: 'The provider refused',
+    oauth: { status: 400, error: 'invalid_target' },
+  },
+  provider_unavailable: { status: 503, title: 'The provider did not answer', oauth: unavailable },
+  provider_answered_wider: {
+    status: 502,
+    title: 'The provider answered with more than was asked',
+    oauth: { status: 502, error: 'server_error' },
+  },
+  ledger_unavailable: { status: 503, title: 'The ledger is unavailable; safe to retry', oauth: unavailable },
+  configuration_stale: { status: 503, title: 'This broker is being reconfigured', oauth: unavailable },
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests',
+    oauth: { status: 429, error: 'temporarily_unavailable' },
+  },
+}
+
+/** Statuses that belong to HTTP itself, not to the broker: a method, a body, a path. */
+export class HttpRefusal extends Error {
+  override name = 'HttpRefusal'
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message)
+    this.status = status
+    this.headers = headers
+  }
+}
+
+type Refusal = {
+  code: string
+  status: number
+  title: string
+  detail: string
+  oauth: Row['oauth']
+  decision?: string | undefined
+  headers: Record<string, string>
+}
+
+/** RFC 9457 problem document, or RFC 6749 JSON for `/oauth`. What is not a refusal is logged and told as 500. */
+export function renderError(c: Context, error: unknown, log: Log): Response {
+  const refusal = refusalOf(error)
+  if (refusal.status >= 500)
+    log.error({ code: refusal.code, method: c.req.method, path: c.req.path, err: error }, refusal.title)
+  const isOauth = c.req.path.startsWith('/oauth/')
+  const body = isOauth ? oauthBody(refusal) : problemBody(refusal)
+  return new Response(JSON.stringify(body), {
+    status: isOauth ? refusal.oauth.status : refusal.status,
+    headers: {
+      'content-type': isOauth ? 'application/json' : 'application/problem+json',
+      'cache-control': 'no-store',
+      ...(isOauth && refusal.oauth.status === 401 ? { 'www-authenticate': 'Basic realm="mayfly"' } : {}),
+      ...(!isOauth && refusal.code === 'unauthenticated'
+        ? { 'www-authenticate': 'Bearer realm="mayfly"' }
+        : {}),
+      ...refusal.headers,
+    },
+  })
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof HttpRefusal) {
+    const oauth = { status: error.status, error: 'invalid_request' }
+    const headers = { ...error.headers }
+    return {
+      code: 'request_invalid',
+      status: error.status,
+      title: TABLE.request_invalid.title,
+      detail: error.message,
+      oauth,
+      headers,
+    }
+  }
+  if (error instanceof LedgerUnavailable) {
+    const retry = new BrokerError(
+      'ledger_unavailable',
+      'the ledger could not take the request; whether it did is not known, and it is safe to send it again',
+      { retryAfterMs: 1_000 },
+    )
+    return refusalOf(retry)
+  }
+  if (!(error instanceof BrokerError))
+    return {
+      code: 'internal',
+      status: 500,
+      title: 'Internal error',
+      detail: 'the cause is in the log of the broker',
+      oauth: { status: 500, error: 'server_error' },
+      headers: {},
+    }
+  const row = TABLE[error.code]
+  const retryAfter = error.retryAfterMs
+  return {
+    code: error.code,
+    status: row.status,
+    title: row.title,
+    detail: error.message,
+    oauth: row.oauth,
+    decision: error.decision,
+    headers:
+      retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfter / 1_000))) },
+  }
+}
+
+function problemBody({ code, status, title, detail, decision }: Refusal) {
+  return {
+    type: `urn:mayfly:problem:${code}`,
+    title,
+    status,
+    detail,
+    code,
+    ...(decision === undefined ? {} : { decision }),
+  }
+}
+
+function oauthBody({ oauth, detail, decision }: Refusal) {
+  return {
+    error: oauth.error,
+    error_description: ascii(oauth.description ?? detail),
+    ...(decision === undefined ? {} : { decision }),
+  }
+}
+
+/** RFC 6749 section 5.2: printable ASCII without quote and backslash. */
+function ascii(text: string): string {
+  return text.replaceAll(/["\\]/g, "'").replaceAll(/[^\x20-\x7e]/g, '?')
+}

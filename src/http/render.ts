@@ -1,0 +1,87 @@
+/** Rows and credentials as the wire shows them. Times are RFC 3339; secrets leave here and nowhere else. */
+import type { Credential } from '../broker/issue-credential.ts'
+import type { AgentRow, AskRow, AuditRow, LeaseRow, TaskRow } from '../store/rows.ts'
+
+const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+
+export function renderTask(task: TaskRow, asks: readonly AskRow[], leases?: readonly LeaseRow[]) {
+  return {
+    id: task.id,
+    state: task.state,
+    end: task.end,
+    end_detail: task.end_detail,
+    agent: task.agent,
+    purpose: task.purpose,
+    parent: task.parent,
+    opened_at: time(task.opened_at),
+    deadline: time(task.deadline),
+    heartbeat_seconds: task.heartbeat_ms === null ? null : task.heartbeat_ms / 1_000,
+    heartbeat_due: time(task.heartbeat_due),
+    ended_at: time(task.ended_at),
+    settled_at: time(task.settled_at),
+    asks: asks.map(renderAsk),
+    ...(leases === undefined ? {} : { credentials: leases.map(renderLease) }),
+  }
+}
+
+function renderAsk(ask: AskRow) {
+  return {
+    id: ask.id,
+    state: ask.state,
+    decision: ask.decision,
+    digest: ask.digest,
+    authorization_details: { type: ask.issuer, ...(JSON.parse(ask.ask) as object) },
+  }
+}
+
+/** Everything of a lease but its secret. */
+export function renderLease(lease: LeaseRow) {
+  return {
+    lease: lease.id,
+    task: lease.task,
+    ask: lease.ask_id,
+    agent: lease.agent,
+    issuer: lease.issuer,
+    state: lease.state,
+    closed_as: lease.closed_as,
+    revocability: lease.revocability,
+    may_leave_access: lease.may_leave_access === 1,
+    authorization_details: { type: lease.issuer, ...(JSON.parse(lease.granted) as object) },
+    sha256: lease.secret_sha256,
+    intended_at: time(lease.intended_at),
+    active_at: time(lease.active_at),
+    expires_at: time(lease.expires_at),
+    provider_expires_at: time(lease.provider_expires_at),
+    revoking_at: time(lease.revoking_at),
+    revoked_at: time(lease.revoked_at),
+    confirmed_dead_at: time(lease.confirmed_dead_at),
+    closed_at: time(lease.closed_at),
+    attempts: lease.attempts,
+    last_error: lease.last_error,
+  }
+}
+
+/** The one answer that carries a secret: a string, or the provider's several parts as an object. */
+export function renderCredential(credential: Credential) {
+  const secret = credential.secret.reveal()
+  return {
+    lease: credential.lease,
+    ask: credential.ask,
+    issuer: credential.issuer,
+    credential: credential.format === 'json' ? (JSON.parse(secret) as object) : secret,
+    authorization_details: { type: credential.issuer, ...(credential.granted as object) },
+    revocability: credential.revocability,
+    expires_at: time(credential.expiresAt),
+    provider_expires_at: time(credential.providerExpiresAt),
+    details: credential.details,
+  }
+}
+
+export function renderAudit(row: AuditRow) {
+  return { ...row, at: time(row.at), data: JSON.parse(row.data) as object }
+}
+
+export function renderAgent(row: AgentRow) {
+  const { name, status, digest } = row
+  return { name, status, digest, updated_at: time(row.updated_at), ...(JSON.parse(row.document) as object) }
+}

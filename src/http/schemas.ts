@@ -1,0 +1,81 @@
+/** The request bodies of `/v1`, parsed by these schemas and described by them in the OpenAPI document. */
+import { z } from '@hono/zod-openapi'
+import { LIMITS } from '../limits.ts'
+
+const name = z.string().min(1).max(LIMITS.nameChars)
+
+/** RFC 9396: `type` is the issuer's configured name, the rest is judged by that issuer's own schema. */
+export const authorizationDetail = z.looseObject({ type: name }).openapi('AuthorizationDetail', {
+  example: { type: 'github', repositories: ['acme/api'], permissions: { contents: 'read' } },
+})
+
+export const authorizationDetails = z.array(authorizationDetail).max(LIMITS.asksPerRequest)
+
+const minutes = z.int().min(LIMITS.taskMinMinutes).max(LIMITS.taskMinutes)
+
+export const openTaskBody = z
+  .strictObject({
+    evidence: z.strictObject({ type: z.literal('jwt'), token: z.string().min(1) }),
+    agent: name.optional(),
+    purpose: z.string().min(1).max(LIMITS.purposeChars),
+    minutes: minutes.optional(),
+    heartbeat_seconds: z.int().min(LIMITS.heartbeatMinSeconds).max(LIMITS.heartbeatMaxSeconds).optional(),
+    authorization_details: authorizationDetails.default([]),
+    ticket: z.string().optional(),
+  })
+  .openapi('OpenTask')
+
+export const credentialBody = z
+  .union([
+    z.strictObject({ ask: z.string() }),
+    z.strictObject({ authorization_details: z.tuple([authorizationDetail]) }),
+  ])
+  .openapi('RequestCredential')
+
+export const extendBody = z
+  .strictObject({ minutes, reason: z.string().min(1).max(LIMITS.reasonChars) })
+  .openapi('ExtendTask')
+
+export const completeBody = z
+  .strictObject({
+    outcome: z.enum(['completed', 'failed', 'cancelled']),
+    detail: z.string().max(LIMITS.detailChars).optional(),
+  })
+  .openapi('CompleteTask')
+
+export const ticketBody = z
+  .strictObject({ agent: name, minutes, authorization_details: authorizationDetails })
+  .openapi('OpenTicket')
+
+const reason = z.string().min(1).max(LIMITS.reasonChars)
+export const revocationBody = z
+  .union([
+    z.strictObject({ task: z.string(), reason }),
+    z.strictObject({ agent: name, reason }),
+    z.strictObject({ lease: z.string(), reason }),
+    z.strictObject({ everything: z.literal(true), reason }),
+  ])
+  .openapi('Revoke')
+
+const paging = {
+  limit: z.coerce.number().int().min(1).max(LIMITS.pageItems).default(LIMITS.pageItems),
+  after: z.string().optional(),
+}
+export const tasksQuery = z.strictObject({
+  ...paging,
+  state: z.enum(['active', 'ended', 'settled']).optional(),
+  agent: name.optional(),
+})
+export const leasesQuery = z.strictObject({
+  ...paging,
+  state: z.enum(['intended', 'active', 'revoking', 'closed', 'outstanding']).optional(),
+  task: z.string().optional(),
+  agent: name.optional(),
+  issuer: name.optional(),
+})
+export const auditQuery = z.strictObject({
+  ...paging,
+  task: z.string().optional(),
+  agent: name.optional(),
+  lease: z.string().optional(),
+})

@@ -1,0 +1,114 @@
+import { Hono } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { authenticateTask } from '../broker/authenticate.ts'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { endTask } from '../broker/end-task.ts'
+import { type CredentialRequest, requestCredential } from '../broker/grant-ask.ts'
+import { extendTask, heartbeat } from '../broker/keep-task.ts'
+import { type OpenRequest, openTask } from '../broker/open-task.ts'
+import { openTicket } from '../broker/open-ticket.ts'
+import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
+import type { TaskRow } from '../store/rows.ts'
+import { bearer } from './bearer.ts'
+import type { Env } from './guard.ts'
+import type { RateLimiter } from './rate-limit.ts'
+import { readJson } from './read-body.ts'
+import { renderCredential, renderTask } from './render.ts'
+import { completeBody, credentialBody, extendBody, openTaskBody, ticketBody } from './schemas.ts'
+import { toAsk } from './to-ask.ts'
+
+/** `/v1/tasks`: opened with evidence, kept and ended with the task token. */
+export function taskRoutes(broker: Broker, exchanges: RateLimiter): Hono<Env> {
+  const { bodyBytes } = broker.limits
+  const routes = new Hono<Env>()
+
+  routes.post('/', async c => {
+    exchanges.take(c.get('source'))
+    const body = await readJson(c, openTaskBody, bodyBytes)
+    const request = {
+      evidence: body.evidence,
+      purpose: body.purpose,
+      asks: body.authorization_details.map(toAsk),
+      mintFirst: false,
+      ...(body.agent === undefined ? {} : { agent: body.agent }),
+      ...(body.minutes === undefined ? {} : { minutes: body.minutes }),
+      ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),
+      ...(body.ticket === undefined ? {} : { ticket: new Secret(body.ticket) }),
+    } satisfies OpenRequest
+    const opened = await withFreshConfiguration(broker, () => openTask(broker, request))
+    c.header('location', `/v1/tasks/${opened.task.id}`)
+    return c.json(
+      {
+        task: renderTask(opened.task, opened.asks),
+        task_token: opened.token.reveal(),
+        decision: opened.decision,
+      },
+      201,
+    )
+  })
+
+  routes.get('/:id', async c => {
+    const { id } = await authorise(c)
+    const task = (await broker.ledger.read.task(id))!
+    const leases = await broker.ledger.read.leases({ task: id }, { limit: broker.limits.pageItems })
+    return c.json(renderTask(task, await broker.ledger.read.asks(id), leases.items))
+  })
+
+  routes.post('/:id/credentials', async c => {
+    const task = await authorise(c)
+    const body = await readJson(c, credentialBody, bodyBytes)
+    const request: CredentialRequest =
+      'ask' in body ? { ask: body.ask } : { wanted: toAsk(body.authorization_details[0]) }
+    const credential = await withFreshConfiguration(broker, () => requestCredential(broker, task, request))
+    return c.json(renderCredential(credential), 201)
+  })
+
+  routes.post('/:id/heartbeat', async c => {
+    const due = await heartbeat(broker, await authorise(c))
+    return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
+  })
+
+  routes.post('/:id/extend', async c => {
+    const task = await authorise(c)
+    const body = await readJson(c, extendBody, bodyBytes)
+    const deadline = await withFreshConfiguration(broker, () => extendTask(broker, task, body))
+    return c.json({ deadline: new Date(deadline).toISOString() })
+  })
+
+  routes.post('/:id/complete', async c => {
+    const task = await authorise(c)
+    const { outcome, detail } = await readJson(c, completeBody, bodyBytes)
+    await endTask(broker, task.id, outcome, {
+      actor: `task:${task.id}`,
+      ...(detail === undefined ? {} : { detail }),
+    })
+    const leases = await broker.ledger.read.leases({ task: task.id }, { limit: broker.limits.pageItems })
+    const after = (await broker.ledger.read.task(task.id))!
+    return c.json(renderTask(after, await broker.ledger.read.asks(task.id), leases.items))
+  })
+
+  routes.post('/:id/tickets', async c => {
+    const task = await authorise(c)
+    const body = await readJson(c, ticketBody, bodyBytes)
+    const request = {
+      agent: body.agent,
+      minutes: body.minutes,
+      asks: body.authorization_details.map(toAsk),
+    }
+    const ticket = await withFreshConfiguration(broker, () => openTicket(broker, task, request))
+    return c.json(
+      { ticket: ticket.token.reveal(), id: ticket.id, expires_at: new Date(ticket.expiresAt).toISOString() },
+      201,
+    )
+  })
+
+  /** The token's own task only: a foreign id looks like one that does not exist. */
+  async function authorise(c: Parameters<typeof bearer>[0]): Promise<TaskRow> {
+    const task = await authenticateTask(broker, bearer(c))
+    if (task.id !== c.req.param('id')) throw new BrokerError('not_found', 'no such task')
+    return task
+  }
+
+  return routes
+}

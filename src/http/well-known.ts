@@ -1,0 +1,30 @@
+import { Hono } from 'hono'
+import type { Broker } from '../broker/broker.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
+import type { Env } from './guard.ts'
+import { TOKEN_EXCHANGE } from './oauth-exchange.ts'
+
+/** Discovery (OpenID Connect Discovery 1.0, RFC 8414) and the key set for what Mayfly signs for tasks. */
+export function wellKnownRoutes(broker: Broker, publicUrl: string, keys: SigningKeys): Hono<Env> {
+  const routes = new Hono<Env>()
+  const metadata = () => ({
+    issuer: publicUrl,
+    token_endpoint: `${publicUrl}/oauth/token`,
+    introspection_endpoint: `${publicUrl}/oauth/introspect`,
+    revocation_endpoint: `${publicUrl}/oauth/revoke`,
+    jwks_uri: `${publicUrl}/.well-known/jwks.json`,
+    grant_types_supported: [TOKEN_EXCHANGE],
+    response_types_supported: [],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+    token_endpoint_auth_methods_supported: ['none'],
+    introspection_endpoint_auth_methods_supported: ['client_secret_basic'],
+    revocation_endpoint_auth_methods_supported: ['none'],
+    authorization_details_types_supported: [...broker.issuers.keys()],
+  })
+  const maxAge = `public, max-age=${broker.limits.keySetMaxAgeSeconds}`
+  for (const path of ['/openid-configuration', '/oauth-authorization-server'])
+    routes.get(path, c => c.json(metadata(), 200, { 'cache-control': maxAge }))
+  routes.get('/jwks.json', c => c.json(keys.jwks(), 200, { 'cache-control': maxAge }))
+  return routes
+}

@@ -1,0 +1,350 @@
+/** The composition root: plain calls, in order. What it starts, `stop` ends in the opposite order. */
+
+import type { Attestor } from '../attestors/attestor.ts'
+import { attestorTypes } from '../attestors/index.ts'
+import { issuerTypes } from '../issuers/index.ts'
+import type { Issuer, JwtSigner } from '../issuers/issuer.ts'
+import { Secret } from '../issuers/shared/secret.ts'
+import type { Broker, Log } from './broker/broker.ts'
+import { createReaper, type Schedule } from './broker/reaper.ts'
+import { reassess, registerAgents } from './broker/register-agents.ts'
+import {
+  type ConfigFiles,
+  fromDirectory,
+  type LoadedSettings,
+  loadRegistry,
+  loadSettings,
+  type Registry,
+  type ResourceServer,
+  type Settings,
+} from './config.ts'
+import { createApp, createOperatorApp } from './http/app.ts'
+import { type Listener, listen, type Tls } from './http/listen.ts'
+import { checkCanary, isUnsealed } from './keys/canary.ts'
+import { newId } from './keys/ids.ts'
+import { type KekFiles, loadKek } from './keys/kek.ts'
+import { createKeyring } from './keys/keyring.ts'
+import type { RandomBytes } from './keys/random.ts'
+import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
+import { newToken } from './keys/tokens.ts'
+import { LIMITS, type Limits } from './limits.ts'
+import { createWatch } from './observers/watch.ts'
+import { createOutbound, type Outbound } from './outbound.ts'
+import type { Agent } from './policy/agent.ts'
+import type { Ledger } from './store/ledger.ts'
+import { openSqliteLedger } from './store/sqlite.ts'
+
+/** The outside world, as `main.ts` hands it in. */
+export type Edge = {
+  version: string
+  /** Epoch ms. */
+  now: () => number
+  /** Monotonic: a wall clock set back or forth neither stops nor floods it. */
+  schedule: Schedule
+  /** Calendar work; returns how to take it back. */
+  everyDay: (run: () => Promise<void>) => () => void
+  random: RandomBytes
+  files: ConfigFiles
+  kekFiles: KekFiles
+  log: Log
+}
+
+export type RunningServer = {
+  url: string
+  operatorUrl: string
+  broker: Broker
+  /** Reads agents, resource servers and certificates again; a broken configuration changes nothing. */
+  reload(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Starts everything, or throws and leaves nothing running. */
+export async function startServer(configPath: string, edge: Edge): Promise<RunningServer> {
+  await using stack = new AsyncDisposableStack()
+
+  // 1. Settings, ledger, keys.
+  const loaded = await loadSettings(configPath, edge.files, { attestorTypes, issuerTypes })
+  const core = await openCore(loaded, edge)
+  stack.defer(() => core.close())
+  await core.keys.ensure()
+
+  // 2. Agents, into the ledger that mints are judged against.
+  const registry = await loadRegistry(loaded.settings, core.broker.issuers, edge.files)
+  core.setRegistry(registry)
+  await reassess(core.broker, await registerAgents(core.broker, core.broker.agents()))
+
+  // 3. What ends things.
+  const reaper = createReaper(core.broker, edge.schedule)
+  core.setWake(reaper.wake)
+  stack.defer(() => reaper.stop())
+  const watch = createWatch(core.broker, edge.schedule)
+  stack.defer(() => watch.stop())
+  const calendar = edge.everyDay(() => keepHouse(core))
+  stack.defer(calendar)
+  stack.defer(keepKeysFresh(core, edge))
+
+  // 4. Listeners, last: ready means ready.
+  const http = await openListeners(loaded.settings, core, edge)
+  stack.defer(() => http.close())
+  await watch.look()
+  reaper.wake()
+  const running = stack.move()
+  edge.log.info({ url: http.url, operators: http.operatorUrl, version: edge.version }, 'mayfly is ready')
+  return {
+    url: http.url,
+    operatorUrl: http.operatorUrl,
+    broker: core.broker,
+    reload: () =>
+      core.reload(async () => {
+        await http.reloadTls()
+        return loadRegistry(loaded.settings, core.broker.issuers, edge.files)
+      }),
+    stop: () => running.disposeAsync(),
+  }
+}
+
+export type Core = {
+  ledger: Ledger
+  keys: SigningKeys
+  broker: Broker
+  resourceServers: () => ReadonlyMap<string, ResourceServer>
+  setRegistry(registry: Registry): void
+  setWake(wake: () => void): void
+  reload(load: () => Promise<Registry>): Promise<void>
+  close(): Promise<void>
+}
+
+/** Ledger, keys and plugins without listeners: what the offline commands work with, too. */
+export async function openCore({ settings, ...types }: LoadedSettings, edge: Edge): Promise<Core> {
+  await using stack = new AsyncDisposableStack()
+  const { log, now, random } = edge
+  const ledger = await openSqliteLedger({
+    path: settings.ledger.path,
+    now,
+    log: { error: (fields, message) => log.error(fields, message) },
+  })
+  stack.defer(() => ledger.close())
+  const mayCreate = await isUnsealed(ledger.read)
+  const kek = await loadKek({ path: settings.kek_file, mayCreate }, { files: edge.kekFiles, random })
+  const keyring = createKeyring({ kek, random })
+  await checkCanary(ledger, keyring)
+  const limits = effectiveLimits(settings)
+  const keys = createSigningKeys({
+    ledger,
+    keyring,
+    random,
+    rotation: {
+      rotateAfterMs: limits.signingKeyRotateAfterMs,
+      publishAheadMs: limits.signingKeyPublishAheadMs,
+      longestTokenMs: limits.taskJwtMs,
+    },
+  })
+  const outbound = outboundFor(settings, limits)
+  stack.defer(() => outbound.close())
+
+  let agents: ReadonlyMap<string, Agent> = new Map()
+  let resourceServers: ReadonlyMap<string, ResourceServer> = new Map()
+  let wake = () => {}
+  let reloading = Promise.resolve()
+  const broker: Broker = {
+    ledger,
+    keyring,
+    log,
+    limits,
+    defaults: {
+      taskMinutes: settings.task_defaults.minutes,
+      ...(settings.task_defaults.heartbeat_seconds === undefined
+        ? {}
+        : { heartbeatSeconds: settings.task_defaults.heartbeat_seconds }),
+    },
+    now,
+    attestors: openAttestors({ settings, ...types }, edge, outbound),
+    issuers: openIssuers({ settings, ...types }, edge, { fetch: outbound.fetch, sign: keys.sign }),
+    agents: () => agents,
+    newId: prefix => newId(prefix, Math.floor(now()), random),
+    newToken: kind => newToken(kind, random),
+    jitter: () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32,
+    reloaded: () => reloading,
+    wake: () => wake(),
+  }
+  const setRegistry = (registry: Registry) => {
+    agents = new Map(registry.agents.map(agent => [agent.name, agent]))
+    resourceServers = new Map(registry.resourceServers.map(server => [server.name, server]))
+  }
+  async function reload(load: () => Promise<Registry>): Promise<void> {
+    const registry = await load()
+    const next = new Map(registry.agents.map(agent => [agent.name, agent]))
+    const changed = await registerAgents(broker, next)
+    setRegistry(registry)
+    await reassess(broker, changed)
+    log.info({ agents: registry.agents.length, changed }, 'the configuration was read again')
+  }
+  const held = stack.move()
+  return {
+    ledger,
+    keys,
+    broker,
+    resourceServers: () => resourceServers,
+    setRegistry,
+    setWake: next => {
+      wake = next
+    },
+    reload: load => {
+      const run = reloading.then(() => reload(load))
+      reloading = run.catch(() => {})
+      return run
+    },
+    close: () => held.disposeAsync(),
+  }
+}
+
+function effectiveLimits({ limits }: Settings): Limits {
+  return {
+    ...LIMITS,
+    connections: limits.connections,
+    requestsInFlight: limits.requests_in_flight,
+    requestsPerMinutePerSource: limits.requests_per_minute_per_source,
+    exchangesPerMinutePerSource: limits.exchanges_per_minute_per_source,
+    failedAttestationsPerMinutePerSource: limits.failed_attestations_per_minute_per_source,
+    reaperConcurrencyPerIssuer: limits.reaper_concurrency_per_issuer,
+    taskMinutes: limits.task_minutes,
+  }
+}
+
+function outboundFor({ outbound }: Settings, limits: Limits): Outbound {
+  return createOutbound({
+    allowLoopback: outbound.allow_loopback,
+    allowPrivateNetworks: outbound.allow_private_networks,
+    deadlineMs: limits.outboundDeadlineMs,
+    maxBodyBytes: limits.outboundBodyBytes,
+  })
+}
+
+function openAttestors(
+  { settings, attestorTypes: types }: LoadedSettings,
+  { now, files }: Edge,
+  outbound: Outbound,
+): Map<string, Attestor> {
+  const inConfig = (path: string) => fromDirectory(settings.directory, path)
+  const deps = {
+    now,
+    fetch: (url: string) => outbound.get(url),
+    readFile: (path: string) => files.readFile(inConfig(path)),
+  }
+  return new Map(
+    Object.entries(settings.attestors).map(([name, instance]) => [
+      name,
+      types.find(({ type }) => type === instance.type)!.open(instance.settings, deps),
+    ]),
+  )
+}
+
+/** Opening makes no call and no signature; ceilings are parsed with what is opened here. */
+export function openIssuers(
+  { settings, issuerTypes: types }: Pick<LoadedSettings, 'settings' | 'issuerTypes'>,
+  { now, files, version }: Pick<Edge, 'now' | 'files' | 'version'>,
+  { fetch, sign }: { fetch: typeof globalThis.fetch; sign: JwtSigner },
+): Map<string, Issuer> {
+  const inConfig = (path: string) => fromDirectory(settings.directory, path)
+  const deps = {
+    now,
+    fetch,
+    readSecretFile: async (path: string) => new Secret(await files.readFile(inConfig(path))),
+    jwt: { issuerUrl: settings.public_url, sign },
+    userAgent: `mayfly/${version}`,
+  }
+  return new Map(
+    Object.entries(settings.issuers).map(([name, instance]) => [
+      name,
+      types.find(({ type }) => type === instance.type)!.open(instance.settings, deps),
+    ]),
+  )
+}
+
+/** Rotation and pruning: what the calendar asks for. */
+async function keepHouse({ ledger, keys, broker }: Core): Promise<void> {
+  await keys.rotate()
+  while ((await ledger.write(tx => tx.prune(broker.limits.pruneBatch))) === broker.limits.pruneBatch);
+}
+
+/** Another broker may have rotated: the published set is read again every minute. */
+function keepKeysFresh({ keys, broker }: Core, { schedule }: Edge): () => void {
+  let cancel = () => {}
+  const again = () => {
+    cancel = schedule(broker.limits.signingKeyRefreshMs, () => {
+      keys
+        .refresh()
+        .catch(error => broker.log.error({ err: error }, 'signing keys could not be read again'))
+        .finally(again)
+    })
+  }
+  again()
+  return () => cancel()
+}
+
+type Listeners = { url: string; operatorUrl: string; reloadTls(): Promise<void>; close(): Promise<void> }
+
+async function openListeners(settings: Settings, core: Core, edge: Edge): Promise<Listeners> {
+  const { broker } = core
+  let stopping = false
+  const options = {
+    publicUrl: settings.public_url,
+    resourceServers: core.resourceServers,
+    keys: core.keys,
+    version: edge.version,
+    operators: settings.operator_listen === undefined,
+    stopping: () => stopping,
+    notReady: () => notReady(broker, stopping),
+  }
+  const open = async (at: Settings['listen'], app: typeof createApp) => {
+    const readTls = async (): Promise<Tls | undefined> =>
+      at.tls === undefined
+        ? undefined
+        : {
+            cert: await edge.files.readFile(at.tls.cert_file),
+            key: await edge.files.readFile(at.tls.key_file),
+          }
+    const tls = await readTls()
+    const routes = app(broker, { ...options, proxyHops: at.behind_proxy?.hops ?? 0 })
+    const listener = await listen(
+      routes,
+      { host: at.host, port: at.port, ...(tls === undefined ? {} : { tls }) },
+      broker.limits,
+    )
+    return { listener, readTls }
+  }
+  const opened: { listener: Listener; readTls: () => Promise<Tls | undefined> }[] = [
+    await open(settings.listen, createApp),
+  ]
+  try {
+    if (settings.operator_listen !== undefined)
+      opened.push(await open(settings.operator_listen, createOperatorApp))
+  } catch (error) {
+    await opened[0]!.listener.close()
+    throw error
+  }
+  return {
+    url: opened[0]!.listener.url,
+    operatorUrl: opened.at(-1)!.listener.url,
+    async reloadTls() {
+      const read = await Promise.all(opened.map(one => one.readTls()))
+      for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.listener.setTls(tls)
+    },
+    async close() {
+      stopping = true
+      await Promise.all(opened.map(one => one.listener.close()))
+    },
+  }
+}
+
+/** Ready: the ledger answers, and its clock is ours. */
+async function notReady(broker: Broker, stopping: boolean): Promise<string | undefined> {
+  if (stopping) return 'the broker is stopping'
+  try {
+    await broker.ledger.read.meta('ready')
+    const offset = Math.abs((await broker.ledger.now()) - broker.now())
+    return offset > broker.limits.ledgerClockOffsetMs ? "the clock is not the ledger's" : undefined
+  } catch {
+    return 'the ledger does not answer'
+  }
+}

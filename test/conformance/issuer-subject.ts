@@ -1,0 +1,120 @@
+/** What a plugin's test supplies to the issuer suite: the issuer, a provider that tells the truth, and asks. */
+import { randomInt } from 'node:crypto'
+import type fc from 'fast-check'
+import type { Grant, Issued, Issuer, LeaseHandle, Refused } from '../../issuers/issuer.ts'
+
+export type IssuerSubject = {
+  /** Just opened; its provider answers. */
+  issuer: Issuer
+  asks: {
+    /** As a caller writes it. The provider grants it. */
+    granted: unknown
+    /** Well-formed, and refused by the provider (or by the issuer, where nothing is asked of a provider). */
+    refused: unknown
+    /** Well-formed asks, close enough to each other that one often covers another. */
+    any: fc.Arbitrary<unknown>
+  }
+  /** Tries what `asks.granted` allows, with the credential as its holder got it. */
+  use(secret: string): Promise<'accepted' | 'refused'>
+  /** Tries something that `asks.granted` does not allow and the provider could do. */
+  useOutside(secret: string): Promise<'accepted' | 'refused'>
+  /** Epoch ms, on the clock of issuer and provider. */
+  now(): number
+  /** Moves the clock of both. */
+  advance(ms: number): void
+  /** The broker's own secrets (keys, access keys), which no error may show. At least one. */
+  ownSecrets: readonly string[]
+  provider: ProviderControls | { impossible: string }
+  close(): Promise<void>
+}
+
+export type ProviderControls = {
+  /** Requests received so far, of any kind. */
+  requests(): number
+  /** The provider's own record: every credential ever given. `handle`: text in which the lease id should be. */
+  given(): readonly { alive: boolean; handle: string }[]
+  /** Moves the provider's clock alone. */
+  advance(ms: number): void
+  /** From now on every request is dropped without an effect. */
+  goDown(): void
+  /** From now on a mint has its effect, and its answer is lost. */
+  loseMintReplies(): void
+  /** From now on a mint has its effect, and is answered with this text and the usual status. */
+  garbleMintReplies(text: string): void
+  recover(): void
+}
+
+/** One rule of the contract. `needless` says why a rule does not apply to this issuer. */
+export type IssuerCheck = {
+  name: string
+  needless?(subject: IssuerSubject): string | undefined
+  run(subject: IssuerSubject): Promise<void>
+}
+
+export function providerOf(subject: IssuerSubject): ProviderControls {
+  if ('impossible' in subject.provider) throw new Error(`no provider: ${subject.provider.impossible}`)
+  return subject.provider
+}
+
+export function withoutProvider({ provider }: IssuerSubject): string | undefined {
+  return 'impossible' in provider ? provider.impossible : undefined
+}
+
+export function withoutRevocation({ issuer }: IssuerSubject): string | undefined {
+  return issuer.revocability === 'expiry_only' ? 'the credential ends by expiry only' : undefined
+}
+
+const TASK_MS = 10 * 60_000
+
+/** A grant of this parsed ask, for ten minutes, under a lease id of its own. */
+export function grantOf(subject: IssuerSubject, ask: unknown): Grant<unknown> {
+  return {
+    lease: `lse_${Array.from({ length: 26 }, () => randomInt(36).toString(36)).join('')}`,
+    ask,
+    task: 'tsk_conformance',
+    agent: 'conformance-agent',
+    chain: [{ sub: 'parent-agent' }],
+    expiresAt: subject.now() + TASK_MS,
+    mintNotAfter: subject.now() + subject.issuer.mintWindowMs,
+  }
+}
+
+/** `asks.granted` parsed, and resolved where the issuer resolves. */
+export async function grantedAsk(subject: IssuerSubject): Promise<unknown> {
+  return resolved(subject, subject.issuer.ask.parse(subject.asks.granted))
+}
+
+export async function resolved(subject: IssuerSubject, ask: unknown): Promise<unknown> {
+  const { issuer } = subject
+  if (!issuer.resolve) return ask
+  const answer = await issuer.resolve(ask, asked => mintOwn(subject, asked))
+  if (!answer.ok) throw new Error(`resolve refused: ${answer.detail}`)
+  return answer.ask
+}
+
+/** As the host does: mints, revokes at once, and hands on what was granted. */
+export async function mintOwn(subject: IssuerSubject, ask: unknown): Promise<Issued<unknown> | Refused> {
+  const grant = grantOf(subject, ask)
+  const issued = await subject.issuer.issue(grant)
+  if (issued.ok) await subject.issuer.revoke(handleOf(subject, grant, issued))
+  return issued
+}
+
+/** What the host keeps of a lease: the secret only where the issuer says it needs it. */
+export function handleOf(
+  { issuer }: IssuerSubject,
+  { lease, ask }: Grant<unknown>,
+  { secret, providerExpiresAt }: Issued<unknown>,
+): LeaseHandle {
+  return { lease, ask, providerExpiresAt, ...(issuer.holdsSecret && { secret }) }
+}
+
+export type Minted = { grant: Grant<unknown>; issued: Issued<unknown>; handle: LeaseHandle; secret: string }
+
+/** Mints `asks.granted`. @throws Error where that is refused. */
+export async function mintGranted(subject: IssuerSubject): Promise<Minted> {
+  const grant = grantOf(subject, await grantedAsk(subject))
+  const issued = await subject.issuer.issue(grant)
+  if (!issued.ok) throw new Error(`refused what the provider grants: ${issued.reason}, ${issued.detail}`)
+  return { grant, issued, handle: handleOf(subject, grant, issued), secret: issued.secret.reveal() }
+}
