@@ -1,0 +1,97 @@
+/** The checked-in config/ starts as it is, with the attestors and issuers that come with Mayfly. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { attestorTypes } from '../../attestors/index.ts'
+import { issuerTypes } from '../../issuers/index.ts'
+import type { IssuerDeps } from '../../issuers/issuer.ts'
+import { type ConfigFiles, type LoadedSettings, loadConfig } from '../../src/config.ts'
+
+const folder = join(import.meta.dirname, '../../config')
+const disk: ConfigFiles = { readFile: path => readFile(path, 'utf8'), listDir: readdir }
+const refuse = () => Promise.reject(new Error('opening an issuer neither reads nor calls'))
+const deps: IssuerDeps = {
+  now: () => Date.UTC(2026, 10, 22),
+  fetch: refuse,
+  readSecretFile: refuse,
+  jwt: { issuerUrl: 'http://127.0.0.1:8480', sign: refuse },
+  userAgent: 'mayfly/test',
+}
+
+const openIssuers = ({ settings, issuerTypes: known }: LoadedSettings) =>
+  new Map(
+    Object.entries(settings.issuers).map(([name, { type, settings: own }]) => {
+      const issuer = known.find(candidate => candidate.type === type)
+      return [name, issuer?.open(own, deps) ?? expect.unreachable()]
+    }),
+  )
+const load = (files: ConfigFiles) =>
+  loadConfig(join(folder, 'mayfly.yaml'), files, { attestorTypes, issuerTypes, openIssuers })
+
+/** Comments that hold keys, not sentences: what is left when the leading `# ` is taken away is configuration. */
+function uncomment(text: string, keep: (line: string) => boolean): string {
+  return text
+    .split('\n')
+    .map(line => (keep(line) ? line.replace(/^( *)# /, '$1') : line))
+    .join('\n')
+}
+
+describe('the example configuration', () => {
+  test('loads, on loopback, with nothing set up', async () => {
+    const { settings, agents, resourceServers } = await load(disk)
+    expect(settings.listen).toEqual({ host: '127.0.0.1', port: 8480 })
+    expect(settings.ledger.path).toBe(join(folder, '../data/mayfly.db'))
+    expect(settings.kek_file).toBe(join(folder, '../data/kek'))
+    expect(agents.map(({ name }) => name)).toEqual(['orders-release', 'orders-triage'])
+    expect(resourceServers).toEqual([])
+  })
+
+  test('its agents match no job: no GitHub repository has the id 0', async () => {
+    const { agents } = await load(disk)
+    for (const { attest } of agents) {
+      for (const rule of attest) expect(rule.claims.repository_id).toEqual(['0'])
+    }
+  })
+
+  test('the ceilings of an agent stay within what its issuer was set to sign', async () => {
+    const { agents, settings } = await load(disk)
+    const allowed = settings.issuers.jwt?.settings as { audiences: { audience: string; scopes: string[] }[] }
+    for (const ask of agents.flatMap(({ ceiling }) => ceiling.jwt ?? [])) {
+      const { audience, scopes } = ask as { audience: string; scopes: string[] }
+      const entry = allowed.audiences.find(one => one.audience === audience)
+      expect(entry?.scopes).toEqual(expect.arrayContaining(scopes))
+    }
+  })
+
+  test('what is commented out is true too: with all of it in place, it loads', async () => {
+    const isConfiguration = (line: string) => /^ *# +(?:[a-z_-]+:(?: |$)|- |# )/.test(line)
+    const { settings, agents } = await load({
+      ...disk,
+      async readFile(path) {
+        const text = await disk.readFile(path)
+        // A plugin needs a module that is there; its own tests load one. The key of a file that would have
+        // to exist is looked at by `open`, which reads nothing.
+        const whole = text.replace(/^# plugins:\n(?:#.*\n)*/m, '')
+        let uncommented = uncomment(whole, isConfiguration)
+        // Notes inside a commented-out block are comments of their own.
+        uncommented = uncomment(uncommented, isConfiguration)
+        return uncommented
+      },
+    })
+    expect(Object.keys(settings.attestors)).toEqual(['github', 'gitlab', 'spire'])
+    expect(Object.keys(settings.issuers)).toEqual(['jwt', 'github-app', 'aws'])
+    expect(settings.operator_listen?.port).toBe(8481)
+    expect(settings.limits.task_minutes).toBe(1440)
+    expect(Object.keys(agents[0]?.ceiling ?? {})).toEqual(['jwt', 'github-app', 'aws'])
+  })
+
+  test('the resource server’s example loads under its name, once it is renamed', async () => {
+    const servers = join(folder, 'resource-servers')
+    const text = await readFile(join(servers, 'orders-api.yaml.example'), 'utf8')
+    const { resourceServers } = await load({
+      readFile: async path => (path === join(servers, 'orders-api.yaml') ? text : disk.readFile(path)),
+      listDir: async path => (path === servers ? ['orders-api.yaml'] : disk.listDir(path)),
+    })
+    expect(resourceServers.map(({ name }) => name)).toEqual(['orders-api'])
+  })
+})
