@@ -108,10 +108,12 @@ function checkUrl(url: URL, settings: OutboundSettings): void {
     throw new OutboundError('url_not_allowed', `${url.origin}: user name in the URL`)
   }
   if (url.protocol === 'https:') return
-  const loopback = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\./.test(url.hostname)
-  if (url.protocol === 'http:' && loopback && settings.allowLoopback === true) return
+  if (url.protocol === 'http:' && settings.allowLoopback === true && LOOPBACK_HOST.test(url.hostname)) return
   throw new OutboundError('url_not_allowed', `${url.origin}: only https is allowed`)
 }
+
+/** As the URL parser writes them; whether the address is one too is judged when connecting. */
+const LOOPBACK_HOST = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/
 
 /** Undici counts what it decoded, so the cap holds for the unfolded body. */
 async function readCapped(

@@ -88,8 +88,8 @@ export const trickle: Answer = response => {
   response.on('close', () => clearInterval(timer))
 }
 
-/** As fast as the reader takes it: `totalBytes`, or without end. */
-export function flood(totalBytes = Number.POSITIVE_INFINITY): Answer {
+/** As fast as the reader takes it: `totalBytes`, or without end. `onSent` is told the sum so far. */
+export function flood(totalBytes = Number.POSITIVE_INFINITY, onSent?: (bytes: number) => void): Answer {
   const chunk = Buffer.alloc(64 * 1024, ' ')
   return response => {
     response.writeHead(200, { 'content-type': 'application/json' })
@@ -97,6 +97,7 @@ export function flood(totalBytes = Number.POSITIVE_INFINITY): Answer {
     const more = () => {
       while (sent < totalBytes && !response.destroyed) {
         sent += chunk.length
+        onSent?.(sent)
         if (!response.write(chunk)) return response.once('drain', more)
       }
       return response.end()
