@@ -21,13 +21,18 @@ export class StrictJsonError extends Error {
  * {@link MAX_JSON_DEPTH}, a number that is not finite, a lone surrogate, or anything but an object.
  */
 export function parseStrictJsonObject(input: Uint8Array | string): JsonObject {
+  const value = parseStrictJson(input)
+  if (!isJsonObject(value)) throw new StrictJsonError('not a JSON object')
+  return value
+}
+
+/** The same for any JSON value. */
+export function parseStrictJson(input: Uint8Array | string): JsonValue {
   const text = typeof input === 'string' ? input : decodeUtf8(input)
   // First, because the scan below is linear on valid JSON only. V8 parses nesting without recursion.
   const value = parse(text)
   const { hasLargeInteger } = checkTokens(text)
-  const exact = hasLargeInteger ? parse(text, keepExactIntegers) : value
-  if (!isJsonObject(exact)) throw new StrictJsonError('not a JSON object')
-  return exact
+  return hasLargeInteger ? parse(text, keepExactIntegers) : value
 }
 
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
