@@ -199,11 +199,9 @@ export const readChecks: StoreCheck[] = [
       })
       await ledger.write(tx => tx.claimDue('github', 1, start + 10))
       const moments = [start]
-      for (
-        let next = await ledger.read.nextDue(start);
-        next !== null;
-        next = await ledger.read.nextDue(next)
-      ) {
+      while (moments.length <= 6) {
+        const next = await ledger.read.nextDue(moments.at(-1)!)
+        if (next === null) break
         moments.push(next)
       }
       assert.deepEqual(

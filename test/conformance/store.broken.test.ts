@@ -1,0 +1,241 @@
+/** Stores that break one rule each: the suite is worth what it catches. */
+import { expect, test } from 'vitest'
+import type { LedgerRead, LedgerWrite } from '../../src/store/ledger.ts'
+import { openSqliteSubject } from '../store/open.ts'
+import { runStoreCheck, type StoreSubject, storeChecks } from './store.ts'
+
+type Broken = {
+  store: string
+  /** The check that must find it. */
+  caughtBy: string
+  breakIt: (subject: StoreSubject) => StoreSubject
+}
+
+const broken: Broken[] = [
+  {
+    store: 'activates a lease that is no longer intended',
+    caughtBy: 'only an intended lease becomes active',
+    breakIt: writing(tx => ({
+      activateLease: async (id, to) => {
+        await tx.activateLease(id, to)
+        return true
+      },
+    })),
+  },
+  {
+    store: 'says it ended a task that had ended before',
+    caughtBy: 'a task ends once: of two who end it one wins, and its end stays',
+    breakIt: writing(tx => ({
+      endTasks: async (ids, end, detail) => {
+        await tx.endTasks(ids, end, detail)
+        return (await Promise.all(ids.map(id => tx.lockLineage(id, 'update')))).flatMap(line =>
+          line.slice(-1),
+        )
+      },
+    })),
+  },
+  {
+    store: 'settles a task that holds open leases',
+    caughtBy: 'a task settles when it is ended and holds no open lease, and not before',
+    breakIt: writing(() => ({ settleTasks: async ids => [...ids] })),
+  },
+  {
+    store: 'locks a line from the leaf up',
+    caughtBy: 'a line is read and locked root first, the task last',
+    breakIt: writing(tx => ({
+      lockLineage: async (task, lock) => (await tx.lockLineage(task, lock)).reverse(),
+    })),
+  },
+  {
+    store: 'forgets the grandchildren',
+    caughtBy: 'a descent is the task and everything below it, ended or not, and nothing beside it',
+    breakIt: writing(tx => ({ lockDescent: async task => (await tx.lockDescent(task)).slice(0, 2) })),
+  },
+  {
+    store: 'claims the soonest dead first',
+    caughtBy:
+      'a claim takes what is due of one issuer, longest remaining provider life first, within the limit',
+    breakIt: writing(tx => ({
+      claimDue: async (issuer, limit, until) => (await tx.claimDue(issuer, limit, until)).reverse(),
+    })),
+  },
+  {
+    store: 'claims without holding',
+    caughtBy: 'two who claim at once share nothing',
+    breakIt: writing(tx => ({
+      claimDue: async (issuer, limit) => tx.claimDue(issuer, limit, tx.now),
+    })),
+  },
+  {
+    store: 'closes with an older fence',
+    caughtBy: 'a claim raises the fence and holds until its time, then another takes it with a higher one',
+    breakIt: writing(tx => ({ closeLease: async (id, _, to) => tx.closeLease(id, null, to) })),
+  },
+  {
+    store: 'closes from any state',
+    caughtBy: 'a lease closes once, from the states that were named',
+    breakIt: writing(tx => ({
+      closeLease: async (id, fence, { from: _, ...to }) => tx.closeLease(id, fence, to),
+    })),
+  },
+  {
+    store: 'keeps the secret of a closed lease',
+    caughtBy: 'closing deletes the secret and what made the lease due, and keeps how it ended',
+    breakIt: writing(tx => ({
+      closeLease: async (id, fence, to) => {
+        const closed = await tx.closeLease(id, fence, to)
+        return closed && { ...closed, sealed_secret: new Uint8Array([1, 2, 3]) }
+      },
+    })),
+  },
+  {
+    store: 'revokes at once what only expiry ends',
+    caughtBy:
+      'revoking is due now, at dead_by where it was intended, at the provider’s expiry where only that helps',
+    breakIt: writing(tx => ({
+      revokeLeasesOf: async tasks =>
+        (await tx.revokeLeasesOf(tasks)).map(row => ({ ...row, due_at: tx.now })),
+    })),
+  },
+  {
+    store: 'leaves a late secret to a claim made without it',
+    caughtBy: 'a late secret takes the lease from whoever claimed it without one',
+    breakIt: writing(tx => ({
+      attachSecret: async (id, secret) => {
+        const attached = await tx.attachSecret(id, secret)
+        await tx.claimDue('github', 1, tx.now + 60_000)
+        return attached
+      },
+    })),
+  },
+  {
+    store: 'holds a claim that was given back',
+    caughtBy: 'a retry gives the claim back with a new due time',
+    breakIt: writing(() => ({ retryLease: async () => true })),
+  },
+  {
+    store: 'takes every use of evidence for the first',
+    caughtBy: 'evidence is used once; the second use is told of the first',
+    breakIt: writing(tx => ({
+      useEvidence: async row => {
+        await tx.useEvidence(row)
+        return undefined
+      },
+    })),
+  },
+  {
+    store: 'redeems a ticket past its time',
+    caughtBy: 'a ticket is redeemed once, before its time is past',
+    breakIt: writing(tx => ({
+      insertTicket: async row => tx.insertTicket({ ...row, expires_at: row.expires_at + 3_600_000 }),
+    })),
+  },
+  {
+    store: 'gives one more than the budget',
+    caughtBy: 'a budget gives what there is, however many ask at once, and takes back',
+    breakIt: writing(tx => ({
+      takeBudget: async (key, limit, until) => tx.takeBudget(key, limit + 1, until),
+    })),
+  },
+  {
+    store: 'prunes without a bound',
+    caughtBy: 'pruning forgets what is past its time and nothing else, within its bound',
+    breakIt: writing(tx => ({ prune: async limit => tx.prune(limit + 100) })),
+  },
+  {
+    store: 'stamps by another clock',
+    caughtBy: 'the clock is the ledger’s, and stands still within a body',
+    breakIt: writing(tx => ({ now: tx.now + 1 })),
+  },
+  {
+    store: 'keeps what a failed body did',
+    caughtBy: 'a body that throws leaves nothing, and its own error comes back',
+    breakIt: subject => ({
+      ...subject,
+      ledger: {
+        ...subject.ledger,
+        async write(body) {
+          const outcome = await subject.ledger.write(tx =>
+            body(tx).then(
+              value => ({ value }),
+              error => ({ error }),
+            ),
+          )
+          if ('error' in outcome) throw outcome.error
+          return outcome.value
+        },
+      },
+    }),
+  },
+  {
+    store: 'reads what is not committed',
+    caughtBy: 'a read never sees what is not committed',
+    breakIt: subject => {
+      const early = new Map<string, Awaited<ReturnType<LedgerRead['agent']>>>()
+      const writes = writing(tx => ({
+        putAgent: async row => {
+          early.set(row.name, row)
+          await tx.putAgent(row)
+        },
+      }))(subject)
+      return reading(read => ({ agent: async name => early.get(name) ?? read.agent(name) }))(writes)
+    },
+  },
+  {
+    store: 'loses what it was told when it stops',
+    caughtBy: 'what was answered is there after the ledger is opened again',
+    breakIt: subject => ({
+      ...subject,
+      async reopen() {
+        const again = await subject.reopen()
+        return { ...again, read: { ...again.read, lease: async () => undefined } }
+      },
+    }),
+  },
+  {
+    store: 'starts a page with the end of the one before',
+    caughtBy: 'leases are listed newest first, a page at a time, each once',
+    breakIt: reading(read => ({
+      leases: async (filter, page) => {
+        const { items } = await read.leases(filter, page)
+        const { next } = await read.leases(filter, { ...page, limit: page.limit - 1 })
+        return { items, next }
+      },
+    })),
+  },
+  {
+    store: 'counts silence while it was away',
+    caughtBy: 'silence is a lapse only where the ledger could have been told',
+    breakIt: reading(read => ({ tasksLapsed: async (now, _, limit) => read.tasksLapsed(now, 0, limit) })),
+  },
+  {
+    store: 'calls the past the next due moment',
+    caughtBy: 'the next due moment is the soonest after now of lease, deadline, heartbeat and claim',
+    breakIt: reading(read => ({ nextDue: async now => read.nextDue(now - 1) })),
+  },
+]
+
+test.each(broken)('a store that $store is caught', async ({ caughtBy, breakIt }) => {
+  const check = storeChecks.find(each => each.name === caughtBy)
+  if (check === undefined) throw new Error(`no check is named "${caughtBy}"`)
+  await runStoreCheck(check, openSqliteSubject)
+  const caught = runStoreCheck(check, async () => breakIt(await openSqliteSubject()))
+  await expect(caught).rejects.toMatchObject({ name: 'AssertionError' })
+})
+
+function writing(patch: (tx: LedgerWrite) => Partial<LedgerWrite>) {
+  return (subject: StoreSubject): StoreSubject => ({
+    ...subject,
+    ledger: {
+      ...subject.ledger,
+      write: body => subject.ledger.write(tx => body({ ...tx, ...patch(tx) })),
+    },
+  })
+}
+
+function reading(patch: (read: LedgerRead) => Partial<LedgerRead>) {
+  return (subject: StoreSubject): StoreSubject => ({
+    ...subject,
+    ledger: { ...subject.ledger, read: { ...subject.ledger.read, ...patch(subject.ledger.read) } },
+  })
+}
