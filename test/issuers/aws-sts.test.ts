@@ -1,0 +1,435 @@
+import { CreateUserCommand, GetRoleCommand, IAMClient } from '@aws-sdk/client-iam'
+import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ProviderUnavailable } from '../../issuers/issuer.ts'
+import { describeIssuer } from '../conformance/issuer.ts'
+import { AwsWorld, BROKER_KEY, outcome } from './aws-world.ts'
+import { faultControls } from './stand-in.ts'
+
+const ROLE = 'arn:aws:iam::123456789012:role/deploy'
+
+const closeAsks = fc.record(
+  {
+    role: fc.constantFrom(ROLE, ROLE, ROLE, `${ROLE}-2`),
+    statements: fc.array(
+      fc.record({
+        actions: fc.subarray(
+          ['s3:GetObject', 's3:getobject', 's3:Get*', 's3:*', 's3:PutObject', '*', 's3:?etObject'],
+          {
+            minLength: 1,
+            maxLength: 2,
+          },
+        ),
+        resources: fc.subarray(
+          [
+            '*',
+            'arn:aws:s3:::a/*',
+            'arn:aws:s3:::a/b',
+            'arn:aws:s3:::a/?',
+            'arn:aws:s3:::*',
+            'arn:aws:s3:*:*:a/b',
+          ],
+          { minLength: 1, maxLength: 2 },
+        ),
+      }),
+      { minLength: 1, maxLength: 2 },
+    ),
+    allow_role_chaining: fc.boolean(),
+    allow_iam_writes: fc.boolean(),
+  },
+  { requiredKeys: ['role', 'statements'], noNullPrototype: true },
+)
+
+describeIssuer('aws-sts', async () => {
+  const world = await AwsWorld.start()
+  const { aws, clocks } = world
+  const issuer = world.open()
+  return {
+    issuer,
+    asks: {
+      granted: world.readArtifacts(),
+      refused: world.readArtifacts({ role: world.lockedRole }),
+      any: closeAsks,
+    },
+    use: secret => world.read(secret),
+    useOutside: secret => world.write(secret),
+    now: clocks.broker,
+    advance: ms => clocks.advance(ms),
+    ownSecrets: [BROKER_KEY.SecretAccessKey],
+    provider: {
+      requests: () => world.host.counted.requests,
+      given: () => aws.credentials().map(({ alive, sessionName }) => ({ alive, handle: sessionName })),
+      advance: ms => clocks.advanceProvider(ms),
+      ...faultControls(aws, 'AssumeRole', 200),
+    },
+    close: () => aws.close(),
+  }
+})
+
+describe('aws-sts', () => {
+  let world: AwsWorld
+  beforeEach(async () => {
+    world = await AwsWorld.start()
+  })
+  afterEach(() => world.aws.close())
+
+  const everything = [{ actions: ['*'], resources: ['*'] }]
+
+  describe('asks', () => {
+    const statement = { actions: ['s3:GetObject'], resources: ['arn:aws:s3:::a/*'] }
+    const refused: [string, object][] = [
+      ['no statement', { role: ROLE, statements: [] }],
+      ['a statement without actions', { role: ROLE, statements: [{ ...statement, actions: [] }] }],
+      ['a statement without resources', { role: ROLE, statements: [{ ...statement, resources: [] }] }],
+      ['an unknown key in a statement', { role: ROLE, statements: [{ ...statement, Effect: 'Allow' }] }],
+      ['a condition of its own', { role: ROLE, statements: [{ ...statement, conditions: {} }] }],
+      ['a role with a wildcard', { role: 'arn:aws:iam::123456789012:role/*', statements: [statement] }],
+      ['a user for a role', { role: 'arn:aws:iam::123456789012:user/bob', statements: [statement] }],
+      ['a role by name', { role: 'deploy', statements: [statement] }],
+      ['an action without a service', { role: ROLE, statements: [{ ...statement, actions: ['GetObject'] }] }],
+      ['a wildcard service', { role: ROLE, statements: [{ ...statement, actions: ['s*:Get'] }] }],
+      ['a quote in an action', { role: ROLE, statements: [{ ...statement, actions: ['s3:Get"'] }] }],
+      ['a bare resource', { role: ROLE, statements: [{ ...statement, resources: ['a/*'] }] }],
+      [
+        'a policy variable',
+        { role: ROLE, statements: [{ ...statement, resources: ['arn:aws:s3:::a/${aws:username}'] }] },
+      ],
+      [
+        'a space in a resource',
+        { role: ROLE, statements: [{ ...statement, resources: ['arn:aws:s3:::a b'] }] },
+      ],
+      ['a flag as text', { role: ROLE, statements: [statement], allow_iam_writes: 'yes' }],
+      [
+        'role chaining unflagged',
+        { role: ROLE, statements: [{ ...statement, actions: ['sts:AssumeRole'] }] },
+      ],
+      [
+        'an identity token unflagged',
+        { role: ROLE, statements: [{ ...statement, actions: ['sts:getwebidentitytoken'] }] },
+      ],
+      ['an IAM write unflagged', { role: ROLE, statements: [{ ...statement, actions: ['iam:CreateUser'] }] }],
+      ['passing a role unflagged', { role: ROLE, statements: [{ ...statement, actions: ['iam:PassRole'] }] }],
+    ]
+    test.each(refused)('%s: refused', (_, input) => {
+      expect(world.open().ask.safeParse(input).success).toBe(false)
+    })
+
+    test('flags are always there once parsed, lists are in order and without repeats', () => {
+      const parsed = world.open().ask.parse({
+        role: ROLE,
+        statements: [{ actions: ['s3:PutObject', 's3:GetObject', 's3:PutObject'], resources: ['*'] }],
+      })
+      expect(parsed).toEqual({
+        role: ROLE,
+        statements: [{ actions: ['s3:GetObject', 's3:PutObject'], resources: ['*'] }],
+        allow_role_chaining: false,
+        allow_iam_writes: false,
+      })
+    })
+  })
+
+  describe('covers', () => {
+    const covers = (ceiling: [string, string][], wanted: [string, string][], flags: object = {}) => {
+      const { ask, covers } = world.open()
+      const parse = (pairs: [string, string][], more: object) =>
+        ask.parse({
+          role: ROLE,
+          statements: pairs.map(([action, resource]) => ({ actions: [action], resources: [resource] })),
+          ...more,
+        })
+      return covers(parse(ceiling, {}), parse(wanted, flags))
+    }
+    const a = 'arn:aws:s3:::a/*'
+    const b = 'arn:aws:s3:::b/*'
+
+    test.each<[string, [string, string][], [string, string][], boolean]>([
+      ['a wildcard covers a name', [['s3:Get*', a]], [['s3:GetObject', 'arn:aws:s3:::a/x']], true],
+      ['action case does not matter', [['s3:getobject', a]], [['s3:GetObject', a]], true],
+      ['resource case does', [['s3:GetObject', 'arn:aws:s3:::A/*']], [['s3:GetObject', a]], false],
+      ['a name does not cover a wildcard', [['s3:GetObject', a]], [['s3:Get*', a]], false],
+      [
+        'one letter does not cover any run',
+        [['s3:GetObject', 'arn:aws:s3:::a/?']],
+        [['s3:GetObject', a]],
+        false,
+      ],
+      [
+        'no pairs across statements',
+        [
+          ['s3:GetObject', a],
+          ['s3:PutObject', b],
+        ],
+        [['s3:PutObject', a]],
+        false,
+      ],
+      [
+        'each pair may lie in another statement',
+        [
+          ['s3:GetObject', a],
+          ['s3:PutObject', b],
+        ],
+        [
+          ['s3:PutObject', b],
+          ['s3:GetObject', a],
+        ],
+        true,
+      ],
+      ['everything is covered by everything only', [['s3:*', '*']], [['*', '*']], false],
+      ['another service is not', [['s3:*', '*']], [['ec2:RunInstances', '*']], false],
+      [
+        'a wildcard does not reach across a colon',
+        [['s3:GetObject', 'arn:aws:*:::x/*']],
+        [['s3:GetObject', 'arn:aws:s3:eu:1:x/y']],
+        false,
+      ],
+      [
+        'a prefix is not a folder',
+        [['s3:GetObject', 'arn:aws:s3:::a/*']],
+        [['s3:GetObject', 'arn:aws:s3:::ab/*']],
+        false,
+      ],
+    ])('%s', (_, ceiling, wanted, answer) => {
+      expect(covers(ceiling, wanted)).toBe(answer)
+    })
+
+    test('a flag must be in the ceiling, and another role is another role', () => {
+      expect(covers([['*', '*']], [['*', '*']], { allow_iam_writes: true })).toBe(false)
+      expect(covers([['*', '*']], [['*', '*']], { allow_role_chaining: true })).toBe(false)
+      expect(covers([['*', '*']], [['*', '*']], { role: `${ROLE}-2` })).toBe(false)
+    })
+  })
+
+  test.each([
+    [['s3:GetObject', 'ec2:DescribeInstances', 's3:List*'], 'read', false],
+    [['lambda:InvokeFunction'], 'execute', false],
+    [['s3:PutObject'], 'deploy', false],
+    [['s3:PutBucketPolicy'], 'deploy', true],
+    [['s3:putbucketpolicy'], 'deploy', true],
+    [['s3:Put*'], 'deploy', true],
+    [['lambda:AddPermission'], 'deploy', true],
+    [['s3:*'], 'transact', true],
+    [['*'], 'transact', true],
+    [['kms:CreateGrant'], 'transact', true],
+    [['secretsmanager:GetSecretValue'], 'read', true],
+    [['sts:GetCallerIdentity'], 'read', false],
+    [['iam:GetRole', 'iam:List*'], 'read', false],
+  ])('facts of %o: %s, may leave access: %s', (actions, phase, mayLeaveAccess) => {
+    const { ask, facts } = world.open()
+    const parsed = ask.parse({ role: ROLE, statements: [{ actions, resources: ['*'] }] })
+    expect(facts(parsed)).toMatchObject({ phase, mayLeaveAccess })
+  })
+
+  test('flags are facts', () => {
+    const { ask, facts } = world.open()
+    const read = { role: ROLE, statements: [{ actions: ['s3:GetObject'], resources: ['*'] }] }
+    expect(facts(ask.parse({ ...read, allow_iam_writes: true }))).toMatchObject({
+      phase: 'transact',
+      mayLeaveAccess: true,
+    })
+    expect(facts(ask.parse({ ...read, allow_role_chaining: true }))).toMatchObject({ mayLeaveAccess: true })
+  })
+
+  describe('the session', () => {
+    test('carries the lease as name, source identity and tag, and task and agent as tags', async () => {
+      const { details } = await world.issued(world.open(), world.readArtifacts())
+      const lease = `lse_${'a'.repeat(26)}`
+      expect(world.aws.credentials()).toMatchObject([
+        {
+          sessionName: lease,
+          sourceIdentity: lease,
+          tags: [
+            { key: 'mayfly:lease', value: lease },
+            { key: 'mayfly:task', value: 'tsk_1' },
+            { key: 'mayfly:agent', value: 'deployer' },
+          ],
+        },
+      ])
+      expect(details).toMatchObject({
+        account: '123456789012',
+        role_arn: world.role,
+        session_arn: `arn:aws:sts::123456789012:assumed-role/deploy/${lease}`,
+      })
+    })
+
+    test('stops at the deadline to the second, though STS gives it a quarter of an hour', async () => {
+      const { secret, providerExpiresAt, details } = await world.issued(
+        world.open(),
+        world.readArtifacts(),
+        5,
+      )
+      const start = world.clocks.broker()
+      expect(providerExpiresAt).toBe(start + 5 * 60_000)
+      expect(Date.parse(String(details?.sts_expiration))).toBe(start + 15 * 60_000)
+      world.clocks.advance(5 * 60_000 - 1_000)
+      expect(await world.read(secret.reveal())).toBe('accepted')
+      world.clocks.advance(1_000)
+      expect(await world.read(secret.reveal())).toBe('refused')
+      expect(world.aws.credentials().filter(({ alive }) => alive)).toEqual([])
+    })
+
+    test('is asked for as long as the task lives, up to the cap; what ends first is told', async () => {
+      const issuer = world.open({ max_session_minutes: 60 })
+      const start = world.clocks.broker()
+      const half = await world.issued(issuer, world.readArtifacts(), 30)
+      expect(Date.parse(String(half.details?.sts_expiration))).toBe(start + 30 * 60_000)
+      const long = await world.issued(issuer, world.readArtifacts(), 90)
+      expect(long.providerExpiresAt).toBe(start + 60 * 60_000)
+    })
+
+    test('may not chain roles nor write IAM, even where the role and the ask say everything', async () => {
+      const { config } = await world.issued(world.open(), { role: world.role, statements: everything })
+      const chain = new AssumeRoleCommand({ RoleArn: world.role, RoleSessionName: 'next' })
+      expect(await outcome(new STSClient(config).send(chain))).toBe('refused')
+      expect(await outcome(new IAMClient(config).send(new CreateUserCommand({ UserName: 'eve' })))).toBe(
+        'refused',
+      )
+      expect(await outcome(new IAMClient(config).send(new GetRoleCommand({ RoleName: 'deploy' })))).toBe(
+        'accepted',
+      )
+    })
+
+    test('may chain roles where that was asked for', async () => {
+      const ask = { role: world.role, statements: everything, allow_role_chaining: true }
+      const { details, config } = await world.issued(world.open(), ask)
+      const policy = {
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Action: 's3:*', Resource: '*' }],
+      }
+      const next = world.aws.addRole({
+        name: 'next',
+        trusts: [String(details?.session_arn), world.role],
+        policy,
+      })
+      const chain = new AssumeRoleCommand({ RoleArn: next.arn, RoleSessionName: 'next' })
+      expect(await outcome(new STSClient(config).send(chain))).toBe('accepted')
+    })
+
+    test('always may say who it is', async () => {
+      const { config } = await world.issued(world.open(), world.readArtifacts())
+      const { Arn } = await new STSClient(config).send(new GetCallerIdentityCommand({}))
+      expect(Arn).toContain('assumed-role/deploy/lse_')
+    })
+  })
+
+  test('a policy above 2048 characters is refused before AWS is asked, and says how long it is', async () => {
+    const resources = Array.from({ length: 60 }, (_, i) => `arn:aws:s3:::artifacts/${'x'.repeat(20)}/${i}`)
+    const ask = { role: world.role, statements: [{ actions: ['s3:GetObject'], resources }] }
+    expect(await world.issue(world.open(), ask)).toMatchObject({
+      ok: false,
+      reason: 'rejected',
+      detail: expect.stringMatching(/has \d{4} characters and AWS takes 2048/),
+    })
+    expect(world.host.counted.requests).toBe(0)
+  })
+
+  test('a role that is not on the list is refused before AWS is asked', async () => {
+    const issuer = world.open({ roles: [world.lockedRole] })
+    expect(await world.issue(issuer, world.readArtifacts())).toMatchObject({
+      ok: false,
+      reason: 'not_permitted',
+    })
+    expect(world.host.counted.requests).toBe(0)
+  })
+
+  test('a session longer than the role allows is refused by AWS, and its reason is told', async () => {
+    const issuer = world.open({ max_session_minutes: 720 })
+    expect(await world.issue(issuer, world.readArtifacts(), 600)).toMatchObject({
+      ok: false,
+      reason: 'rejected',
+      detail: expect.stringContaining('ValidationError'),
+    })
+  })
+
+  test("a key AWS does not know is told as the broker's own fault, a file that cannot be read by its name", async () => {
+    const { deps } = world.host
+    const read = deps.readSecretFile
+    const unknown = world.open({ credentials: { access_key_file: 'broken.json' } })
+    await expect(world.issue(unknown, world.readArtifacts())).rejects.toThrow(ProviderUnavailable)
+    deps.readSecretFile = async path => {
+      const { Secret } = await import('../../issuers/shared/secret.ts')
+      const text = (await read(path)).reveal()
+      return new Secret(text.replace('AKIABROKER', 'AKIANOBODY'))
+    }
+    expect(await world.issue(world.open(), world.readArtifacts())).toMatchObject({
+      ok: false,
+      reason: 'rejected',
+      detail: expect.stringContaining("the broker's own credentials"),
+    })
+  })
+
+  const replyWith = (status: number, code: string) => {
+    world.aws.faults = ({ when }) =>
+      when === 'before'
+        ? {
+            status,
+            headers: { 'content-type': 'text/xml' },
+            body: `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>said so</Message></Error><RequestId>1</RequestId></ErrorResponse>`,
+          }
+        : 'ok'
+  }
+
+  test.each([
+    [403, 'AccessDenied', 'not_permitted'],
+    [400, 'MalformedPolicyDocument', 'rejected'],
+    [400, 'PackedPolicyTooLarge', 'rejected'],
+    [400, 'ValidationError', 'rejected'],
+    [403, 'RegionDisabledException', 'rejected'],
+    [403, 'ExpiredToken', 'rejected'],
+    [404, 'NoSuchEntity', 'not_found'],
+    [400, 'Throttling', 'rate_limited'],
+    [429, 'TooManyRequestsException', 'rate_limited'],
+  ])('%i %s: refused as %s, after one request', async (status, code, reason) => {
+    replyWith(status, code)
+    expect(await world.issue(world.open(), world.readArtifacts())).toMatchObject({ ok: false, reason })
+    expect(world.host.counted.requests).toBe(1)
+  })
+
+  test.each([
+    [500, 'InternalFailure'],
+    [503, 'ServiceUnavailable'],
+    [503, 'Throttling'],
+    [408, 'RequestTimeout'],
+    [302, 'Found'],
+  ])('%i %s: unavailable, after one request', async (status, code) => {
+    replyWith(status, code)
+    await expect(world.issue(world.open(), world.readArtifacts())).rejects.toBeInstanceOf(ProviderUnavailable)
+    expect(world.host.counted.requests).toBe(1)
+  })
+
+  test('the Date of a reply does not move the signature of the next mint', async () => {
+    const { deps } = world.host
+    const send = deps.fetch
+    const dates: string[] = []
+    deps.fetch = async (input, init) => {
+      dates.push(new Headers(init?.headers).get('x-amz-date') ?? '')
+      const reply = await send(input, init)
+      const headers = new Headers(reply.headers)
+      headers.set('date', new Date(world.clocks.broker() + 3_600_000).toUTCString())
+      return new Response(reply.body, { status: reply.status, headers })
+    }
+    const issuer = world.open()
+    await world.issued(issuer, world.readArtifacts())
+    await world.issued(issuer, world.readArtifacts())
+    expect(dates).toEqual(['20260501T120000Z', '20260501T120000Z'])
+  })
+
+  test('a broker that slept between intent and mint signs with the date of the intent', async () => {
+    const issuer = world.open()
+    const grant = world.grant(issuer, issuer.ask.parse(world.readArtifacts()), 60)
+    world.clocks.advance(14 * 60_000)
+    expect(await issuer.issue(grant)).toMatchObject({ ok: false, detail: expect.stringContaining('clock') })
+    expect(world.aws.credentials()).toEqual([])
+  })
+
+  test('settings: unknown keys, wildcard roles and sessions under a quarter of an hour are refused', () => {
+    for (const settings of [
+      { token: 'x' },
+      { roles: ['*'] },
+      { max_session_minutes: 5 },
+      { credentials: 'none' },
+    ]) {
+      expect(() => world.open(settings)).toThrow()
+    }
+  })
+})
