@@ -7,15 +7,14 @@
  * may have been another's row that never came to be.
  */
 import { LedgerUnavailable } from './ledger.ts'
+import type { Run } from './sql/prepare.ts'
+import type { SqliteConnection } from './sqlite-connection.ts'
 
-export type GroupConnection = { exec(sql: string): void; readonly inTransaction: boolean }
-
-/** The span of one body: statements run while it is live; the first that fails dooms it. */
-export type Scope = { live: boolean; failure: { error: unknown } | undefined }
+export type GroupConnection = Pick<SqliteConnection, 'run' | 'exec' | 'inTransaction'>
 
 export type GroupCommit = {
   /** @throws LedgerUnavailable; what the body throws; Error where the body waited for anything but the ledger. */
-  submit<T>(body: (scope: Scope) => Promise<T>): Promise<T>
+  submit<T>(body: (run: Run) => Promise<T>): Promise<T>
   /** Takes no more, runs what was taken to its end, and resolves. */
   stop(): Promise<void>
 }
@@ -25,8 +24,10 @@ const groupMax = 128
 const queuedMax = 10_000
 
 type Outcome = { value: unknown } | { error: unknown }
+/** The span of one body: statements run while it is live; the first that fails dooms it. */
+type Scope = { live: boolean; failure: { error: unknown } | undefined }
 type Member = {
-  body: (scope: Scope) => Promise<unknown>
+  body: (run: Run) => Promise<unknown>
   answer: (outcome: Outcome) => void
 }
 
@@ -53,7 +54,7 @@ export function groupCommit(
   }
 
   return {
-    submit<T>(body: (scope: Scope) => Promise<T>): Promise<T> {
+    submit<T>(body: (run: Run) => Promise<T>): Promise<T> {
       if (stopped) return Promise.reject(new LedgerUnavailable('the ledger is closed'))
       if (queue.length >= queuedMax) return Promise.reject(new LedgerUnavailable('the ledger is overloaded'))
       return new Promise<T>((resolve, reject) => {
@@ -96,7 +97,7 @@ async function commitGroup(
 async function runMember(connection: GroupConnection, body: Member['body']): Promise<Outcome> {
   const scope: Scope = { live: true, failure: undefined }
   connection.exec('SAVEPOINT member')
-  const outcome = await settle(body, scope)
+  const outcome = await settle(body, scoped(connection, scope))
   scope.live = false
   // On a full disk or a failed read SQLite may have rolled back the whole transaction by itself.
   if (!connection.inTransaction) throw scope.failure?.error ?? new Error('the transaction was lost')
@@ -114,7 +115,7 @@ async function runMember(connection: GroupConnection, body: Member['body']): Pro
  * A body that awaits only its transaction ends before the event loop turns, since every statement answers at
  * once. One that is still pending then waits for something else, perhaps for its own group: it is given up.
  */
-function settle(body: Member['body'], scope: Scope): Promise<Outcome> {
+function settle(body: Member['body'], run: Run): Promise<Outcome> {
   return new Promise(resolve => {
     const turned = setImmediate(() =>
       resolve({ error: new Error('a ledger body awaited something other than its transaction') }),
@@ -124,13 +125,27 @@ function settle(body: Member['body'], scope: Scope): Promise<Outcome> {
       resolve(outcome)
     }
     // Called inside a promise, so that a body which throws before its first await is a failed body.
-    Promise.resolve(scope)
+    Promise.resolve(run)
       .then(body)
       .then(
         value => done({ value }),
         error => done({ error }),
       )
   })
+}
+
+/** Statements of one body. After one has failed no other runs, as on a database that aborts the transaction. */
+function scoped(connection: GroupConnection, scope: Scope): Run {
+  return async query => {
+    if (!scope.live) throw new Error('a ledger transaction was used after its body had ended')
+    if (scope.failure !== undefined) throw scope.failure.error
+    try {
+      return connection.run(query)
+    } catch (error) {
+      scope.failure = { error }
+      throw error
+    }
+  }
 }
 
 function abandon(connection: GroupConnection, onFailure: (error: unknown) => void): void {

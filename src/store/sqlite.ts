@@ -3,10 +3,9 @@
  * use another, which in WAL mode sees only what was committed.
  */
 import { sqliteDialect } from './dialect.ts'
-import { groupCommit, type Scope } from './group-commit.ts'
+import { groupCommit } from './group-commit.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
 import { migrate } from './migrations.ts'
-import type { Run } from './sql/prepare.ts'
 import { ledgerReads } from './sql/read.ts'
 import { ledgerWrites } from './sql/write.ts'
 import { openSqliteConnection, type SqliteConnection } from './sqlite-connection.ts'
@@ -61,25 +60,11 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
       return now()
     },
     read: ledgerReads(dialect, async query => reader.run(query)),
-    write: body => group.submit(async scope => body(writes({ run: scoped(writer, scope), now: now() }))),
+    write: body => group.submit(async run => body(writes({ run, now: now() }))),
     close() {
       closing ??= group.stop().then(shut)
       return closing
     },
-  }
-}
-
-/** Statements of one body. After one has failed no other runs, as on a database that aborts the transaction. */
-function scoped(writer: SqliteConnection, scope: Scope): Run {
-  return async query => {
-    if (!scope.live) throw new Error('a ledger transaction was used after its body had ended')
-    if (scope.failure !== undefined) throw scope.failure.error
-    try {
-      return writer.run(query)
-    } catch (error) {
-      scope.failure = { error }
-      throw error
-    }
   }
 }
 

@@ -1,0 +1,75 @@
+/** What each statement costs is in its plan: whatever is asked often is found by an index, never by a scan. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { CompiledQuery } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sqliteDialect } from '../../src/store/dialect.ts'
+import type { LedgerRead, LedgerWrite } from '../../src/store/ledger.ts'
+import { migrate } from '../../src/store/migrations.ts'
+import { ledgerReads } from '../../src/store/sql/read.ts'
+import { ledgerWrites } from '../../src/store/sql/write.ts'
+import { openSqliteConnection, type SqliteConnection } from '../../src/store/sqlite-connection.ts'
+import { task } from '../conformance/store/subject.ts'
+
+let folder: string
+let connection: SqliteConnection
+const dialect = sqliteDialect()
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'mayfly-plan-'))
+  connection = openSqliteConnection(join(folder, 'ledger.db'), { readOnly: false })
+  const run = async <R>(query: CompiledQuery<R>) => connection.run(query)
+  await migrate(dialect, run, 1)
+  await ledgerWrites(dialect)({ run, now: 1 }).insertTask(task('t'), [])
+})
+afterAll(() => {
+  connection.close()
+  rmSync(folder, { recursive: true })
+})
+
+/** The plans of the statements that `ask` sends. */
+async function plans(ask: (all: LedgerRead & LedgerWrite) => Promise<unknown>): Promise<string[]> {
+  const steps: string[] = []
+  const explain = async <R>(query: CompiledQuery<R>) => {
+    const explained = connection.run<{ detail: string }>({
+      ...query,
+      sql: `explain query plan ${query.sql}`,
+    } as CompiledQuery<{ detail: string }>)
+    steps.push(...explained.rows.map(row => row.detail))
+    return connection.run(query)
+  }
+  const reads = ledgerReads(dialect, explain)
+  const writes = ledgerWrites(dialect)({ run: explain, now: 1 })
+  await ask({ ...writes, ...reads })
+  return steps
+}
+
+test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>([
+  ['claimDue', /INDEX leases_due \(issuer=\? AND due_at<\?\)/, all => all.claimDue('i', 9, 2)],
+  ['issuersDue', /INDEX leases_due \(issuer=\? AND due_at<\?\)/, all => all.issuersDue(1)],
+  ['issuersDue, hopping', /INDEX leases_due \(issuer>\?\)/, all => all.issuersDue(1)],
+  ['nextDue, leases', /INDEX leases_due \(issuer=\? AND due_at>\?\)/, all => all.nextDue(1)],
+  ['nextDue, claims', /INDEX leases_claimed \(claimed_until>\?\)/, all => all.nextDue(1)],
+  ['nextDue, deadlines', /INDEX tasks_deadline \(deadline>\?\)/, all => all.nextDue(1)],
+  ['nextDue, heartbeats', /INDEX tasks_heartbeat \(heartbeat_due>\?\)/, all => all.nextDue(1)],
+  ['tasksPastDeadline', /INDEX tasks_deadline \(deadline<\?\)/, all => all.tasksPastDeadline(1, 9)],
+  ['tasksLapsed', /INDEX tasks_heartbeat \(heartbeat_due<\?\)/, all => all.tasksLapsed(1, 0, 9)],
+  ['revokeLeasesOf', /INDEX leases_task \(task=\?\)/, all => all.revokeLeasesOf(['t'])],
+  ['settleTasks', /INDEX leases_task \(task=\?\)/, all => all.settleTasks(['t'])],
+  ['lockDescent', /INDEX task_descendants \(ancestor=\?\)/, all => all.lockDescent('t')],
+  ['lockLineage', /PRIMARY KEY \(task=\?\)/, all => all.lockLineage('t', 'share')],
+  ['taskByToken', /INDEX tasks_token \(token_hash=\?\)/, all => all.taskByToken('h')],
+  ['leaseBySecret', /INDEX leases_secret \(secret_sha256=\?\)/, all => all.leaseBySecret('h')],
+  ['leaseCounts', /COVERING INDEX leases_due/, all => all.leaseCounts()],
+  ['prune', /INDEX evidence_until \(until<\?\)/, all => all.prune(9)],
+  ['leases of an agent', /INDEX leases_agent \(agent=\?\)/, all => all.leases({ agent: 'a' }, { limit: 9 })],
+  ['leases', /INDEX leases_intended/, all => all.leases({}, { limit: 9 })],
+  ['tasks', /INDEX tasks_opened/, all => all.tasks({}, { limit: 9 })],
+  ['audit of a task', /INDEX audit_task \(task=\?\)/, all => all.audit({ task: 't' }, { limit: 9 })],
+])('%s is answered from its index', async (_, index, ask) => {
+  const steps = await plans(ask)
+  expect(steps.join('\n')).toMatch(index)
+  const scans = steps.filter(step => /^SCAN (?!open_issuers|due\b|line|moments|\(|CONSTANT)/.test(step))
+  expect(scans.filter(step => !/USING (COVERING )?INDEX/.test(step))).toEqual([])
+})
