@@ -9,7 +9,7 @@ import { type ClaimValue, defineAttestor, type Proof } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { hasControlCharacters } from './shared/claims.ts'
 import { namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
-import { algorithms, audience, issuerUrl, seconds } from './shared/settings.ts'
+import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, type JsonValue, member } from './shared/strict-json.ts'
 import { verifyJwt } from './shared/verify-jwt.ts'
 
@@ -34,7 +34,7 @@ const settings = z
     /** What the issuer signs with. RS256 is what OpenID Connect makes the default. */
     algorithms: algorithms.default(['RS256']),
     /** Given: no discovery. */
-    jwks_uri: issuerUrl.optional(),
+    jwks_uri: keySetUrl.optional(),
     /** Hosts beside the issuer's own that its `jwks_uri` may be on, as `host` or `host:port`. */
     jwks_hosts: z.array(z.string().min(1)).default([]),
     /** Cap on `exp - iat`. */

@@ -9,11 +9,11 @@ import { z } from 'zod'
 import { defineAttestor, type Evidence } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
-import { peekPayload } from './shared/compact-jws.ts'
+import { peekClaim } from './shared/compact-jws.ts'
 import { algorithms, audience, seconds } from './shared/settings.ts'
 import { createBundleFile } from './shared/spiffe-bundle.ts'
 import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
-import { type JsonObject, member } from './shared/strict-json.ts'
+import type { JsonObject } from './shared/strict-json.ts'
 import { type JwtProfile, verifyJwt } from './shared/verify-jwt.ts'
 
 /** JWT-SVID section 2.1: EdDSA is not among them. */
@@ -90,7 +90,7 @@ function checkTrustDomain(payload: JsonObject, trustDomain: string): Checked<str
 
 /** Unverified: for choosing an attestor only. */
 function claimedTrustDomain(evidence: Evidence): string | undefined {
-  const subject = member(peekPayload(evidence.token) ?? {}, 'sub')
+  const subject = peekClaim(evidence.token, 'sub')
   return typeof subject === 'string' ? trustDomainOf(subject) : undefined
 }
 

@@ -2,10 +2,9 @@
 import type { AttestorDeps, Evidence } from '../attestor.ts'
 import type { Algorithm } from './algorithms.ts'
 import { type ClaimRules, checkIssuer } from './claims.ts'
-import { peekPayload } from './compact-jws.ts'
+import { peekClaim } from './compact-jws.ts'
 import type { KeySource } from './key-set.ts'
 import { createRemoteKeySet, type KeySetLocation } from './remote-key-set.ts'
-import { member } from './strict-json.ts'
 import type { JwtProfile } from './verify-jwt.ts'
 
 export type OidcIssuer = KeySetLocation & { algorithms: readonly Algorithm[] }
@@ -30,6 +29,5 @@ export function oidcProfile(issuer: OidcIssuer, claims: ClaimRules): JwtProfile 
 
 /** Unverified: for choosing an attestor only. */
 export function namesIssuer(evidence: Evidence, issuer: string): boolean {
-  const payload = peekPayload(evidence.token)
-  return payload !== undefined && member(payload, 'iss') === issuer
+  return peekClaim(evidence.token, 'iss') === issuer
 }

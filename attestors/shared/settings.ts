@@ -3,8 +3,13 @@ import { z } from 'zod'
 import { ALGORITHMS } from './algorithms.ts'
 
 /** An OIDC issuer: https, or http on a loopback host for development; no query, fragment or user name. */
-export const issuerUrl = z.string().refine(isIssuerUrl, {
+export const issuerUrl = z.string().refine(text => isSecureUrl(text) && !/[?#]/.test(text), {
   message: 'must be an https URL without user name, query or fragment (http only on a loopback host)',
+})
+
+/** A key set's address; some issuers have a query in it. */
+export const keySetUrl = z.string().refine(isSecureUrl, {
+  message: 'must be an https URL without user name (http only on a loopback host)',
 })
 
 /** The broker's own name in tokens. Compared letter for letter, so stray white space is a mistake. */
@@ -21,10 +26,10 @@ export const algorithms = z
 
 export const seconds = (max: number) => z.int().min(1).max(max)
 
-function isIssuerUrl(value: string): boolean {
-  if (!URL.canParse(value)) return false
-  const { protocol, hostname, username, password } = new URL(value)
-  if (username !== '' || password !== '' || /[?#\s]/.test(value)) return false
+function isSecureUrl(text: string): boolean {
+  if (!URL.canParse(text) || /\s/.test(text)) return false
+  const { protocol, hostname, username, password } = new URL(text)
+  if (username !== '' || password !== '') return false
   return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname))
 }
 
