@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { AttestationUnavailable } from '../../attestors/attestor.ts'
 import { BUNDLE_TIMES } from '../../attestors/shared/spiffe-bundle.ts'
@@ -160,6 +163,31 @@ describe('the bundle', () => {
     clock.ms += BUNDLE_TIMES.checkMs
     expect(await attest()).toMatchObject({ ok: true })
     expect(file.reads).toBe(2)
+  })
+
+  test('on a real disk: replaced by renaming, found by its content', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mayfly-bundle-'))
+    const file = join(folder, 'bundle.json')
+    const { authority, clock, now, all } = createDomain()
+    const write = async () => {
+      await writeFile(`${file}.new`, authority.bundle())
+      await rename(`${file}.new`, file)
+    }
+    const attestor = open(
+      spiffeJwt,
+      { ...all, bundle_file: file },
+      { now, readFile: path => readFile(path, 'utf8') },
+    )
+    const attest = () => attestor.attest(jwt(authority.mintSvid({ sub: WORKLOAD })))
+    await expect(attest()).rejects.toThrow(AttestationUnavailable)
+    await write()
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest()).toMatchObject({ ok: true })
+    authority.rotate({ keepOld: false })
+    await write()
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest()).toMatchObject({ ok: true })
+    await rm(folder, { recursive: true })
   })
 
   test('without keys revokes every SVID', async () => {
