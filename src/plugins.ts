@@ -2,8 +2,8 @@
  * Attestor and issuer types that the operator adds: modules named in the settings and pinned by SHA-256,
  * trusted like the broker itself.
  *
- * What runs is exactly the text that was hashed: it is handed to the engine as a `data:` URL, not read a
- * second time. So a module is one self-contained ECMAScript file (bundled, `node:` imports only), and the
+ * What runs is the text that was hashed (and a comment that names it): it is handed to the engine as a
+ * `data:` URL, not read a second time. So a module is one self-contained ECMAScript file (bundled, `node:` imports only), and the
  * pin covers everything in it.
  */
 import { createHash } from 'node:crypto'
@@ -32,17 +32,18 @@ export async function loadPlugin(
   if (found !== sha256) {
     throw new PluginRefused(`the module is not the one that was pinned: its SHA-256 is ${found}`)
   }
-  return typesOf(await run(source))
+  return typesOf(await run(source, module))
 }
 
-async function run(source: string): Promise<Readonly<Record<string, unknown>>> {
-  const url = `data:text/javascript;base64,${Buffer.from(source, 'utf8').toString('base64')}`
+async function run(source: string, module: string): Promise<Readonly<Record<string, unknown>>> {
+  // Without a name of its own, each line of a stack trace would hold the whole module.
+  const named = `${source}\n//# sourceURL=${encodeURI(`mayfly-plugin:${module}`)}\n`
+  const url = `data:text/javascript;base64,${Buffer.from(named, 'utf8').toString('base64')}`
   try {
     return await import(/* @vite-ignore */ url)
-  } catch (cause) {
-    throw new PluginRefused('the module does not run (it must be one bundled file that imports only node:)', {
-      cause,
-    })
+  } catch {
+    // The engine's own error would bring the module's text with it.
+    throw new PluginRefused('the module does not run (it must be one bundled file that imports only node:)')
   }
 }
 

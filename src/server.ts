@@ -55,6 +55,8 @@ export type RunningServer = {
   broker: Broker
   /** Reads agents, resource servers and certificates again; a broken configuration changes nothing. */
   reload(): Promise<void>
+  /** Looks for what is due now, instead of when the next timer says so: after a clock was moved. */
+  look(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -99,6 +101,10 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
         await http.reloadTls()
         return loadRegistry(loaded.settings, core.broker.issuers, edge.files)
       }),
+    async look() {
+      await watch.look()
+      reaper.wake()
+    },
     stop: () => running.disposeAsync(),
   }
 }

@@ -1,3 +1,5 @@
+import { LIMITS } from '../limits.ts'
+
 /** One thing wrong in one file: where, what was expected, and what to do. Never the value that stood there. */
 export type Problem = {
   file: string
@@ -10,13 +12,15 @@ export type Problem = {
   remedy?: string
 }
 
-/** The configuration was refused, as a whole. Holds every problem found, in file and line order. */
+/** The configuration was refused, as a whole. Holds every problem found, in file and line order; shows the first. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
   readonly problems: readonly Problem[]
   constructor(problems: readonly Problem[]) {
     const sorted = [...problems].sort(inOrder)
-    super(sorted.map(describeProblem).join('\n'))
+    const shown = sorted.slice(0, LIMITS.configProblems).map(describeProblem)
+    const more = sorted.length - shown.length
+    super([...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('\n'))
     this.problems = sorted
   }
 }

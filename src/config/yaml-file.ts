@@ -61,7 +61,7 @@ function parserFaults({ errors, warnings }: Document.Parsed): Fault[] {
   return [...errors, ...warnings].map(({ pos, message, code }) =>
     code === 'DUPLICATE_KEY'
       ? { offset: pos[0], expected: 'expected each key once in its map', remedy: 'Remove or rename this one' }
-      : { offset: pos[0], expected: `expected YAML that parses (${message})` },
+      : { offset: pos[0], expected: `expected YAML that parses (${message.slice(0, LIMITS.labelChars)})` },
   )
 }
 
