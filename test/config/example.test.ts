@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import type { IssuerDeps } from '../../issuers/issuer.ts'
+import { settingsShape } from '../../src/config/settings.ts'
 import { type ConfigFiles, type LoadedSettings, loadConfig } from '../../src/config.ts'
 
 const folder = join(import.meta.dirname, '../../config')
@@ -41,6 +42,13 @@ describe('the example configuration', () => {
     expect(settings.kek_file).toBe(join(folder, '../data/kek'))
     expect(agents.map(({ name }) => name)).toEqual(['orders-release', 'orders-triage'])
     expect(resourceServers).toEqual([])
+  })
+
+  test('has every key there is', async () => {
+    const text = await readFile(join(folder, 'mayfly.yaml'), 'utf8')
+    const { log, outbound, task_defaults, limits } = (await load(disk)).settings
+    const keys = [settingsShape.shape, log, outbound, task_defaults, limits].flatMap(Object.keys)
+    expect(keys.filter(key => !new RegExp(`^(?:# )? *(?:# )?${key}:`, 'm').test(text))).toEqual([])
   })
 
   test('its agents match no job: no GitHub repository has the id 0', async () => {

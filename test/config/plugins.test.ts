@@ -34,6 +34,26 @@ describe('modules that the operator names', () => {
     expect(attestorTypes.map(known => known.type)).toEqual(['github-actions', 'fake', 'vault'])
   })
 
+  test('are named in a stack trace by their path, not by their text', async () => {
+    const source = module(
+      `export const attestorTypes = [{ ...${type('vault')}, open() { throw new Error('no') } }]`,
+    )
+    const { attestorTypes } = await load(source, sha256(source))
+    // Vitest formats stacks itself, by file name alone; the engine's own form is what a log gets.
+    const format = Error.prepareStackTrace
+    let stack = ''
+    try {
+      delete (Error as { prepareStackTrace?: unknown }).prepareStackTrace
+      attestorTypes.at(-1)?.open({}, {} as never)
+    } catch (error) {
+      stack = (error as Error).stack ?? ''
+    } finally {
+      if (format !== undefined) Error.prepareStackTrace = format
+    }
+    expect(stack).toContain('mayfly-plugin:c/plugins/p.js')
+    expect(stack).not.toContain('base64')
+  })
+
   test.each([`${good} `, good.replace('vault', 'vauli'), `${good}globalThis.mayflyPluginRan = true\n`, ''])(
     'altered, are refused, and nothing of them runs (%#)',
     async altered => {

@@ -181,6 +181,15 @@ describe('refused, with file, line and key', () => {
   })
 })
 
+test('of very many problems the message shows the first, and says how many more there are', async () => {
+  const extra = Array.from({ length: 80 }, (_, n) => `key${n}: 1`).join('\n')
+  const error = await load(`${good}${extra}\n`).catch((thrown: unknown) => thrown)
+  const lines = (error as ConfigError).message.split('\n')
+  expect(lines).toHaveLength(LIMITS.configProblems + 1)
+  expect(lines.at(-1)).toBe('and 30 more')
+  expect((error as ConfigError).problems).toHaveLength(80)
+})
+
 describe('YAML that is refused', () => {
   test.each<[string, string, string]>([
     ['a duplicate key', good.replace('  port: 8480', '  port: 8480\n  port: 1'), '4:3'],
