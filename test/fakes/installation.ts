@@ -39,6 +39,8 @@ export type Installation = {
   github: Github & { url: string }
   aws: AwsServer
   roleArn: string
+  /** The agents' files as they are written when nothing is changed. */
+  agents: Readonly<Record<string, Record<string, unknown>>>
   /** Writes the configuration again with these changes, for a reload or a restart. */
   configure(changes: ConfigChanges): Promise<void>
   /** The ID token of an ordinary job of acme/api on main, with any claims changed. */
@@ -71,6 +73,7 @@ export async function createInstallation(changes: ConfigChanges = {}): Promise<I
   stockGithub(github, publicKeyPem)
   const aws = await startAws({ now, random })
   const roleArn = stockAws(aws)
+  const declared = agentsFor(roleArn)
 
   const written = { identityProvider, github, aws, roleArn }
   await mkdir(join(directory, 'agents'))
@@ -82,7 +85,7 @@ export async function createInstallation(changes: ConfigChanges = {}): Promise<I
 
   async function configure({ settings = {}, agents = {} }: ConfigChanges): Promise<void> {
     await writeFile(join(directory, 'mayfly.yaml'), stringify({ ...settingsFor(written), ...settings }))
-    const all = { ...agentsFor(roleArn), ...agents }
+    const all = { ...declared, ...agents }
     for (const [name, agent] of Object.entries(all))
       await writeFile(join(directory, 'agents', `${name}.yaml`), stringify({ name, ...agent }))
     const secret_sha256 = createHash('sha256').update(RESOURCE_SERVER.secret).digest('hex')
@@ -101,6 +104,7 @@ export async function createInstallation(changes: ConfigChanges = {}): Promise<I
       aws,
       roleArn,
     },
+    agents: declared,
     configure,
     jobToken: (claims = {}) => identityProvider.mintToken(githubClaims({ ...JOB, ...claims })),
     svid: path => spiffe.mintSvid({ sub: path }),
