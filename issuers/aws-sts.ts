@@ -17,6 +17,7 @@ import {
 } from './issuer.ts'
 import { type AwsAsk, awsAsk, awsCovers, awsFacts, roleArn } from './shared/aws-ask.ts'
 import { MAX_POLICY_CHARACTERS, policyDeadline, sessionPolicy } from './shared/aws-session-policy.ts'
+import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
 import { ambientCredentials, stsClient } from './shared/sts-client.ts'
 import { stsRefusal } from './shared/sts-refusal.ts'
@@ -29,7 +30,7 @@ const SHORTEST_SESSION_S = 900
 const settings = z.strictObject({
   region: z.string().regex(/^[a-z0-9-]{1,32}$/),
   /** Another STS endpoint than the region's own: a VPC endpoint, or a stand-in. */
-  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+  endpoint: providerUrl.optional(),
   /** The only roles this issuer assumes. Absent: any role that trusts the broker. */
   roles: z.array(roleArn).min(1).max(256).optional(),
   external_id: z.string().min(2).max(1224).optional(),

@@ -26,6 +26,7 @@ import { installationFinder } from './shared/github-installation.ts'
 import { levelCovers } from './shared/github-permissions.ts'
 import { repositoryResolver } from './shared/github-resolve.ts'
 import { type Answer, type GithubRest, githubRest, refusalFrom, unavailable } from './shared/github-rest.ts'
+import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
 
 /** An installation token's life; GitHub takes no other. */
@@ -41,10 +42,7 @@ const settings = z
     /** The App's private key as GitHub hands it out (PEM). Read at every use, so it can be replaced in place. */
     private_key_file: z.string().min(1),
     /** GitHub Enterprise Server: `https://HOST/api/v3`. */
-    api_url: z
-      .url({ protocol: /^https?$/ })
-      .default('https://api.github.com')
-      .transform(url => url.replace(/\/+$/, '')),
+    api_url: providerUrl.default('https://api.github.com'),
     /** Spares the look-up, and is needed for asks by id alone where the App has several installations. */
     installation_id: z.int().positive().optional(),
     /** The most any ask may hold here, whatever the App was given. */

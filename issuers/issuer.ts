@@ -129,6 +129,8 @@ export type JwtSigner = (typ: string, claims: Readonly<Record<string, unknown>>)
 
 /** What the host hands to every issuer. */
 export type IssuerDeps = {
+  /** This instance's name in configuration, which is the `type` that its asks carry (RFC 9396). */
+  name?: string
   /** Epoch milliseconds. */
   now: () => number
   /** Bounded by the host: a deadline, a body cap, no redirects. For SDKs that take a fetch. */

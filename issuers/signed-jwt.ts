@@ -5,7 +5,15 @@
  * Resource servers that only verify the signature see it end at `exp`.
  */
 import { z } from 'zod'
-import { type Actor, defineIssuer, type Grant, type Issued, type Issuer, type Refused } from './issuer.ts'
+import {
+  type Actor,
+  defineIssuer,
+  type Grant,
+  type Issued,
+  type Issuer,
+  type IssuerDeps,
+  type Refused,
+} from './issuer.ts'
 import { Secret } from './shared/secret.ts'
 import { urlIsWithin } from './shared/url-is-within.ts'
 
@@ -92,7 +100,7 @@ export const signedJwt = defineIssuer<Settings, SignedJwtAsk>({
         if (expiresAt <= issuedAt) {
           return { ok: false, reason: 'rejected', detail: 'the deadline leaves less than a second to live' }
         }
-        const token = await deps.jwt.sign('at+jwt', claimsOf(grant, issuerUrl, issuedAt, expiresAt))
+        const token = await deps.jwt.sign('at+jwt', claimsOf(grant, deps, issuedAt, expiresAt))
         return {
           ok: true,
           secret: new Secret(token),
@@ -155,14 +163,14 @@ function refuse(
 /** RFC 9068 section 2.2, RFC 8693 section 4.1 (`act`), RFC 9396 section 9.1 (`authorization_details`). */
 function claimsOf(
   grant: Grant<SignedJwtAsk>,
-  iss: string,
+  { jwt, name = 'signed-jwt' }: IssuerDeps,
   iat: number,
   exp: number,
 ): Record<string, unknown> {
   const { audience, scopes } = grant.ask
   const act = actorChain(grant.chain)
   return {
-    iss,
+    iss: jwt.issuerUrl,
     sub: grant.agent,
     aud: audience,
     client_id: grant.agent,
@@ -171,7 +179,7 @@ function claimsOf(
     exp,
     jti: grant.lease,
     task: grant.task,
-    authorization_details: [{ type: 'signed-jwt', ...grant.ask }],
+    authorization_details: [{ type: name, ...grant.ask }],
     ...(scopes && { scope: scopes.join(' ') }),
     ...(act && { act }),
   }

@@ -61,6 +61,9 @@ async function lookUp(
   const route = 'GET /repos/{owner}/{repo}/installation'
   const answer = await rest.asApp(route, { owner, repo }, now() + LOOKUP_WINDOW_MS, handle)
   const what = `an installation of the App that reaches ${name}`
+  if (answer.status === 301) {
+    return { ok: false, reason: 'not_found', detail: `${name} has another name now: ask for it by that` }
+  }
   if (answer.status !== 200) return refusalFrom(answer, what)
   return readable(installation.safeParse(answer.data), answer, what).id
 }

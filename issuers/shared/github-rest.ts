@@ -39,7 +39,7 @@ type Headers = Readonly<Record<string, string | number | undefined>>
 /** What is read of Octokit's RequestError: `response` where GitHub answered, else the network's own `cause`. */
 type RequestFailure = {
   response?: { status: number; data: unknown; headers: Headers }
-  cause?: unknown
+  cause?: { code?: unknown }
 }
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
@@ -69,6 +69,8 @@ export function githubRest(app: GithubApp, deps: IssuerDeps): GithubRest {
     } catch (error) {
       const { response, cause } = error as RequestFailure
       if (response) return answerOf(response.status, response.data, response.headers, deps.now())
+      // GitHub redirects from a repository's former name; the host's fetch follows nowhere, and says so.
+      if (cause?.code === 'redirect_refused') return answerOf(301, undefined, {}, deps.now())
       // Only the cause goes on: the error itself carries the request, and the request a credential.
       throw new ProviderUnavailable(`GitHub gave no answer to ${route}`, { cause })
     }
@@ -107,7 +109,6 @@ export function refusalFrom(answer: Answer, what: string): Refused {
     }
     case 403:
       return { ok: false, reason: 'not_permitted', detail: `GitHub does not permit ${what}${said}` }
-    case 301:
     case 404:
     case 410:
       return { ok: false, reason: 'not_found', detail: `GitHub does not know ${what}${said}` }

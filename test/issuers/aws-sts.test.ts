@@ -63,7 +63,7 @@ describeIssuer('aws-sts', async () => {
       advance: ms => clocks.advanceProvider(ms),
       ...faultControls(aws, 'AssumeRole', 200),
     },
-    close: () => aws.close(),
+    close: () => world.close(),
   }
 })
 
@@ -72,7 +72,7 @@ describe('aws-sts', () => {
   beforeEach(async () => {
     world = await AwsWorld.start()
   })
-  afterEach(() => world.aws.close())
+  afterEach(() => world.close())
 
   const everything = [{ actions: ['*'], resources: ['*'] }]
 

@@ -107,6 +107,11 @@ export class AwsWorld {
     }
   }
 
+  async close(): Promise<void> {
+    await this.host.close()
+    await this.aws.close()
+  }
+
   read(secret: string): Promise<'accepted' | 'refused'> {
     const s3 = new S3Client({ ...this.config(JSON.parse(secret)), forcePathStyle: true })
     return outcome(s3.send(new GetObjectCommand({ Bucket: 'artifacts', Key: 'build.txt' })))

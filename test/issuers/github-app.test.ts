@@ -60,7 +60,7 @@ describeIssuer('github-app', async () => {
       advance: ms => clocks.advanceProvider(ms),
       ...faultControls(github, MINT, 201),
     },
-    close: () => github.close(),
+    close: () => world.close(),
   }
 })
 
@@ -69,7 +69,7 @@ describe('github-app', () => {
   beforeEach(async () => {
     world = await GithubWorld.start()
   })
-  afterEach(() => world.github.close())
+  afterEach(() => world.close())
 
   const READ_API = { repositories: ['acme/api'], permissions: { contents: 'read' } }
 
@@ -249,6 +249,14 @@ describe('github-app', () => {
       })
       expect(answer).toMatchObject({ ok: false, detail: expect.stringContaining('acme and other') })
       expect(world.host.counted.requests).toBe(0)
+    })
+
+    test('a former name, from which GitHub redirects, is not found, and is no outage', async () => {
+      world.github.faults = ({ operation, when }) =>
+        operation === 'apps/get-repo-installation' && when === 'before'
+          ? { status: 301, headers: { location: `${world.github.url}/repositories/42/installation` } }
+          : 'ok'
+      expect(await world.resolve(world.open(), READ_API)).toMatchObject({ ok: false, reason: 'not_found' })
     })
 
     test('an owner without an installation is not found', async () => {
@@ -557,6 +565,8 @@ describe('github-app', () => {
     ['the App named twice', { client_id: 'Iv1' }],
     ['an unknown key', { token: 'x' }],
     ['an api_url that is no web address', { api_url: 'file:///etc/passwd' }],
+    ['plain http to elsewhere', { api_url: 'http://github.example/api/v3' }],
+    ['a user name in api_url', { api_url: 'https://me@github.example' }],
     ['an empty cap', { permissions: {} }],
   ])('settings with %s are refused', (_, settings) => {
     expect(() => world.open(settings)).toThrow()

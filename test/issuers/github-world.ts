@@ -88,6 +88,11 @@ export class GithubWorld {
     }
   }
 
+  async close(): Promise<void> {
+    await this.host.close()
+    await this.github.close()
+  }
+
   alive(): number {
     return this.github.credentials().filter(({ alive }) => alive).length
   }

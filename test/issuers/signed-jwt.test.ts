@@ -16,7 +16,7 @@ const AUDIENCES = [
 function open(clocks: Clocks, settings: object = {}): Issuer<SignedJwtAsk> {
   const parsed = signedJwt.settings.parse({ audiences: AUDIENCES, ...settings })
   // The list of issuer types forgets the ask's type; this is the one place that knows it again.
-  return signedJwt.open(parsed, hostDeps(clocks).deps) as Issuer<SignedJwtAsk>
+  return signedJwt.open(parsed, { ...hostDeps(clocks).deps, name: 'jwt' }) as Issuer<SignedJwtAsk>
 }
 
 function grantOf(
@@ -105,7 +105,7 @@ describe('signed-jwt', () => {
       jti: `lse_${'j'.repeat(26)}`,
       task: 'tsk_1',
       scope: 'read write',
-      authorization_details: [{ type: 'signed-jwt', audience: API, scopes: ['read', 'write'] }],
+      authorization_details: [{ type: 'jwt', audience: API, scopes: ['read', 'write'] }],
     })
   })
 

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type { IssuerDeps } from '../../issuers/issuer.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
+import { createOutbound } from '../../src/outbound.ts'
 import type { FaultHook } from '../fakes/faults.ts'
 
 export const ISSUER_URL = 'https://mayfly.example'
@@ -28,14 +29,15 @@ const signingKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 export const jwtPublicKey = signingKey.publicKey
 export const jwtPrivateKeyText = String(signingKey.privateKey.export({ format: 'jwk' }).d)
 
-/** `requests` counts what was sent; files are by path. */
+/** The host's own fetch with its bounds; `requests` counts what was sent; files are by path. */
 export function hostDeps(clocks: Clocks, files: Readonly<Record<string, string>> = {}) {
   const counted = { requests: 0 }
+  const outbound = createOutbound({ allowLoopback: true })
   const deps: IssuerDeps = {
     now: clocks.broker,
     fetch(input, init) {
       counted.requests += 1
-      return fetch(input, { ...init, signal: AbortSignal.timeout(10_000), redirect: 'manual' })
+      return outbound.fetch(input, init)
     },
     async readSecretFile(path) {
       const text = files[path]
@@ -51,7 +53,7 @@ export function hostDeps(clocks: Clocks, files: Readonly<Record<string, string>>
     },
     userAgent: USER_AGENT,
   }
-  return { deps, counted }
+  return { deps, counted, close: () => outbound.close() }
 }
 
 /** Faults in the words of the issuer suite, for one stand-in and its name of the mint. */
