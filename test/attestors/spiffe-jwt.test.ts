@@ -225,13 +225,18 @@ describe('the bundle', () => {
     ['no longer numbered', () => '{"keys":[]}'],
     ['too large', () => `{"keys":[]}${' '.repeat(1024 * 1024)}`],
   ])('while the file is %s the last good one is used, for an hour', async (_what, read) => {
-    const { attest, clock, file } = createDomain()
+    const { attest, authority, clock, file } = createDomain()
     await attest()
     file.read = read
     clock.ms += BUNDLE_TIMES.checkMs
     expect(await attest()).toMatchObject({ ok: true })
+    const stranger = { header: { kid: 'a key of nobody' } }
+    await expect(attest(stranger)).rejects.toThrow(AttestationUnavailable)
     clock.ms += BUNDLE_TIMES.maxStaleMs
     await expect(attest()).rejects.toThrow(AttestationUnavailable)
+    file.read = () => authority.bundle()
+    clock.ms += BUNDLE_TIMES.checkMs
+    expect(await attest(stranger)).toMatchObject({ rejection: 'key_unknown' })
   })
 
   test.each(['x509-svid', 'wit-svid', 'sig', undefined])('leaves out keys of use %s', async use => {

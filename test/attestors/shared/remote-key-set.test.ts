@@ -173,11 +173,13 @@ describe('outage', () => {
     expect(server.requests.length - before).toBe(1)
   })
 
-  test('a clock that is set back does not lock the keys', async () => {
+  test('a clock that is set back does not freeze the keys', async () => {
     const attestor = openAttestor()
     await attestor.attest(evidence())
+    server.keySet = second.jwks()
     clockMs -= 3_600_000
-    expect(await attestor.attest(evidence())).toMatchObject({ ok: true })
+    expect(await attestor.attest(evidence(second))).toMatchObject({ ok: true })
+    expect(await attestor.attest(evidence())).toMatchObject({ rejection: 'key_unknown' })
   })
 })
 
@@ -246,6 +248,22 @@ describe('hostile key set servers', () => {
     expect(server.requests).toEqual([DISCOVERY])
   })
 })
+
+test.each(['http://issuer.test/keys', 'https://me@issuer.test/keys', 'https://:pw@issuer.test/keys'])(
+  'an https issuer whose jwks_uri is %s is not asked there',
+  async jwks_uri => {
+    const issuer = 'https://issuer.test'
+    const calls: string[] = []
+    const fetch = async (url: string) => {
+      calls.push(url)
+      return Response.json({ issuer, jwks_uri })
+    }
+    const attestor = open(oidc, { issuer, audience: AUDIENCE }, { now: () => clockMs, fetch })
+    const rsaEvidence = jwt(createForger({ algorithm: 'RS256' }).token({ iss: issuer }))
+    await expect(attestor.attest(rsaEvidence)).rejects.toThrow('jwks_uri')
+    expect(calls).toEqual([`${issuer}${DISCOVERY}`])
+  },
+)
 
 describe('settings', () => {
   test('jwks_uri skips discovery', async () => {

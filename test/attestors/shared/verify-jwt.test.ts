@@ -25,7 +25,8 @@ function openAttestor(settings: Record<string, unknown> = {}): Attestor {
   const all = { issuer: ISSUER, audience: AUDIENCE, algorithms: ['ES256', 'RS256'], ...settings }
   const fetch = async (url: string) => {
     calls.push(url)
-    const discovery = { issuer: ISSUER, jwks_uri: `${ISSUER}/keys` }
+    const issuer = new URL(url).origin
+    const discovery = { issuer, jwks_uri: `${issuer}/keys` }
     return Response.json(url.endsWith('/keys') ? published : discovery)
   }
   return open(oidc, all, { now: () => NOON, fetch })
@@ -73,6 +74,17 @@ describe('J: spellings', () => {
       if (verdict.ok) ids.add(verdict.proof.replay.id)
     }
     expect(ids.size).toBe(8)
+  })
+
+  test('one jti of two issuers is two uses', async () => {
+    const other = 'https://other.test'
+    const verdicts = await Promise.all([
+      attestor.attest(jwt(forger.token(payload()))),
+      openAttestor({ issuer: other }).attest(jwt(forger.token(payload({ iss: other })))),
+    ])
+    const ids = verdicts.map(verdict => verdict.ok && verdict.proof.replay.id)
+    expect(ids[0]).not.toBe(ids[1])
+    expect(ids).not.toContain(false)
   })
 
   test('a token of 16 KiB is looked at, a longer one is not', async () => {
@@ -192,9 +204,13 @@ describe('K: keys and algorithms', () => {
     await expectRejection(forger.token(payload()), 'key_unknown')
   })
 
-  test.each([42, null, '', ['good'], 'x'.repeat(513), '../keys', '__proto__', 'constructor'])(
-    'kid %.20j',
-    kid => expectRejection(forger.token(payload(), { kid }), 'key_unknown'),
+  test.each([42, null, '', ['good'], 'x'.repeat(513)])('kid %.20j costs no request', async kid => {
+    await expectRejection(forger.token(payload(), { kid }), 'key_unknown')
+    expect(calls).toEqual([])
+  })
+
+  test.each(['nobody', 'GOOD', 'good ', '../keys', '__proto__', 'constructor'])('kid %.20j', kid =>
+    expectRejection(forger.token(payload(), { kid }), 'key_unknown'),
   )
 })
 
@@ -203,6 +219,7 @@ describe('C: claims', () => {
   const refusals: [Rejection, Record<string, unknown>][] = [
     ['claim_missing', { iss: undefined }],
     ['claim_malformed', { iss: [ISSUER] }],
+    ['issuer_not_trusted', { iss: 'https://other.test' }],
     ['issuer_not_trusted', { iss: `${ISSUER}/` }],
     ['issuer_not_trusted', { iss: 'https://ISSUER.test' }],
     ['issuer_not_trusted', { iss: 'https://issuer.test.evil.test' }],
