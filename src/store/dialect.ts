@@ -16,15 +16,13 @@ export type SqlDialect = {
   /** False where a writer is alone anyway, so that locking statements need not be sent. */
   readonly rowLocks: boolean
   /** Locks the rows of table `of` that the query finds. */
-  lock<TB extends keyof Tables, O>(
-    query: SelectQueryBuilder<Tables, TB, O>,
+  lock<DB, TB extends keyof DB, O>(
+    query: SelectQueryBuilder<DB, TB, O>,
     lock: Lock,
-    of: TB,
-  ): SelectQueryBuilder<Tables, TB, O>
+    of: TB & string,
+  ): SelectQueryBuilder<DB, TB, O>
   /** Locks for update what nobody else has locked, and leaves out the rest. */
-  skipLocked<TB extends keyof Tables, O>(
-    query: SelectQueryBuilder<Tables, TB, O>,
-  ): SelectQueryBuilder<Tables, TB, O>
+  skipLocked<DB, TB extends keyof DB, O>(query: SelectQueryBuilder<DB, TB, O>): SelectQueryBuilder<DB, TB, O>
   /** Words of the schema that differ. */
   readonly words: {
     /** A 64-bit integer. */

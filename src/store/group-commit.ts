@@ -47,10 +47,13 @@ export function groupCommit(
     setImmediate(() => void commitNext())
   }
   const commitNext = async () => {
-    await commitGroup(connection, queue.splice(0, groupMax), onFailure)
-    armed = false
-    if (queue.length > 0) arm()
-    else idle?.()
+    try {
+      await commitGroup(connection, queue.splice(0, groupMax), onFailure)
+    } finally {
+      armed = false
+      if (queue.length > 0) arm()
+      else idle?.()
+    }
   }
 
   return {
@@ -72,7 +75,7 @@ export function groupCommit(
   }
 }
 
-/** Never throws: every member is answered. */
+/** Answers every member, whatever happens. */
 async function commitGroup(
   connection: GroupConnection,
   members: readonly Member[],
@@ -84,10 +87,10 @@ async function commitGroup(
     for (const { body } of members) outcomes.push(await runMember(connection, body))
     connection.exec('COMMIT')
   } catch (cause) {
-    abandon(connection, onFailure)
-    onFailure(cause)
+    const failures = [cause, ...rollBack(connection)]
     const error = new LedgerUnavailable('the ledger could not commit: the outcome is not known', { cause })
     for (const { answer } of members) answer({ error })
+    for (const failure of failures) onFailure(failure)
     return
   }
   for (const [index, { answer }] of members.entries()) answer(outcomes[index]!)
@@ -148,10 +151,12 @@ function scoped(connection: GroupConnection, scope: Scope): Run {
   }
 }
 
-function abandon(connection: GroupConnection, onFailure: (error: unknown) => void): void {
+/** Returns what kept it from rolling back. */
+function rollBack(connection: GroupConnection): unknown[] {
   try {
     if (connection.inTransaction) connection.exec('ROLLBACK')
+    return []
   } catch (error) {
-    onFailure(error)
+    return [error]
   }
 }

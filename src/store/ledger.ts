@@ -56,6 +56,7 @@ export interface LedgerRead {
   agents(): Promise<AgentRow[]>
   task(id: string): Promise<TaskRow | undefined>
   taskByToken(tokenHash: string): Promise<TaskRow | undefined>
+  /** Newest first. The lists throw {@link BadCursor} where `after` is not a `next` of theirs. */
   tasks(filter: TaskFilter, page: { limit: number; after?: string }): Promise<Page<TaskRow>>
   /** Root first, without the task itself. */
   ancestors(task: string): Promise<TaskRow[]>
@@ -72,6 +73,7 @@ export interface LedgerRead {
   evidence(id: string): Promise<EvidenceRow | undefined>
   signingKeys(purpose: SigningKeyRow['purpose']): Promise<SigningKeyRow[]>
   operatorByToken(tokenHash: string): Promise<OperatorTokenRow | undefined>
+  /** In the order in which it was written. */
   audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
   meta(key: string): Promise<string | undefined>
   /** Active tasks whose deadline is at or before `now`, soonest first. */

@@ -54,6 +54,7 @@ function taskTables({ integer, wide, narrow }: SqlDialect['words']): string[] {
     `create index tasks_heartbeat on tasks (heartbeat_due)
       where state = 'active' and heartbeat_due is not null`,
     'create index tasks_opened on tasks (opened_at, id)',
+    "create index tasks_open on tasks (opened_at, id) where state <> 'settled'",
     'create index tasks_agent on tasks (agent, opened_at, id)',
 
     `create table task_ancestors (
@@ -107,6 +108,7 @@ function leaseTables({ integer, bytes, wide }: SqlDialect['words']): string[] {
     "create index leases_closed on leases (issuer) where state = 'closed'",
     'create index leases_secret on leases (secret_sha256) where secret_sha256 is not null',
     'create index leases_intended on leases (intended_at, id)',
+    "create index leases_open on leases (intended_at, id) where state <> 'closed'",
     'create index leases_agent on leases (agent, intended_at, id)',
   ]
 }

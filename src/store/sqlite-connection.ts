@@ -20,6 +20,8 @@ const busyTimeoutMs = 250
 /** @throws LedgerUnavailable where the file cannot be opened. */
 export function openSqliteConnection(path: string, options: { readOnly: boolean }): SqliteConnection {
   const database = guarded(() => new DatabaseSync(path, { ...options, timeout: busyTimeoutMs }))
+  // Sorting leaves nothing of a row in a temporary file, and a schema that was tampered with calls nothing.
+  guarded(() => database.exec('PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF'))
   const statements = new Map<string, { statement: StatementSync; answers: boolean }>()
 
   const statementFor = (sql: string) => {

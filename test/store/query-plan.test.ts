@@ -65,6 +65,9 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
   ['prune', /INDEX evidence_until \(until<\?\)/, all => all.prune(9)],
   ['leases of an agent', /INDEX leases_agent \(agent=\?\)/, all => all.leases({ agent: 'a' }, { limit: 9 })],
   ['leases', /INDEX leases_intended/, all => all.leases({}, { limit: 9 })],
+  ['outstanding leases', /INDEX leases_open/, all => all.leases({ state: 'outstanding' }, { limit: 9 })],
+  ['revoking leases', /INDEX leases_open/, all => all.leases({ state: 'revoking' }, { limit: 9 })],
+  ['active tasks', /INDEX tasks_open\b/, all => all.tasks({ state: 'active' }, { limit: 9 })],
   ['tasks', /INDEX tasks_opened/, all => all.tasks({}, { limit: 9 })],
   ['audit of a task', /INDEX audit_task \(task=\?\)/, all => all.audit({ task: 't' }, { limit: 9 })],
 ])('%s is answered from its index', async (_, index, ask) => {

@@ -120,6 +120,13 @@ describe('the schema', () => {
   })
 })
 
+test('a lease of no task, and a value of the wrong type, are the program’s errors and not outages', async () => {
+  const noTask = subject.ledger.write(tx => tx.insertLease(activeLease('l', 'nobody')))
+  await expect(noTask).rejects.toThrow(/FOREIGN KEY constraint failed/)
+  const noNumber = subject.ledger.write(tx => tx.takeBudget('k', 1, Number.NaN))
+  await expect(noNumber).rejects.toThrow(/constraint failed/)
+})
+
 test('while another connection holds the database, writes are unavailable and reads go on', async () => {
   const other = new DatabaseSync(subject.path)
   other.exec('BEGIN IMMEDIATE')

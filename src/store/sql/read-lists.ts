@@ -1,4 +1,7 @@
-/** Lists, a page at a time. They are asked for by people, so their queries are built as they are asked. */
+/**
+ * Lists, a page at a time. They are asked for by people, so their queries are built as they are asked. What is
+ * over is by far the most, so whoever asks for the rest says so in words that a partial index knows.
+ */
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerRead } from '../ledger.ts'
@@ -12,6 +15,7 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
     async tasks({ state, agent }, { limit, after }) {
       let query = db.selectFrom('tasks').selectAll().orderBy('opened_at', 'desc').orderBy('id', 'desc')
       if (state !== undefined) query = query.where('state', '=', state)
+      if (state === 'active' || state === 'ended') query = query.where('state', '<>', sql.lit('settled'))
       if (agent !== undefined) query = query.where('agent', '=', agent)
       if (after !== undefined) {
         const key = decodeCursor(after)
@@ -23,8 +27,8 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
 
     async leases({ state, task, agent, issuer }, { limit, after }) {
       let query = db.selectFrom('leases').selectAll().orderBy('intended_at', 'desc').orderBy('id', 'desc')
-      if (state === 'outstanding') query = query.where('state', '<>', sql.lit('closed'))
-      else if (state !== undefined) query = query.where('state', '=', state)
+      if (state !== undefined && state !== 'outstanding') query = query.where('state', '=', state)
+      if (state !== undefined && state !== 'closed') query = query.where('state', '<>', sql.lit('closed'))
       if (task !== undefined) query = query.where('task', '=', task)
       if (agent !== undefined) query = query.where('agent', '=', agent)
       if (issuer !== undefined) query = query.where('issuer', '=', issuer)

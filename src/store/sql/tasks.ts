@@ -1,5 +1,5 @@
 /** Tasks: opening, the locks on their line, ending and settling. */
-import { type Compilable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerWrite, Lock } from '../ledger.ts'
 import type { TaskEnd, TaskRow } from '../rows.ts'
@@ -31,8 +31,7 @@ export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites
       }
     },
     async lockLineage(task, mode) {
-      const { rows } = await run(lineage[mode]({ task }))
-      return rows.at(-1)?.id === task ? rows : []
+      return (await run(lineage[mode]({ task }))).rows
     },
     async lockDescent(task) {
       // The task first, in a statement of its own: whoever opens a child holds a share of this row, so the
@@ -79,16 +78,17 @@ function lockQueries({ db, lock }: SqlDialect) {
      union all select id, 0 from tasks where id = ${task})`
 
   const lineage = (mode: Lock) =>
-    prepare((p: { task: string }): Compilable<TaskRow> => {
-      const found = db
-        .selectFrom('tasks')
-        .selectAll('tasks')
-        .innerJoin(line(p.task).as('line'), join => join.onRef('line.id', '=', 'tasks.id'))
-        .orderBy('line.distance', 'desc')
-      // The derived table adds no rows to lock, and the dialect knows only the real tables.
-      return lock(found as unknown as ReturnType<typeof allTasks>, mode, 'tasks')
-    })
-  const allTasks = () => db.selectFrom('tasks').selectAll()
+    prepare((p: { task: string }) =>
+      lock(
+        db
+          .selectFrom('tasks')
+          .innerJoin(line(p.task).as('line'), join => join.onRef('line.id', '=', 'tasks.id'))
+          .selectAll('tasks')
+          .orderBy('line.distance', 'desc'),
+        mode,
+        'tasks',
+      ),
+    )
 
   return {
     lineage: { share: lineage('share'), update: lineage('update') },
