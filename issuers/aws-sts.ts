@@ -17,9 +17,10 @@ import {
 } from './issuer.ts'
 import { type AwsAsk, awsAsk, awsCovers, awsFacts, roleArn } from './shared/aws-ask.ts'
 import { MAX_POLICY_CHARACTERS, policyDeadline, sessionPolicy } from './shared/aws-session-policy.ts'
+import { beforeMint } from './shared/before-mint.ts'
 import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
-import { ambientCredentials, stsClient } from './shared/sts-client.ts'
+import { type AwsKeys, ambientCredentials, stsClient } from './shared/sts-client.ts'
 import { stsRefusal } from './shared/sts-refusal.ts'
 
 /** AWS accepts a signature for a quarter of an hour around its date (SigV4). */
@@ -68,7 +69,8 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
         if (refusal) return refusal
         // AWS counts its quarter of an hour from the signature's date: the date is what ends the permission to mint.
         const signedAt = Math.min(now, grant.mintNotAfter - MINT_WINDOW_MS)
-        const client = stsClient(endpoint, credentials, signedAt, deps)
+        const keys = await beforeMint(credentials)
+        const client = stsClient(endpoint, keys, signedAt, deps)
         try {
           const answer = await client.send(assumeRole(grant, policy, settings, now))
           return issuedFrom(answer, grant, settings)
@@ -171,10 +173,8 @@ const accessKey = z.strictObject({
 })
 
 /** A key file is read at every mint, so that a key can be replaced in place. */
-function credentialsOf({ credentials, ...endpoint }: Settings, deps: IssuerDeps) {
-  if (credentials === 'ambient') {
-    return ambientCredentials({ region: endpoint.region, endpoint: endpoint.endpoint })
-  }
+function credentialsOf({ credentials, region }: Settings, deps: IssuerDeps): () => Promise<AwsKeys> {
+  if (credentials === 'ambient') return ambientCredentials(region)
   const file = credentials.access_key_file
   return async () => {
     const text = (await deps.readSecretFile(file)).reveal()

@@ -15,6 +15,7 @@ import {
   ProviderUnavailable,
   type Refused,
 } from './issuer.ts'
+import { beforeMint } from './shared/before-mint.ts'
 import {
   type GithubAsk,
   githubAsk,
@@ -80,7 +81,7 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
       async issue(grant) {
         const refusal = refuse(grant, settings, deps.now())
         if (refusal) return refusal
-        const found = await findInstallation(grant.ask.repositories, grant.lease)
+        const found = await beforeMint(() => findInstallation(grant.ask.repositories, grant.lease))
         if (!found.ok) return found
         const answer = await mint(rest, grant, found.installation)
         if (answer.status === 201) return issuedFrom(answer, grant.ask, found.installation, deps)

@@ -83,9 +83,15 @@ export class ProviderUnavailable extends Error {
   override name = 'ProviderUnavailable'
   /** What the provider asked us to wait, if it did. */
   readonly retryAfterMs: number | undefined
-  constructor(message: string, options?: { retryAfterMs?: number; cause?: unknown }) {
+  /** The minter's word that the provider was not yet asked to mint: the lease may be closed as never minted. */
+  readonly nothingMinted: boolean
+  constructor(
+    message: string,
+    options?: { retryAfterMs?: number | undefined; nothingMinted?: boolean; cause?: unknown },
+  ) {
     super(message, { cause: options?.cause })
     this.retryAfterMs = options?.retryAfterMs
+    this.nothingMinted = options?.nothingMinted ?? false
   }
 }
 

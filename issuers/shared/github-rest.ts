@@ -7,6 +7,7 @@ import { createAppAuth } from '@octokit/auth-app'
 import { request } from '@octokit/request'
 import { SignJWT } from 'jose'
 import { type IssuerDeps, ProviderUnavailable, type Refused } from '../issuer.ts'
+import { beforeMint } from './before-mint.ts'
 
 export type GithubApp = { appId: number | string; privateKeyFile: string; apiUrl: string }
 
@@ -78,7 +79,7 @@ export function githubRest(app: GithubApp, deps: IssuerDeps): GithubRest {
 
   return {
     async asApp(route, parameters, notAfter, handle) {
-      const jwt = await appJwt(app, deps, notAfter)
+      const jwt = await beforeMint(() => appJwt(app, deps, notAfter))
       return send(route, parameters, `bearer ${jwt}`, handle)
     },
     asToken: (route, parameters, token, handle) => send(route, parameters, `token ${token}`, handle),
@@ -118,8 +119,8 @@ export function refusalFrom(answer: Answer, what: string): Refused {
 }
 
 export function unavailable(answer: Answer, what: string): ProviderUnavailable {
-  const wait = answer.rateLimited === undefined ? {} : { retryAfterMs: answer.rateLimited }
-  return new ProviderUnavailable(`GitHub answered ${answer.status} for ${what}`, wait)
+  const message = `GitHub answered ${answer.status} for ${what}`
+  return new ProviderUnavailable(message, { retryAfterMs: answer.rateLimited })
 }
 
 /** Signed anew for every call, and never to be accepted after `notAfter`. */

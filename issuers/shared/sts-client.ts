@@ -2,15 +2,16 @@
  * One STS client for one call: nothing is retried, the request goes through the host's fetch, and the
  * signature carries the date we give it, not the SDK's own clock.
  */
-import { STSClient, type STSClientConfig } from '@aws-sdk/client-sts'
+import { STSClient } from '@aws-sdk/client-sts'
 import type { IssuerDeps } from '../issuer.ts'
 
 export type StsEndpoint = { region: string; endpoint: string | undefined }
-type Credentials = NonNullable<STSClientConfig['credentials']>
+export type AwsKeys = { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
 
-/** A client whose credentials are the SDK's default chain, resolved once and renewed by the SDK. */
-export function ambientCredentials({ region }: StsEndpoint): Credentials {
-  return new STSClient({ region }).config.credentials
+/** The SDK's default chain (environment, profile, container, instance), kept and renewed by the SDK. */
+export function ambientCredentials(region: string): () => Promise<AwsKeys> {
+  const { config } = new STSClient({ region })
+  return () => config.credentials()
 }
 
 /**
@@ -19,7 +20,7 @@ export function ambientCredentials({ region }: StsEndpoint): Credentials {
  */
 export function stsClient(
   { region, endpoint }: StsEndpoint,
-  credentials: Credentials,
+  credentials: AwsKeys,
   signedAt: number,
   deps: IssuerDeps,
 ): STSClient {

@@ -31,8 +31,9 @@ export const issuerFaultChecks: readonly IssuerCheck[] = [
       const grant = grantOf(subject, await prepared(subject))
       const before = providerOf(subject).given().length
       providerOf(subject).loseMintReplies()
-      await unavailable(subject.issuer.issue(grant), 'issue')
+      const error = await unavailable(subject.issuer.issue(grant), 'issue')
       assert.equal(providerOf(subject).given().length - before, 1, 'the provider did not mint exactly once')
+      assert.equal(error.nothingMinted, false, 'it says that nothing was minted')
     },
   },
   {
@@ -109,7 +110,7 @@ export const issuerFaultChecks: readonly IssuerCheck[] = [
   },
 ]
 
-async function unavailable(call: Promise<unknown>, what: string): Promise<unknown> {
+async function unavailable(call: Promise<unknown>, what: string): Promise<ProviderUnavailable> {
   const outcome = await call.then(
     value => ({ value }),
     (error: unknown) => ({ error }),

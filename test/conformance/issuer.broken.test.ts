@@ -376,6 +376,15 @@ const wrong: [rule: string, change: Change][] = [
   ['a mint whose answer is lost', ({ issue }) => ({ issue: triedAgain(issue) })],
   ['a mint whose answer is lost', ({ issue }) => ({ issue: outageAsRefusal(issue) })],
   [
+    'a mint whose answer is lost',
+    ({ issue }) => ({
+      issue: grant =>
+        issue(grant).catch(() => {
+          throw new ProviderUnavailable('no answer', { nothingMinted: true })
+        }),
+    }),
+  ],
+  [
     'a mint whose answer cannot be read',
     (sound, locksmith) => ({
       async issue(grant) {

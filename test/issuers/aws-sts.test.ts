@@ -3,6 +3,7 @@ import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ProviderUnavailable } from '../../issuers/issuer.ts'
+import { Secret } from '../../issuers/shared/secret.ts'
 import { describeIssuer } from '../conformance/issuer.ts'
 import { AwsWorld, BROKER_KEY, outcome } from './aws-world.ts'
 import { faultControls } from './stand-in.ts'
@@ -348,9 +349,12 @@ describe('aws-sts', () => {
     const { deps } = world.host
     const read = deps.readSecretFile
     const unknown = world.open({ credentials: { access_key_file: 'broken.json' } })
-    await expect(world.issue(unknown, world.readArtifacts())).rejects.toThrow(ProviderUnavailable)
+    await expect(world.issue(unknown, world.readArtifacts())).rejects.toMatchObject({
+      name: 'ProviderUnavailable',
+      message: 'broken.json is not an AWS access key in JSON',
+      nothingMinted: true,
+    })
     deps.readSecretFile = async path => {
-      const { Secret } = await import('../../issuers/shared/secret.ts')
       const text = (await read(path)).reveal()
       return new Secret(text.replace('AKIABROKER', 'AKIANOBODY'))
     }

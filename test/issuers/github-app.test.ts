@@ -477,6 +477,14 @@ describe('github-app', () => {
       expect(await world.issue(world.open(), READ_API)).toMatchObject({ ok: false, reason: 'rate_limited' })
     })
 
+    test('an outage before the mint says that nothing was minted; one during the mint does not', async () => {
+      const issuer = world.open()
+      answerWith('apps/get-repo-installation', 503)
+      await expect(world.issue(issuer, READ_API)).rejects.toMatchObject({ nothingMinted: true })
+      answerWith(MINT, 503)
+      await expect(world.issue(issuer, READ_API)).rejects.toMatchObject({ nothingMinted: false })
+    })
+
     test.each([500, 502, 503, 504, 408, 302, 418])('a mint answered %i: unavailable', async status => {
       answerWith(MINT, status)
       await expect(world.issue(world.open(), READ_API)).rejects.toBeInstanceOf(ProviderUnavailable)
