@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { Limits } from '../limits.ts'
@@ -35,11 +35,20 @@ export async function listen(
     overrideGlobalObjects: false,
     ...(tls === undefined
       ? { createServer: createHttpServer, serverOptions: options }
-      : { createServer: createHttpsServer, serverOptions: { ...options, ...tls, minVersion: 'TLSv1.3' } }),
+      : {
+          createServer: createHttpsServer,
+          serverOptions: {
+            ...options,
+            ...tls,
+            minVersion: 'TLSv1.3',
+            handshakeTimeout: limits.headersTimeoutMs,
+          },
+        }),
   }) as Server | HttpsServer
   server.maxConnections = limits.connections
   // One more than allowed, so that the guard can tell too many from exactly enough.
   server.maxHeadersCount = limits.headerCount + 1
+  const idle = trackIdle(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => resolve())
@@ -50,17 +59,34 @@ export async function listen(
     setTls: next => {
       if ('setSecureContext' in server) server.setSecureContext({ ...next, minVersion: 'TLSv1.3' })
     },
-    close: () => close(server, limits.stopMs),
+    close: () => close(server, idle, limits.stopMs),
   }
 }
 
-function close(server: Server | HttpsServer, patienceMs: number): Promise<void> {
+/** Connections without a request under way, those included that never sent one (Node does not count these as idle). */
+function trackIdle(server: Server | HttpsServer): ReadonlySet<Socket> {
+  const idle = new Set<Socket>()
+  // With TLS a request's socket is the secured one.
+  server.on('setSecureContext' in server ? 'secureConnection' : 'connection', (socket: Socket) => {
+    idle.add(socket)
+    socket.once('close', () => idle.delete(socket))
+  })
+  server.on('request', ({ socket }, response) => {
+    idle.delete(socket)
+    response.once('close', () => {
+      if (!socket.destroyed) idle.add(socket)
+    })
+  })
+  return idle
+}
+
+function close(server: Server | HttpsServer, idle: ReadonlySet<Socket>, patienceMs: number): Promise<void> {
   return new Promise(resolve => {
     const giveUp = setTimeout(() => server.closeAllConnections(), patienceMs)
     server.close(() => {
       clearTimeout(giveUp)
       resolve()
     })
-    server.closeIdleConnections()
+    for (const socket of idle) socket.destroy()
   })
 }
