@@ -9,5 +9,6 @@ if (major < 24) {
   process.exit(1)
 }
 const { existsSync } = await import('node:fs')
-const built = new URL('../dist/src/main.js', import.meta.url)
-await import(existsSync(built) ? built : new URL('../src/main.ts', import.meta.url))
+// A checkout runs its sources, an installed package what was built from them.
+const source = new URL('../src/main.ts', import.meta.url)
+await import(existsSync(source) ? source : new URL('../dist/src/main.js', import.meta.url))
