@@ -13,6 +13,8 @@ export type Schedule = (ms: number, run: () => void) => () => void
 export type Reaper = {
   /** There is work, perhaps. Cheap, and safe to call at any time. */
   wake(): void
+  /** Resolves when nothing is under way; what is due later, or held back, is not waited for. */
+  idle(): Promise<void>
   /** Takes no new work; resolves when what is under way is written down. */
   stop(): Promise<void>
 }
@@ -34,6 +36,8 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
     again = true
     pass ??= run().finally(() => {
       pass = undefined
+      // Woken after the last look at `again` and before this line.
+      if (again) wake()
     })
   }
 
@@ -76,7 +80,9 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
       if (due.length === 0) return
       const queue = due.values()
       const lanes = Math.min(due.length, broker.limits.reaperConcurrencyPerIssuer)
-      await Promise.all(Array.from({ length: lanes }, () => lane(issuer, queue)))
+      const ran = await Promise.allSettled(Array.from({ length: lanes }, () => lane(issuer, queue)))
+      // Told only when every lane has ended: until then this issuer's worker is at work.
+      for (const lane of ran) if (lane.status === 'rejected') throw lane.reason
       if (isOpen(issuer, now)) return
     }
   }
@@ -105,13 +111,17 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
     breakers.set(issuer, breaker)
   }
 
+  async function idle(): Promise<void> {
+    while (pass !== undefined || workers.size > 0) await Promise.all([pass, ...workers.values()])
+  }
+
   return {
     wake,
+    idle,
     async stop() {
       stopped = true
       cancelTimer()
-      await pass
-      await Promise.all(workers.values())
+      await idle()
     },
   }
 }
