@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { LedgerUnavailable } from '../../src/store/ledger.ts'
+import { type Ledger, LedgerUnavailable } from '../../src/store/ledger.ts'
 import { openSqliteLedger } from '../../src/store/sqlite.ts'
 import { LedgerInUse } from '../../src/store/sqlite-file.ts'
 import { activeLease, holding, start } from '../conformance/store/subject.ts'
@@ -53,6 +53,16 @@ describe('one process at a time', () => {
 
     const ledger = await subject.reopen()
     for (const row of rows) expect(await ledger.read.meta(row ?? ''), row).toBe('there')
+  })
+
+  test('what a broker that is gone had claimed is due at once, under a higher fence', async () => {
+    await holding(subject.ledger, activeLease('l', 't', { due_at: start }))
+    const claim = (ledger: Ledger) => ledger.write(tx => tx.claimDue('github', 9, start + 60_000))
+    const [before] = await claim(subject.ledger)
+    expect(await claim(subject.ledger)).toEqual([])
+    const [after] = await claim(await subject.reopen())
+    expect([before?.id, after?.id]).toEqual(['l', 'l'])
+    expect(after!.fence).toBeGreaterThan(before!.fence)
   })
 })
 
