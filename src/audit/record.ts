@@ -15,6 +15,7 @@ export type AuditEvent =
   | 'ticket.opened'
   | 'lease.intended'
   | 'lease.refused'
+  | 'lease.never_minted'
   | 'lease.outcome_unknown'
   | 'lease.activated'
   | 'lease.answered_wider'

@@ -2,9 +2,9 @@
  * One mint: intend (durable), call the issuer, judge what came back, make it active (durable), answer.
  * A local signature needs one commit, a remote credential two.
  */
-import type { Issued, Refused } from '../../issuers/issuer.ts'
+import { type Issued, ProviderUnavailable, type Refused } from '../../issuers/issuer.ts'
 import type { Secret } from '../../issuers/shared/secret.ts'
-import { record } from '../audit/record.ts'
+import { type AuditEvent, type AuditSubject, record } from '../audit/record.ts'
 import { LedgerUnavailable, type LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
@@ -89,21 +89,11 @@ export async function mintRemotely(
   try {
     outcome = await plan.issuer.issue(plan.grant)
   } catch (cause) {
-    // Something may exist. The lease stays until `dead_by`; nothing is said to be revoked.
-    broker.log.warn({ lease, issuer: plan.row.issuer, err: cause }, 'the mint has no known outcome')
-    await broker.ledger.write(async tx => {
-      if ((await tx.revokeLease(lease)) !== undefined) await record(tx, 'lease.outcome_unknown', subject)
-    })
-    throw new BrokerError('provider_unavailable', `${plan.row.issuer} did not answer; try again`, { cause })
+    throw await notMinted(broker, plan, cause, subject)
   }
   if (!outcome.ok) {
-    const refused = outcome
-    await broker.ledger.write(async tx => {
-      const from = ['intended', 'revoking'] as const
-      if ((await tx.closeLease(lease, null, { closed_as: 'never_minted', from })) === undefined) return
-      await record(tx, 'lease.refused', subject, { reason: refused.reason, detail: refused.detail })
-      await settle(tx, plan.row.task)
-    })
+    const { reason, detail } = outcome
+    await closeUnminted(broker, plan, 'lease.refused', subject, { reason, detail })
     throw providerRefused(outcome)
   }
   const wider = isWider(broker, plan, outcome)
@@ -118,6 +108,49 @@ export async function mintRemotely(
     throw new BrokerError('task_not_active', 'the task ended while the credential was being minted')
   }
   return credentialOf(plan, outcome)
+}
+
+/**
+ * No answer. Unless the issuer knows that it never asked, something may exist: the lease then stays until
+ * `dead_by`, and nothing is said to be revoked.
+ */
+async function notMinted(
+  broker: Broker,
+  plan: LeasePlan,
+  cause: unknown,
+  subject: AuditSubject,
+): Promise<BrokerError> {
+  const { id: lease, issuer } = plan.row
+  const down = cause instanceof ProviderUnavailable ? cause : undefined
+  if (down?.nothingMinted) {
+    broker.log.warn({ lease, issuer, err: cause }, 'nothing was minted')
+    await closeUnminted(broker, plan, 'lease.never_minted', subject, {})
+  } else {
+    broker.log.warn({ lease, issuer, err: cause }, 'the mint has no known outcome')
+    await broker.ledger.write(async tx => {
+      if ((await tx.revokeLease(lease)) !== undefined) await record(tx, 'lease.outcome_unknown', subject)
+    })
+  }
+  return new BrokerError('provider_unavailable', `${issuer} did not answer; try again`, {
+    cause,
+    ...(down?.retryAfterMs === undefined ? {} : { retryAfterMs: down.retryAfterMs }),
+  })
+}
+
+/** The minter's word that nothing exists: the only one that closes a lease before `dead_by`. */
+async function closeUnminted(
+  broker: Broker,
+  plan: LeasePlan,
+  event: AuditEvent,
+  subject: AuditSubject,
+  why: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await broker.ledger.write(async tx => {
+    const from = ['intended', 'revoking'] as const
+    if ((await tx.closeLease(plan.row.id, null, { closed_as: 'never_minted', from })) === undefined) return
+    await record(tx, event, subject, why)
+    await settle(tx, plan.row.task)
+  })
 }
 
 /** Seals the secret onto the row, whatever became of the lease meanwhile. */
@@ -218,7 +251,7 @@ function answeredWider(): BrokerError {
   )
 }
 
-function providerRefused(refused: Refused): BrokerError {
+export function providerRefused(refused: Refused): BrokerError {
   return new BrokerError('provider_refused', refused.detail, {
     ...(refused.retryAfterMs === undefined ? {} : { retryAfterMs: refused.retryAfterMs }),
   })

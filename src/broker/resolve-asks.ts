@@ -2,6 +2,7 @@ import { type Issuer, ProviderUnavailable } from '../../issuers/issuer.ts'
 import type { Bounds } from '../policy/judge-ask.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { providerRefused } from './issue-credential.ts'
 import { issuerOf } from './lease-plan.ts'
 import { mintOwn } from './system-lease.ts'
 
@@ -43,7 +44,7 @@ async function resolveAsk(broker: Broker, parsed: ParsedAsk): Promise<ParsedAsk>
   try {
     const outcome = await issuer.resolve(parsed.ask, ask => mintOwn(broker, issuerName, ask))
     if (outcome.ok) return { ...parsed, ask: outcome.ask }
-    throw new BrokerError('provider_refused', outcome.detail)
+    throw providerRefused(outcome)
   } catch (error) {
     if (!(error instanceof ProviderUnavailable)) throw error
     throw new BrokerError('provider_unavailable', `${issuerName} did not answer; try again`, {

@@ -40,7 +40,10 @@ export async function mintOwn(
     return { ok: true, secret, granted, providerExpiresAt, details }
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'provider_refused') throw error
-    return { ok: false, reason: 'rejected', detail: error.message }
+    const { message: detail, retryAfterMs } = error
+    return retryAfterMs === undefined
+      ? { ok: false, reason: 'rejected', detail }
+      : { ok: false, reason: 'rate_limited', detail, retryAfterMs }
   } finally {
     await endTask(broker, task.id, 'completed', { actor: 'broker' })
   }
