@@ -47,6 +47,8 @@ export type Edge = {
   files: ConfigFiles
   kekFiles: KekFiles
   log: Log
+  /** The embedded ledger unless told otherwise: where its failures are tried out. */
+  openLedger?: typeof openSqliteLedger
 }
 
 export type RunningServer = {
@@ -55,7 +57,7 @@ export type RunningServer = {
   broker: Broker
   /** Reads agents, resource servers and certificates again; a broken configuration changes nothing. */
   reload(): Promise<void>
-  /** Looks for what is due now, instead of when the next timer says so: after a clock was moved. */
+  /** Does what is due now, instead of when the next timer says so, to its end: after a clock was moved. */
   look(): Promise<void>
   stop(): Promise<void>
 }
@@ -104,6 +106,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     async look() {
       await watch.look()
       reaper.wake()
+      await reaper.idle()
     },
     stop: () => running.disposeAsync(),
   }
@@ -124,7 +127,8 @@ export type Core = {
 export async function openCore({ settings, ...types }: LoadedSettings, edge: Edge): Promise<Core> {
   await using stack = new AsyncDisposableStack()
   const { log, now, random } = edge
-  const ledger = await openSqliteLedger({
+  const { openLedger = openSqliteLedger } = edge
+  const ledger = await openLedger({
     path: settings.ledger.path,
     now,
     log: { error: (fields, message) => log.error(fields, message) },
