@@ -133,13 +133,19 @@ export interface Issuer<Ask = unknown> {
 /** Signs a JWT with the broker's task-token key set; the host sets `alg` and `kid`. */
 export type JwtSigner = (typ: string, claims: Readonly<Record<string, unknown>>) => Promise<string>
 
+/** GitHub answers a mint with the whole record of each repository, at most 500 of about 7 KiB. */
+export const LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
+
 /** What the host hands to every issuer. */
 export type IssuerDeps = {
   /** This instance's name in configuration, which is the `type` that its asks carry (RFC 9396). */
   name?: string
   /** Epoch milliseconds. */
   now: () => number
-  /** Bounded by the host: a deadline, a body cap, no redirects. For SDKs that take a fetch. */
+  /**
+   * Bounded by the host: a deadline, a body cap, no redirects. For SDKs that take a fetch. The cap is at least
+   * {@link LONGEST_ANSWER_BYTES}: a mint's answer that is cut off is a live credential that nobody holds.
+   */
   fetch: typeof fetch
   /** Reads a file the operator named in the settings (an App's private key). */
   readSecretFile: (path: string) => Promise<Secret>

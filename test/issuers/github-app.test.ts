@@ -212,6 +212,17 @@ describe('github-app', () => {
       expect(world.host.counted.requests).toBe(0)
     })
 
+    test('five hundred repositories: the long answer is read whole, and the token can be revoked', async () => {
+      const ids = Array.from({ length: 500 }, (_, i) => 1_000 + i)
+      for (const id of ids) world.github.addRepository({ id, owner: 'acme', name: `service-${id}` })
+      const issuer = world.open()
+      const many = { repository_ids: ids, permissions: { contents: 'read' } }
+      const issued = await world.issue(issuer, many)
+      if (!issued.ok) throw new Error(issued.detail)
+      expect(issuer.covers(issuer.ask.parse(many), issued.granted)).toBe(true)
+      expect(await issuer.revoke(world.handle(issued))).toBe('revoked')
+    })
+
     test("the operator's cap holds below what the App was given", async () => {
       const issuer = world.open({ permissions: { contents: 'read' } })
       expect(await world.issue(issuer, READ_API)).toMatchObject({ ok: true })

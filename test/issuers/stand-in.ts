@@ -1,7 +1,7 @@
 /** What the issuers' tests share: two clocks, the host's side of the contract, and faults at the stand-ins. */
 import { generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
-import type { IssuerDeps } from '../../issuers/issuer.ts'
+import { type IssuerDeps, LONGEST_ANSWER_BYTES } from '../../issuers/issuer.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { createOutbound } from '../../src/outbound.ts'
 import type { FaultHook } from '../fakes/faults.ts'
@@ -32,7 +32,7 @@ export const jwtPrivateKeyText = String(signingKey.privateKey.export({ format: '
 /** The host's own fetch with its bounds; `requests` counts what was sent; files are by path. */
 export function hostDeps(clocks: Clocks, files: Readonly<Record<string, string>> = {}) {
   const counted = { requests: 0 }
-  const outbound = createOutbound({ allowLoopback: true })
+  const outbound = createOutbound({ allowLoopback: true, maxBodyBytes: LONGEST_ANSWER_BYTES })
   const deps: IssuerDeps = {
     now: clocks.broker,
     fetch(input, init) {
