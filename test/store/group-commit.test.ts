@@ -27,8 +27,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-const watched = (): GroupConnection => ({
-  run: query => connection.run(query),
+const watched = (run?: GroupConnection['run']): GroupConnection => ({
+  run: run ?? (query => connection.run(query)),
   exec(sql) {
     history.push(sql)
     onExec(sql)
@@ -104,13 +104,15 @@ describe('a body that fails', () => {
   test('fails even where it caught the error of its statement', async () => {
     const group = groupCommit(watched())
     await group.submit(note('a'))
+    const later: string[] = []
     const body = group.submit(async run => {
       await run(insert('b'))
       await run(insert('a')).catch(() => {})
-      await run(insert('c')).catch(() => {})
+      await run(insert('c')).catch(error => later.push(error.message))
       return 'fine'
     })
     await expect(body).rejects.toThrow(/UNIQUE constraint failed/)
+    expect(later).toEqual(['UNIQUE constraint failed: notes.name'])
     expect(notes()).toEqual(['a'])
   })
 })
@@ -189,6 +191,23 @@ describe('a COMMIT that fails', () => {
       expect(notes()).toEqual(['z'])
     },
   )
+
+  test('because the database rolled back by itself is told with its true cause', async () => {
+    const told: unknown[] = []
+    const group = groupCommit(watched(), error => told.push(error))
+    const failing: GroupConnection['run'] = query => {
+      connection.exec('ROLLBACK')
+      throw new LedgerUnavailable('disk I/O error', { cause: query.sql })
+    }
+    const lost = groupCommit(watched(failing), error => told.push(error))
+    const results = await Promise.allSettled([lost.submit(async () => 'earlier'), lost.submit(note('a'))])
+    for (const result of results) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { name: 'LedgerUnavailable' } })
+    }
+    expect(told).toMatchObject([{ message: 'disk I/O error' }])
+    await group.submit(note('z'))
+    expect(notes()).toEqual(['z'])
+  })
 
   test('on a full disk is an outage, and passes with it', async () => {
     const group = groupCommit(watched())
