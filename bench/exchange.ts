@@ -1,0 +1,106 @@
+/** One exchange, from evidence to a signed JWT, durable: the broker beside `bare.ts`, in one run. */
+import { createHash } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { median, type Row } from './figures.ts'
+import { post } from './load.ts'
+import { rawSyncsPerSecond } from './machine.ts'
+import { type ServerProcess, startBare, startBroker } from './server-process.ts'
+import { AUDIENCE, startProvider, writeConfig } from './workload.ts'
+
+const CONNECTIONS = 32
+
+type Contestant = { name: string; server: ServerProcess; database: string; perSecond: number[] }
+
+/** @param rounds odd; each gives every contestant the same `requests` requests, in an order that turns. */
+export async function benchExchange(
+  directory: string,
+  { rounds, requests, say }: { rounds: number; requests: number; say: (text: string) => void },
+): Promise<Row[]> {
+  const provider = await startProvider()
+  const contestants: Contestant[] = []
+  try {
+    contestants.push(...(await start(directory, provider)))
+    const syncs: number[] = []
+    // The first round warms up; it counts for the check of inputs and for no figure.
+    for (let round = 0; round <= rounds; round += 1) {
+      const bodies = provider.mint(requests)
+      syncs.push(rawSyncsPerSecond(directory, 200))
+      for (const index of contestants.keys()) {
+        const one = contestants[(index + round) % contestants.length]!
+        const seconds = await post(`${one.server.url}/oauth/token`, bodies, CONNECTIONS)
+        if (round > 0) one.perSecond.push(requests / seconds)
+      }
+    }
+    const sync = median(syncs)
+    say(
+      `exchange: ${rounds} rounds of ${requests} requests over ${CONNECTIONS} connections; RS256 evidence, ES256 answer`,
+    )
+    say(`exchange: the disk's raw sync rate is ${sync.toFixed(0)}/s (append 4 KiB, fdatasync)`)
+    for (const { name, perSecond } of contestants)
+      say(
+        `exchange: ${name.padEnd(12)} ${describe(perSecond)}, ${((100 * median(perSecond)) / sync).toFixed(1)} % of the raw sync rate`,
+      )
+  } finally {
+    await Promise.all([provider.close(), ...contestants.map(({ server }) => server.stop())])
+  }
+  say(`exchange: every contestant recorded the same inputs: SHA-256 ${sameInputs(contestants)}`)
+  const [broker, each, grouped] = contestants
+  return [
+    { name: 'exchange/commit-each', ratio: against(broker!, each!), bar: 0.7, good: 'least' },
+    { name: 'exchange/commit-grouped', ratio: against(broker!, grouped!), bar: 0.4, good: 'least' },
+  ]
+}
+
+async function start(directory: string, provider: Awaited<ReturnType<typeof startProvider>>) {
+  await mkdir(directory, { recursive: true })
+  const jwksFile = join(directory, 'jwks.json')
+  await writeFile(jwksFile, JSON.stringify(provider.jwks))
+  const config = await writeConfig(join(directory, 'broker'), provider.issuer)
+  const contestants: Contestant[] = []
+  const databaseOf = (name: string) => join(directory, `${name}.db`)
+  const take = (name: string, database: string, server: ServerProcess) =>
+    contestants.push({ name, server, database, perSecond: [] })
+  take('broker', join(directory, 'broker', 'data', 'mayfly.db'), await startBroker(config))
+  for (const how of ['each', 'grouped'] as const) {
+    const args = [databaseOf(how), jwksFile, provider.issuer, AUDIENCE]
+    take(`bare/${how}`, databaseOf(how), await startBare(how, args))
+  }
+  return contestants
+}
+
+/** Of the pairs of a round, which ran under the same conditions; not of two medians of different rounds. */
+function against(one: Contestant, other: Contestant): number {
+  return median(one.perSecond.map((perSecond, round) => perSecond / other.perSecond[round]!))
+}
+
+function describe(perSecond: readonly number[]): string {
+  const [least, most] = [Math.min(...perSecond), Math.max(...perSecond)]
+  return `${median(perSecond).toFixed(0).padStart(6)} requests/s (${least.toFixed(0)} to ${most.toFixed(0)})`
+}
+
+/**
+ * Broker and bare name a use of evidence alike, so what each recorded shows that all were given the same
+ * work and did all of it.
+ * @throws Error where one did not.
+ */
+function sameInputs(contestants: readonly Contestant[]): string {
+  const digests = contestants.map(({ name, database }) => ({ name, digest: digestOfEvidence(database) }))
+  const [first] = digests
+  const other = digests.find(({ digest }) => digest !== first!.digest)
+  if (other !== undefined) throw new Error(`${other.name} recorded other inputs than ${first!.name}`)
+  return first!.digest
+}
+
+function digestOfEvidence(path: string): string {
+  const database = new DatabaseSync(path, { readOnly: true })
+  try {
+    const digest = createHash('sha256')
+    for (const row of database.prepare('select id from evidence order by id').iterate())
+      digest.update(`${row.id}\n`)
+    return digest.digest('hex').slice(0, 16)
+  } finally {
+    database.close()
+  }
+}

@@ -1,0 +1,38 @@
+/** `npm run bench [-- --short] [-- --leases N] [-- --only NAME]`: see README.md beside this file. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { benchExchange } from './exchange.ts'
+import { line, meetsBar, type Row } from './figures.ts'
+import { describeMachine } from './machine.ts'
+
+const { values } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    leases: { type: 'string', default: '100000' },
+    only: { type: 'string', default: '' },
+  },
+})
+const say = (text: string) => void process.stdout.write(`${text}\n`)
+const { short, only } = values
+const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
+
+const benches: [name: string, run: (at: string) => Promise<Row[]>][] = [
+  ['exchange', at => benchExchange(at, { rounds: short ? 3 : 7, requests: short ? 800 : 1_500, say })],
+]
+
+try {
+  say(`machine: ${describeMachine()}`)
+  say('exchange/*: the ratio must be at least the bar. Every other row: at most.')
+  let missed = 0
+  for (const [name, run] of benches.filter(([name]) => name.startsWith(only))) {
+    for (const row of await run(join(directory, name))) {
+      say(line(row))
+      if (!meetsBar(row)) missed += 1
+    }
+  }
+  process.exitCode = missed > 0 ? 1 : 0
+} finally {
+  await rm(directory, { recursive: true, force: true })
+}
