@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { check } from './check.ts'
+import { demo } from './demo.ts'
 import { operatorInit } from './operator-init.ts'
 import { serve } from './serve.ts'
 import type { Terminal } from './terminal.ts'
@@ -25,6 +26,11 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .option('--config <file>', 'settings', DEFAULT_CONFIG)
     .option('--json', 'print JSON')
     .action(options => check(terminal, options))
+
+  program
+    .command('demo')
+    .description('watch the main job on this machine, against stand-ins; nothing to set up')
+    .action(() => demo(terminal))
 
   const operator = program.command('operator').description('access for humans')
   operator
