@@ -14,7 +14,7 @@ export async function attest(broker: Broker, evidence: Evidence): Promise<Identi
   const candidates = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
   if (candidates.length !== 1) {
     const names = candidates.map(([name]) => name)
-    throw await rejected(
+    throw await rejectEvidence(
       broker,
       'none',
       'issuer_not_trusted',
@@ -38,7 +38,7 @@ export async function attest(broker: Broker, evidence: Evidence): Promise<Identi
       },
     )
   }
-  if (!verdict.ok) throw await rejected(broker, name, verdict.rejection, verdict.detail)
+  if (!verdict.ok) throw await rejectEvidence(broker, name, verdict.rejection, verdict.detail)
   return { ...verdict.proof, attestor: name }
 }
 
@@ -47,7 +47,8 @@ export function evidenceRejected(): BrokerError {
   return new BrokerError('evidence_rejected', 'the evidence was not accepted')
 }
 
-async function rejected(
+/** Writes down why, and returns what the caller is told, which does not say why. */
+export async function rejectEvidence(
   broker: Broker,
   attestor: string,
   rejection: string,

@@ -1,4 +1,5 @@
 import { Secret } from '../../issuers/shared/secret.ts'
+import { rejectEvidence } from '../broker/attest.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { type OpenRequest, openTask } from '../broker/open-task.ts'
@@ -38,6 +39,8 @@ type Form = ReadonlyMap<string, string[]>
  */
 export async function exchange(broker: Broker, form: Form) {
   const request = readExchange(form)
+  if (!SUBJECT_TOKEN_TYPES.includes(demand(form, 'subject_token_type')))
+    throw await rejectEvidence(broker, 'none', 'type_not_allowed', 'presented as another subject_token_type')
   const opened = await withFreshConfiguration(broker, () => openTask(broker, request))
   const credential = opened.credential
   if (credential === undefined) throw new BrokerError('ask_invalid', 'authorization_details must hold an ask')
@@ -63,9 +66,10 @@ function readExchange(form: Form): OpenRequest {
     throw new BrokerError('grant_type_unsupported', `only ${TOKEN_EXCHANGE} is supported`)
   const unknown = [...form.keys()].find(name => !KNOWN.has(name))
   if (unknown !== undefined) throw invalid(`the parameter ${unknown.slice(0, 40)} is not supported`)
-  const token = demand(form, 'subject_token')
-  if (!SUBJECT_TOKEN_TYPES.includes(demand(form, 'subject_token_type')))
-    throw invalid(`subject_token_type must be one of ${SUBJECT_TOKEN_TYPES.join(', ')}`)
+  // An empty one is evidence that is not accepted, answered like any other of that kind.
+  const token = one(form, 'subject_token')
+  if (token === undefined) throw invalid('the parameter subject_token is missing')
+  demand(form, 'subject_token_type')
   const requested = one(form, 'requested_token_type')
   if (requested !== undefined && !REQUESTED_TOKEN_TYPES.includes(requested))
     throw invalid(`requested_token_type must be one of ${REQUESTED_TOKEN_TYPES.join(', ')}`)

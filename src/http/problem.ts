@@ -42,7 +42,11 @@ const TABLE: Record<ErrorCode, Row> = {
   evidence_rejected: {
     status: 401,
     title: 'The evidence was not accepted',
-    oauth: { status: 400, error: 'invalid_request', description: 'subject_token was not accepted' },
+    oauth: {
+      status: 400,
+      error: 'invalid_request',
+      description: 'subject_token was not accepted as evidence of its subject_token_type',
+    },
   },
   attestation_unavailable: { status: 503, title: 'The evidence could not be checked', oauth: unavailable },
   agent_unmatched: {

@@ -15,7 +15,7 @@ const minutes = z.int().min(LIMITS.taskMinMinutes).max(LIMITS.taskMinutes)
 
 export const openTaskBody = z
   .strictObject({
-    evidence: z.strictObject({ type: z.literal('jwt'), token: z.string().min(1) }),
+    evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
     agent: name.optional(),
     purpose: z.string().min(1).max(LIMITS.purposeChars),
     minutes: minutes.optional(),
