@@ -1,16 +1,12 @@
 /** The composition root: plain calls, in order. What it starts, `stop` ends in the opposite order. */
 
-import type { Attestor } from '../attestors/attestor.ts'
 import { attestorTypes } from '../attestors/index.ts'
 import { issuerTypes } from '../issuers/index.ts'
-import type { Issuer, JwtSigner } from '../issuers/issuer.ts'
-import { Secret } from '../issuers/shared/secret.ts'
 import type { Broker, Log } from './broker/broker.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
 import { reassess, registerAgents } from './broker/register-agents.ts'
 import {
   type ConfigFiles,
-  fromDirectory,
   type LoadedSettings,
   loadRegistry,
   loadSettings,
@@ -18,8 +14,7 @@ import {
   type ResourceServer,
   type Settings,
 } from './config.ts'
-import { createApp, createOperatorApp } from './http/app.ts'
-import { type Listener, listen, type Tls } from './http/listen.ts'
+import { openListeners } from './http/listeners.ts'
 import { checkCanary, isUnsealed } from './keys/canary.ts'
 import { newId } from './keys/ids.ts'
 import { type KekFiles, loadKek } from './keys/kek.ts'
@@ -29,7 +24,7 @@ import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { newToken } from './keys/tokens.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { createWatch } from './observers/watch.ts'
-import { createOutbound, type Outbound } from './outbound.ts'
+import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
 import type { Agent } from './policy/agent.ts'
 import type { Ledger } from './store/ledger.ts'
 import { openSqliteLedger } from './store/sqlite.ts'
@@ -88,7 +83,13 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(keepKeysFresh(core, edge))
 
   // 4. Listeners, last: ready means ready.
-  const http = await openListeners(loaded.settings, core, edge)
+  const http = await openListeners(core.broker, {
+    settings: loaded.settings,
+    resourceServers: core.resourceServers,
+    keys: core.keys,
+    version: edge.version,
+    readFile: edge.files.readFile,
+  })
   stack.defer(() => http.close())
   await watch.look()
   reaper.wake()
@@ -149,7 +150,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
       longestTokenMs: limits.taskJwtMs,
     },
   })
-  const outbound = outboundFor(settings, limits)
+  const outbound = openOutbound(settings, limits)
   stack.defer(() => outbound.close())
 
   let agents: ReadonlyMap<string, Agent> = new Map()
@@ -168,7 +169,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
         : { heartbeatSeconds: settings.task_defaults.heartbeat_seconds }),
     },
     now,
-    attestors: openAttestors({ settings, ...types }, edge, outbound),
+    attestors: openAttestors({ settings, ...types }, edge, outbound.get),
     issuers: openIssuers({ settings, ...types }, edge, { fetch: outbound.fetch, sign: keys.sign }),
     agents: () => agents,
     newId: prefix => newId(prefix, Math.floor(now()), random),
@@ -221,56 +222,6 @@ function effectiveLimits({ limits }: Settings): Limits {
   }
 }
 
-function outboundFor({ outbound }: Settings, limits: Limits): Outbound {
-  return createOutbound({
-    allowLoopback: outbound.allow_loopback,
-    allowPrivateNetworks: outbound.allow_private_networks,
-    deadlineMs: limits.outboundDeadlineMs,
-    maxBodyBytes: limits.outboundBodyBytes,
-  })
-}
-
-function openAttestors(
-  { settings, attestorTypes: types }: LoadedSettings,
-  { now, files }: Edge,
-  outbound: Outbound,
-): Map<string, Attestor> {
-  const inConfig = (path: string) => fromDirectory(settings.directory, path)
-  const deps = {
-    now,
-    fetch: (url: string) => outbound.get(url),
-    readFile: (path: string) => files.readFile(inConfig(path)),
-  }
-  return new Map(
-    Object.entries(settings.attestors).map(([name, instance]) => [
-      name,
-      types.find(({ type }) => type === instance.type)!.open(instance.settings, deps),
-    ]),
-  )
-}
-
-/** Opening makes no call and no signature; ceilings are parsed with what is opened here. */
-export function openIssuers(
-  { settings, issuerTypes: types }: Pick<LoadedSettings, 'settings' | 'issuerTypes'>,
-  { now, files, version }: Pick<Edge, 'now' | 'files' | 'version'>,
-  { fetch, sign }: { fetch: typeof globalThis.fetch; sign: JwtSigner },
-): Map<string, Issuer> {
-  const inConfig = (path: string) => fromDirectory(settings.directory, path)
-  const deps = {
-    now,
-    fetch,
-    readSecretFile: async (path: string) => new Secret(await files.readFile(inConfig(path))),
-    jwt: { issuerUrl: settings.public_url, sign },
-    userAgent: `mayfly/${version}`,
-  }
-  return new Map(
-    Object.entries(settings.issuers).map(([name, instance]) => [
-      name,
-      types.find(({ type }) => type === instance.type)!.open(instance.settings, deps),
-    ]),
-  )
-}
-
 /** Rotation and pruning: what the calendar asks for. */
 async function keepHouse({ ledger, keys, broker }: Core): Promise<void> {
   await keys.rotate()
@@ -290,71 +241,4 @@ function keepKeysFresh({ keys, broker }: Core, { schedule }: Edge): () => void {
   }
   again()
   return () => cancel()
-}
-
-type Listeners = { url: string; operatorUrl: string; reloadTls(): Promise<void>; close(): Promise<void> }
-
-async function openListeners(settings: Settings, core: Core, edge: Edge): Promise<Listeners> {
-  const { broker } = core
-  let stopping = false
-  const options = {
-    publicUrl: settings.public_url,
-    resourceServers: core.resourceServers,
-    keys: core.keys,
-    version: edge.version,
-    operators: settings.operator_listen === undefined,
-    stopping: () => stopping,
-    notReady: () => notReady(broker, stopping),
-  }
-  const open = async (at: Settings['listen'], app: typeof createApp) => {
-    const readTls = async (): Promise<Tls | undefined> =>
-      at.tls === undefined
-        ? undefined
-        : {
-            cert: await edge.files.readFile(at.tls.cert_file),
-            key: await edge.files.readFile(at.tls.key_file),
-          }
-    const tls = await readTls()
-    const routes = app(broker, { ...options, proxyHops: at.behind_proxy?.hops ?? 0 })
-    const listener = await listen(
-      routes,
-      { host: at.host, port: at.port, ...(tls === undefined ? {} : { tls }) },
-      broker.limits,
-    )
-    return { listener, readTls }
-  }
-  const opened: { listener: Listener; readTls: () => Promise<Tls | undefined> }[] = [
-    await open(settings.listen, createApp),
-  ]
-  try {
-    if (settings.operator_listen !== undefined)
-      opened.push(await open(settings.operator_listen, createOperatorApp))
-  } catch (error) {
-    await opened[0]!.listener.close()
-    throw error
-  }
-  return {
-    url: opened[0]!.listener.url,
-    operatorUrl: opened.at(-1)!.listener.url,
-    async reloadTls() {
-      const read = await Promise.all(opened.map(one => one.readTls()))
-      for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.listener.setTls(tls)
-    },
-    async close() {
-      stopping = true
-      await Promise.all(opened.map(one => one.listener.close()))
-    },
-  }
-}
-
-/** Ready: the ledger answers, and its clock is ours. */
-async function notReady(broker: Broker, stopping: boolean): Promise<string | undefined> {
-  if (stopping) return 'the broker is stopping'
-  try {
-    await broker.ledger.read.meta('ready')
-    const offset = Math.abs((await broker.ledger.now()) - broker.now())
-    return offset > broker.limits.ledgerClockOffsetMs ? "the clock is not the ledger's" : undefined
-  } catch {
-    return 'the ledger does not answer'
-  }
 }

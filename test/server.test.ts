@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createOperatorToken } from '../src/broker/create-operator-token.ts'
 import type { RunningServer } from '../src/server.ts'
 import type { FaultDecision } from './fakes/faults.ts'
 import { asks, createInstallation, type Installation, startBroker } from './fakes/installation.ts'
@@ -122,6 +123,30 @@ describe('sources', () => {
   test('without a proxy X-Forwarded-For means nothing', async () => {
     const { url } = await startWith({ limits })
     expect(await statuses(url, ['1.1.1.1', '2.2.2.2', '3.3.3.3', '4.4.4.4'])).toEqual([200, 200, 200, 429])
+  })
+})
+
+describe('trust', () => {
+  test('the broker does not take its own tokens as evidence', async () => {
+    const own = 'http://127.0.0.1:8480'
+    const attestors = {
+      loop: { type: 'oidc', issuer: own, audience: 'https://mayfly.test', algorithms: ['ES256'] },
+    }
+    await expect(startWith({ attestors, public_url: own })).rejects.toThrow(
+      /attestors\.loop.*own public_url/s,
+    )
+  })
+
+  test('a list refuses a cursor that is not its own, and its figures are bounded', async () => {
+    const server = await startWith({})
+    const { token } = await createOperatorToken(server.broker, 'on call')
+    const api = createApi(server, installation)
+    const ask = (query: string) => api.call('GET', `/v1/leases?${query}`, token.reveal())
+    expect((await ask('after=bm90IGEgY3Vyc29y')).status).toBe(400)
+    expect((await ask('limit=101')).status).toBe(400)
+    expect((await ask('limit=1&limit=2')).status).toBe(400)
+    expect((await ask('colour=red')).status).toBe(400)
+    expect(await ask('limit=1')).toMatchObject({ status: 200, body: { items: [], next: null } })
   })
 })
 

@@ -1,7 +1,7 @@
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import { loadConfig } from '../config.ts'
-import { openIssuers } from '../server.ts'
+import { openIssuers } from '../open-plugins.ts'
 import type { Terminal } from './terminal.ts'
 
 /** `mayfly check`: reads the whole configuration as `serve` would, and starts nothing. */

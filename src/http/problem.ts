@@ -2,7 +2,7 @@
 import type { Context } from 'hono'
 import type { Log } from '../broker/broker.ts'
 import { BrokerError, type ErrorCode } from '../broker/broker-error.ts'
-import { LedgerUnavailable } from '../store/ledger.ts'
+import { BadCursor, LedgerUnavailable } from '../store/ledger.ts'
 
 type Row = {
   status: number
@@ -166,6 +166,8 @@ function refusalOf(error: unknown): Refusal {
     )
     return refusalOf(retry)
   }
+  if (error instanceof BadCursor)
+    return refusalOf(new BrokerError('request_invalid', 'after: not the `next` of an earlier page'))
   if (!(error instanceof BrokerError))
     return {
       code: 'internal',

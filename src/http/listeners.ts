@@ -1,0 +1,86 @@
+import type { Broker } from '../broker/broker.ts'
+import type { ResourceServer, Settings } from '../config.ts'
+import type { SigningKeys } from '../keys/signing-keys.ts'
+import { createApp, createOperatorApp } from './app.ts'
+import { type Listener, listen, type Tls } from './listen.ts'
+
+export type ListenersOptions = {
+  settings: Settings
+  resourceServers: () => ReadonlyMap<string, ResourceServer>
+  keys: SigningKeys
+  version: string
+  readFile: (path: string) => Promise<string>
+}
+
+export type Listeners = {
+  url: string
+  operatorUrl: string
+  reloadTls(): Promise<void>
+  close(): Promise<void>
+}
+
+/** The workloads' listener and, where one is configured, the operators' own; both or none. */
+export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
+  const { settings, resourceServers, keys, version, readFile } = given
+  let stopping = false
+  const options = {
+    publicUrl: settings.public_url,
+    resourceServers,
+    keys,
+    version,
+    operators: settings.operator_listen === undefined,
+    stopping: () => stopping,
+    notReady: () => notReady(broker, stopping),
+  }
+  const open = async (at: Settings['listen'], app: typeof createApp) => {
+    const readTls = async (): Promise<Tls | undefined> =>
+      at.tls === undefined
+        ? undefined
+        : {
+            cert: await readFile(at.tls.cert_file),
+            key: await readFile(at.tls.key_file),
+          }
+    const tls = await readTls()
+    const routes = app(broker, { ...options, proxyHops: at.behind_proxy?.hops ?? 0 })
+    const listener = await listen(
+      routes,
+      { host: at.host, port: at.port, ...(tls === undefined ? {} : { tls }) },
+      broker.limits,
+    )
+    return { listener, readTls }
+  }
+  const opened: { listener: Listener; readTls: () => Promise<Tls | undefined> }[] = [
+    await open(settings.listen, createApp),
+  ]
+  try {
+    if (settings.operator_listen !== undefined)
+      opened.push(await open(settings.operator_listen, createOperatorApp))
+  } catch (error) {
+    await opened[0]!.listener.close()
+    throw error
+  }
+  return {
+    url: opened[0]!.listener.url,
+    operatorUrl: opened.at(-1)!.listener.url,
+    async reloadTls() {
+      const read = await Promise.all(opened.map(one => one.readTls()))
+      for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.listener.setTls(tls)
+    },
+    async close() {
+      stopping = true
+      await Promise.all(opened.map(one => one.listener.close()))
+    },
+  }
+}
+
+/** Ready: the ledger answers, and its clock is ours. */
+async function notReady(broker: Broker, stopping: boolean): Promise<string | undefined> {
+  if (stopping) return 'the broker is stopping'
+  try {
+    await broker.ledger.read.meta('ready')
+    const offset = Math.abs((await broker.ledger.now()) - broker.now())
+    return offset > broker.limits.ledgerClockOffsetMs ? "the clock is not the ledger's" : undefined
+  } catch {
+    return 'the ledger does not answer'
+  }
+}

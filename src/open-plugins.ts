@@ -1,0 +1,98 @@
+/** Configured attestors and issuers, opened with what the host lends them. Opening makes no call. */
+import type { Attestor, AttestorDeps } from '../attestors/attestor.ts'
+import { type Issuer, type JwtSigner, LONGEST_ANSWER_BYTES } from '../issuers/issuer.ts'
+import { Secret } from '../issuers/shared/secret.ts'
+import { ConfigError, type ConfigFiles, fromDirectory, type LoadedSettings, type Settings } from './config.ts'
+import type { Limits } from './limits.ts'
+import { createOutbound } from './outbound.ts'
+
+type Types = Pick<LoadedSettings, 'settings' | 'attestorTypes' | 'issuerTypes'>
+type Surroundings = { now: () => number; files: ConfigFiles; version: string }
+
+/** The ways out: key sets are small and quick, a provider's answer may be long. */
+export function openOutbound({ outbound }: Settings, limits: Limits) {
+  const common = {
+    allowLoopback: outbound.allow_loopback,
+    allowPrivateNetworks: outbound.allow_private_networks,
+  }
+  const keySets = createOutbound({
+    ...common,
+    deadlineMs: limits.outboundDeadlineMs,
+    maxBodyBytes: limits.outboundBodyBytes,
+  })
+  const providers = createOutbound({
+    ...common,
+    deadlineMs: limits.providerDeadlineMs,
+    maxBodyBytes: LONGEST_ANSWER_BYTES,
+  })
+  return {
+    get: (url: string) => keySets.get(url),
+    fetch: providers.fetch,
+    close: async () => {
+      await Promise.all([keySets.close(), providers.close()])
+    },
+  }
+}
+
+export function openAttestors(
+  { settings, attestorTypes: types }: Pick<Types, 'settings' | 'attestorTypes'>,
+  { now, files }: Surroundings,
+  fetch: AttestorDeps['fetch'],
+): Map<string, Attestor> {
+  const deps = {
+    now,
+    fetch,
+    readFile: (path: string) => files.readFile(fromDirectory(settings.directory, path)),
+  }
+  const opened = new Map(
+    Object.entries(settings.attestors).map(([name, instance]) => [
+      name,
+      types.find(({ type }) => type === instance.type)!.open(instance.settings, deps),
+    ]),
+  )
+  refuseOwnTokens(opened, settings)
+  return opened
+}
+
+export function openIssuers(
+  { settings, issuerTypes: types }: Pick<Types, 'settings' | 'issuerTypes'>,
+  { now, files, version }: Surroundings,
+  { fetch, sign }: { fetch: typeof globalThis.fetch; sign: JwtSigner },
+): Map<string, Issuer> {
+  const deps = {
+    now,
+    fetch,
+    readSecretFile: async (path: string) =>
+      new Secret(await files.readFile(fromDirectory(settings.directory, path))),
+    jwt: { issuerUrl: settings.public_url, sign },
+    userAgent: `mayfly/${version}`,
+  }
+  return new Map(
+    Object.entries(settings.issuers).map(([name, instance]) => [
+      name,
+      types.find(({ type }) => type === instance.type)!.open(instance.settings, { ...deps, name }),
+    ]),
+  )
+}
+
+/** What the broker signs for tasks is no evidence: a credential would otherwise open the next task. */
+function refuseOwnTokens(
+  attestors: ReadonlyMap<string, Attestor>,
+  { public_url, directory }: Settings,
+): void {
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const token = `${encode({ alg: 'ES256', typ: 'JWT' })}.${encode({ iss: public_url, sub: 'own' })}.AAAA`
+  for (const [name, attestor] of attestors) {
+    if (!attestor.recognises({ type: 'jwt', token })) continue
+    throw new ConfigError([
+      {
+        file: fromDirectory(directory, 'mayfly.yaml'),
+        line: 1,
+        column: 1,
+        key: `attestors.${name}`,
+        expected: "another issuer than the broker's own public_url",
+        remedy: 'Trust the identity provider of the workload',
+      },
+    ])
+  }
+}
