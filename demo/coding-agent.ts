@@ -47,7 +47,10 @@ export async function codingAgent(stage: Stage, timeline: Timeline): Promise<{ p
   timeline.tried(REVIEWER, 'redeems the ticket, to read', redeemed, 201)
   timeline.tried(REVIEWER, 'redeems the ticket a second time', await asChild(lent), 403)
   const child = granted(redeemed)
-  timeline.step('Mayfly', `opens a task for the agent "${child.agent}", over at ${clockTime(child.deadline)}`)
+  timeline.step(
+    'Mayfly',
+    `opens a task for the agent "${child.agent}", which ends at ${clockTime(child.deadline)} at the latest`,
+  )
 
   // 3. What the child holds.
   const childToken = await mint(mayfly, child, 0)

@@ -15,7 +15,7 @@ export type Held = {
 /** What a chapter leaves behind for the ones that follow. */
 export type Work = { task: Task; held: readonly Held[] }
 
-/** The credential for one ask of the task. @throws Error where it is refused. */
+/** The credential for one ask of the task. @throws CommandError where it is refused. */
 export async function mint<Secret = string>(
   mayfly: MayflyClient,
   task: Task,

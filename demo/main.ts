@@ -15,11 +15,11 @@ export type DemoOptions = {
   color: boolean
   /** Rejects when the demo is to stop where it is. */
   interrupted?: Promise<never>
-  /** Another world to play in. */
+  /** Opens another world to play in. */
   open?: () => Promise<Stage>
 }
 
-/** True where everything was as promised. Nothing of it is left behind, however it ends. */
+/** True where everything was as promised. Nothing is left behind, however it ends. */
 export async function runDemo({ out, color, interrupted, open = openStage }: DemoOptions): Promise<boolean> {
   const began = performance.now()
   const timeline = createTimeline({ out, color, elapsed: () => performance.now() - began })
@@ -28,9 +28,7 @@ export async function runDemo({ out, color, interrupted, open = openStage }: Dem
   try {
     const outstanding = await Promise.race([play(stage, timeline), ...(interrupted ? [interrupted] : [])])
     timeline.text(WHERE_TO_GO_NEXT)
-    if (timeline.broken.length > 0) timeline.text(`Not as promised:\n- ${timeline.broken.join('\n- ')}\n`)
-    timeline.text(`${outstanding} credentials outstanding`)
-    return timeline.broken.length === 0 && outstanding === 0
+    return conclude(timeline, outstanding)
   } finally {
     await stage.close()
   }
@@ -38,26 +36,44 @@ export async function runDemo({ out, color, interrupted, open = openStage }: Dem
 
 /** The chapters, in order. Returns how many credentials are outstanding. */
 async function play(stage: Stage, timeline: Timeline): Promise<number> {
-  const { installation, broker } = stage
-  timeline.step('Mayfly', `listens on ${broker.url}, its ledger in ${installation.directory}/data`)
-  timeline.step('GitHub', `stand-in on ${installation.github.url}: repositories acme/api and acme/web`)
-  timeline.step('AWS', `stand-in on ${installation.aws.url}: STS, and S3 with two buckets`)
-  timeline.step('runner', `identity provider on ${installation.identityProvider.issuer}`)
-
+  introduce(stage, timeline)
   const release = await releaseJob(stage, timeline)
   const { parent, child } = await codingAgent(stage, timeline)
-  const left = await theEnd(stage, timeline, { release, parent, child })
-  for (const session of left)
-    await theOneThatNobodyCanRevoke(stage, timeline, { task: release.task, session })
+  const session = await theEnd(stage, timeline, { release, parent, child })
+  await theOneThatNobodyCanRevoke(stage, timeline, { task: release.task, session })
   return reckoning(stage, timeline)
+}
+
+function introduce({ installation, broker }: Stage, timeline: Timeline): void {
+  const { github, aws, identityProvider, directory } = installation
+  timeline.chapter(
+    'Who takes part',
+    'Everything runs in this process, on free ports, and keeps its files in one folder that goes away.',
+  )
+  timeline.step('Mayfly', `listens on ${broker.url}, with its ledger in ${directory}/data`)
+  timeline.step('GitHub', `stand-in on ${github.url}: repositories acme/api and acme/web`)
+  timeline.step('AWS', `stand-in on ${aws.url}: STS, and S3 with buckets artifacts and ledgers`)
+  timeline.step('identities', `stand-in on ${identityProvider.issuer}: says who a job is`)
+  timeline.step('orders API', 'an ordinary API: it asks Mayfly about each token that it is shown')
+}
+
+/** The last word. */
+function conclude({ text, broken }: Timeline, outstanding: number): boolean {
+  if (broken.length === 0) {
+    text(`${outstanding} credentials outstanding`)
+    return true
+  }
+  const things = broken.length === 1 ? 'one thing was' : `${broken.length} things were`
+  text(`${outstanding} credentials outstanding, and ${things} not as promised:\n- ${broken.join('\n- ')}`)
+  return false
 }
 
 const INTRODUCTION = `Mayfly gives workloads credentials that live as long as the task, and die with it.
 
-Every line below is a request over a socket on this machine. GitHub and AWS are stand-ins: they check
-signatures, scopes and times by their own rules, and Mayfly has no say in what they answer.
-"refused" is what should happen wherever you see it; anything not as promised is marked, and fails the demo.
-`
+Every "allowed" and "refused" below is the answer to a request over a socket on this machine. GitHub, AWS and
+the identity provider are stand-ins: they check signatures, scopes and times by the real ones' rules, and
+Mayfly has no say in what they answer. The refusals are the point: each is what should happen. If anything
+does not go as it should, the demo says NOT AS PROMISED, and fails.`
 
 const WHERE_TO_GO_NEXT = `
 Where to go next

@@ -1,4 +1,5 @@
 /** The whole conversation of a workload with Mayfly: a few JSON requests over HTTP. */
+import { CommandError } from '../src/cli/terminal.ts'
 import type { Answer } from './timeline.ts'
 
 export type Ask = { type: string; [member: string]: unknown }
@@ -27,6 +28,8 @@ export type Lease = {
   lease: string
   agent: string
   issuer: string
+  /** Of the secret. */
+  sha256: string | null
   state: string
   closed_as: string | null
   revocability: string
@@ -107,8 +110,8 @@ export function mayflyAt(url: string) {
 
 const NO_TASK: Task = { id: '', agent: '', deadline: '', token: '', asks: [] }
 
-/** What a granted request carried. @throws Error for a refused one: the demo cannot go on without it. */
+/** What a granted request carried. @throws CommandError for a refused one: the demo cannot go on without it. */
 export function granted<Body>({ from, status, words, body }: Answered<Body>): Body {
   if (status < 300) return body
-  throw new Error(`the demo cannot go on: ${from} answered ${status} ${words}`)
+  throw new CommandError(`the demo cannot go on: ${from} answered ${status} ${words}`)
 }

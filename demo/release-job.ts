@@ -24,7 +24,10 @@ export async function releaseJob(stage: Stage, timeline: Timeline): Promise<Work
   const opened = await mayfly.openTask(request)
   timeline.tried(JOB, 'shows it and asks for a task of 10 minutes', opened, 201)
   const task = granted(opened)
-  timeline.step('Mayfly', `opens a task for the agent "${task.agent}", over at ${clockTime(task.deadline)}`)
+  timeline.step(
+    'Mayfly',
+    `opens a task for the agent "${task.agent}", which ends at ${clockTime(task.deadline)} at the latest`,
+  )
   const replay = await mayfly.openTask({ ...request, purpose: 'not the release' })
   timeline.tried('thief', 'shows the same ID token a second time', replay, 401)
 
@@ -38,7 +41,7 @@ export async function releaseJob(stage: Stage, timeline: Timeline): Promise<Work
 
   // 3. Each works where it should, and its provider refuses it elsewhere.
   const readApi = hold(JOB, token, 'reads acme/api', () => github.read(token.credential, 'acme/api'))
-  const readBuild = hold(JOB, session, `reads ${BUCKET}/build.txt in S3`, () =>
+  const readBuild = hold(JOB, session, `reads s3://${BUCKET}/build.txt`, () =>
     s3.get(session.credential, BUCKET, 'build.txt'),
   )
   const readOrders = hold(JOB, jwt, 'lists orders', () => orders.list(jwt.credential))
@@ -51,7 +54,7 @@ export async function releaseJob(stage: Stage, timeline: Timeline): Promise<Work
 
   await showThatItWorks(timeline, readBuild)
   const otherBucket = await s3.get(session.credential, 'ledgers', 'payroll.txt')
-  timeline.tried(JOB, 'reads ledgers/payroll.txt in S3', otherBucket, 403)
+  timeline.tried(JOB, 'reads s3://ledgers/payroll.txt', otherBucket, 403)
 
   await showThatItWorks(timeline, readOrders)
   timeline.tried(JOB, 'places an order, with a token to read', await orders.place(jwt.credential), 403)
