@@ -20,7 +20,6 @@ const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), '
 const terminal: Terminal = {
   env: process.env,
   packageRoot,
-  color: process.stdout.isTTY === true && !process.env.NO_COLOR,
   out: text => void process.stdout.write(text),
   err: text => void process.stderr.write(text),
   exitWith: code => {
