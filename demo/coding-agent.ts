@@ -30,6 +30,7 @@ export async function codingAgent(stage: Stage, timeline: Timeline): Promise<{ p
   const token = await mint(mayfly, task, 0)
   timeline.step('Mayfly', `gives a GitHub token ${shown(token.credential)}: write acme/api`)
   const readApi = hold(CODER, token, 'reads acme/api', () => github.read(token.credential, 'acme/api'))
+  await showThatItWorks(timeline, readApi)
   const written = await github.write(token.credential, 'acme/api', 'src/checkout.ts')
   timeline.tried(CODER, 'commits src/checkout.ts to acme/api', written, 201)
 
