@@ -248,6 +248,7 @@ function configuration({ installation, issuer, tenant, sloppy, hostile }: Counte
       runner: agent([runner('forged'), runner('sloppy'), runner('hostile')]),
       'tenant-runner': agent([runner('tenant')]),
       deployer: agent([{ attestor: 'actions', claims: DEPLOYMENT }]),
+      anyone: agent([{ attestor: 'actions', claims: { repository_id: '1' } }]),
     },
   }
 }
@@ -261,7 +262,7 @@ export const DEPLOYMENT = {
   runner_environment: 'github-hosted',
 }
 
-function agent(attest: readonly object[]): Record<string, unknown> {
+export function agent(attest: readonly object[]): Record<string, unknown> {
   return {
     owner: { business: 'product@acme.test', technical: 'platform@acme.test' },
     purpose: 'Is attacked in tests',
