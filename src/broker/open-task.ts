@@ -128,14 +128,20 @@ async function parentOf(
   agent: Agent,
 ): Promise<Parent | undefined> {
   if (ticket === undefined) return undefined
-  const refused = () =>
-    new BrokerError('ticket_rejected', 'the ticket is unknown, used, past its time, or for another agent')
   const row = await broker.ledger.read.ticketByToken(broker.keyring.tokenHash(ticket.reveal()))
-  if (row === undefined || row.state !== 'open' || row.agent !== agent.name) throw refused()
+  if (row === undefined || row.state !== 'open' || row.agent !== agent.name) throw ticketRejected()
   verifiedTicket(broker, row)
   const parent = await broker.ledger.read.task(row.parent_task)
-  if (parent === undefined || parent.state !== 'active') throw refused()
+  if (parent === undefined || parent.state !== 'active') throw ticketRejected()
   return { ticket: row, line: [...(await broker.ledger.read.ancestors(parent.id)), parent] }
+}
+
+/** One message for every cause, a lost race too. */
+function ticketRejected(): BrokerError {
+  return new BrokerError(
+    'ticket_rejected',
+    'the ticket is unknown, used, past its time, or for another agent',
+  )
 }
 
 async function judge(
@@ -262,7 +268,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   await lockAgent(broker, tx, task.agent)
   const earlier = await claimEvidence(broker, tx, it)
   if (parent !== undefined && (await tx.redeemTicket(parent.ticket.token_hash, task.id)) === undefined)
-    throw new BrokerError('ticket_rejected', 'the ticket was used just now, or is past its time')
+    throw ticketRejected()
   const limit = it.agent.limits.active_tasks
   if (!(await tx.takeBudget(activeTasksBudget(task.agent), limit, Number.MAX_SAFE_INTEGER)))
     throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} active tasks is reached`, {
