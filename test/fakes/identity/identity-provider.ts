@@ -3,9 +3,10 @@
  * tokens it signs. Discovery, key set, token endpoint and signatures are the library's own.
  */
 import { randomUUID } from 'node:crypto'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Provider, { type JwtParts, type TokenContext } from 'oidc-provider'
+import type { FaultHook } from '../faults.ts'
 import { type Claims, githubClaims } from './github-claims.ts'
 import { createSigningKey, type SigningKey } from './signing-key.ts'
 
@@ -32,6 +33,8 @@ export type IdentityProvider = {
   rotate(options?: { keepOld?: boolean }): void
   /** While down every request is answered 503; minting still works. */
   setDown(down: boolean): void
+  /** Asked before discovery and key set are answered; the operation is the path. Replaceable at run time. */
+  faults: FaultHook
   /** Paths of discovery and key set requests so far. */
   readonly requests: readonly string[]
   close(): Promise<void>
@@ -61,10 +64,17 @@ export async function startIdentityProvider(
     if (path.startsWith('/token')) return handler(request, response)
     requests.push(path)
     if (down) return response.writeHead(503).end()
-    return handler(request, response)
+    return void answerPublic(path, request, response)
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+  async function answerPublic(path: string, request: IncomingMessage, response: ServerResponse) {
+    const fault = await provider.faults({ provider: 'identity', operation: path, when: 'before' })
+    if (fault === 'ok') return handler(request, response)
+    if (fault === 'drop') return response.destroy()
+    return response.writeHead(fault.status, fault.headers).end(fault.body)
+  }
 
   function customize(context: TokenContext, _token: unknown, parts: JwtParts): void {
     const mint = wanted.get(context.oidc.body.mint ?? '')
@@ -97,9 +107,10 @@ export async function startIdentityProvider(
   }
 
   rotate()
-  return {
+  const provider: IdentityProvider = {
     issuer,
     audience,
+    faults: () => 'ok',
     mintToken,
     mint: (claims, mintOptions) => mintToken(githubClaims(claims), mintOptions),
     rotate,
@@ -112,6 +123,7 @@ export async function startIdentityProvider(
       await new Promise(resolve => server.close(resolve))
     },
   }
+  return provider
 }
 
 type Customize = (context: TokenContext, token: unknown, parts: JwtParts) => void
