@@ -1,0 +1,52 @@
+/** What the providers know beside what the ledger knows. */
+import type { Ledger } from '../../src/store/ledger.ts'
+import type { LeaseRow, TaskRow } from '../../src/store/rows.ts'
+import type { Installation } from '../fakes/installation.ts'
+
+/** A live credential at a provider, by the lease it was minted for. */
+export type LiveCredential = { provider: 'github' | 'aws'; lease: string; sha256?: string }
+
+export function liveCredentials({ github, aws }: Pick<Installation, 'github' | 'aws'>): LiveCredential[] {
+  const tokens = github
+    .credentials()
+    .filter(({ alive }) => alive)
+    .map(({ userAgent, sha256 }) => ({ provider: 'github', lease: leaseIn(userAgent), sha256 }) as const)
+  const sessions = aws
+    .credentials()
+    .filter(({ alive }) => alive)
+    .map(({ sessionName }) => ({ provider: 'aws', lease: leaseIn(sessionName) }) as const)
+  return [...tokens, ...sessions]
+}
+
+const leaseIn = (text: string) => /\blse_[0-9a-z]{26}\b/.exec(text)?.[0] ?? `none in ${text}`
+
+/** Live credentials that no outstanding lease accounts for. Must always be empty. */
+export function unaccounted(live: readonly LiveCredential[], leases: readonly LeaseRow[]): LiveCredential[] {
+  const outstanding = new Map(leases.filter(row => row.state !== 'closed').map(row => [row.id, row]))
+  return live.filter(({ lease, sha256 }) => {
+    const row = outstanding.get(lease)
+    if (row === undefined) return true
+    // What the ledger holds of it must be of this very token, or nothing yet.
+    return sha256 !== undefined && row.secret_sha256 !== null && row.secret_sha256 !== sha256
+  })
+}
+
+export async function allLeases({ read }: Pick<Ledger, 'read'>): Promise<LeaseRow[]> {
+  return all(page => read.leases({}, page))
+}
+
+export async function allTasks({ read }: Pick<Ledger, 'read'>): Promise<TaskRow[]> {
+  return all(page => read.tasks({}, page))
+}
+
+async function all<Row>(
+  read: (page: { limit: number; after?: string }) => Promise<{ items: Row[]; next: string | null }>,
+): Promise<Row[]> {
+  const rows: Row[] = []
+  for (let after: string | undefined; ; ) {
+    const page = await read({ limit: 100, ...(after === undefined ? {} : { after }) })
+    rows.push(...page.items)
+    if (page.next === null) return rows
+    after = page.next
+  }
+}

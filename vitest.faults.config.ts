@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+// biome-ignore lint/style/noDefaultExport: Vitest reads the default export.
+export default defineConfig({
+  test: {
+    pool: 'threads',
+    include: ['test/faults/**/*.test.ts'],
+    // A run is a whole job: the loops take minutes on a small machine.
+    testTimeout: 15 * 60_000,
+    hookTimeout: 60_000,
+  },
+})
