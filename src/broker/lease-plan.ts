@@ -82,7 +82,8 @@ export function minted(broker: Broker, plan: LeasePlan, issued: Issued<unknown>)
     may_leave_access: plan.issuer.facts(issued.granted).mayLeaveAccess ? 1 : 0,
     expires_at: expiresAt,
     provider_expires_at: issued.providerExpiresAt,
-    due_at: expiresAt,
+    // A promise shorter than the provider's life must be kept; one as long keeps itself.
+    due_at: expiresAt < issued.providerExpiresAt ? expiresAt : expiresAt + broker.limits.clockSkewMs,
     sealed_secret: plan.issuer.holdsSecret
       ? broker.keyring.seal(secret, { row: plan.row.id, column: 'sealed_secret' })
       : null,

@@ -50,8 +50,13 @@ async function revokeAndProve(
   const handle = handleOf(broker, lease)
   let how: 'revoked' | 'already_gone' = 'revoked'
   if (lease.revoked_at === null) how = await issuer.revoke(handle)
-  const proof = await issuer.probe(handle)
   const revoked_at = lease.revoked_at ?? now
+  let proof: Awaited<ReturnType<Issuer['probe']>>
+  try {
+    proof = await issuer.probe(handle)
+  } catch (cause) {
+    return failed(broker, { ...lease, revoked_at }, now, cause)
+  }
   if (proof === 'dead') return close(broker, lease, { closed_as: how, revoked_at, confirmed_dead_at: now })
   // Told dead and yet alive: revoke again next time. Not known: only ask again.
   const attempts = lease.attempts + 1
@@ -123,7 +128,9 @@ async function failed(broker: Broker, lease: LeaseRow, now: number, cause: unkno
   )
   const last_error =
     cause instanceof Error ? cause.message.slice(0, broker.limits.detailChars) : 'unknown error'
-  await later(broker, lease, { due_at: Math.min(now + wait, over), attempts, last_error })
+  const { revoked_at } = lease
+  const revoked = revoked_at === null ? {} : { revoked_at }
+  await later(broker, lease, { due_at: Math.min(now + wait, over), attempts, last_error, ...revoked })
   return 'provider_down'
 }
 
