@@ -1,14 +1,22 @@
 /** The process edge: arguments, environment, files, clock, randomness, signals. Nothing else touches them. */
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { open, readdir, readFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CommanderError } from 'commander'
 import pino from 'pino'
 import { createCalendar } from './calendar.ts'
 import { createProgram } from './cli/program.ts'
-import { CommandError, type Terminal } from './cli/terminal.ts'
+import {
+  type Child,
+  type ChildEnd,
+  CommandError,
+  EXIT,
+  type SecretFile,
+  type Terminal,
+} from './cli/terminal.ts'
 import { ConfigError } from './config.ts'
 import { kekFiles } from './keys/kek-files.ts'
 import { KeyringError } from './keys/keyring-error.ts'
@@ -22,6 +30,8 @@ const terminal: Terminal = {
   packageRoot,
   out: text => void process.stdout.write(text),
   err: text => void process.stderr.write(text),
+  outIsTerminal: process.stdout.isTTY === true,
+  hasTerminal: [process.stdin, process.stdout, process.stderr].some(stream => stream.isTTY === true),
   exitWith: code => {
     process.exitCode = code
   },
@@ -29,18 +39,21 @@ const terminal: Terminal = {
     process.on(signal, run)
     return () => process.off(signal, run)
   },
+  now: () => Date.now(),
+  schedule,
   fetch: globalThis.fetch,
-  async writeSecretFile(path, text) {
-    const file = await open(path, 'wx', 0o600)
-    try {
-      await file.writeFile(text)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  },
+  readFile: readFileWithMode,
+  readStdin,
+  createSecretFile,
+  removeFile: path => rm(path, { force: true }),
+  run,
   edge: createEdge,
 }
+
+// A reader that has seen enough (`| head`) is no fault of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
 
 try {
   await createProgram(terminal, version).parseAsync(process.argv)
@@ -53,10 +66,7 @@ function createEdge(logLevel = 'info'): Edge {
   return {
     version,
     now: () => Date.now(),
-    schedule(ms, run) {
-      const timer = setTimeout(run, ms)
-      return () => clearTimeout(timer)
-    },
+    schedule,
     everyDay: createCalendar(log),
     random: size => randomBytes(size),
     files: { readFile: path => readFile(path, 'utf8'), listDir: path => readdir(path) },
@@ -65,9 +75,67 @@ function createEdge(logLevel = 'info'): Edge {
   }
 }
 
+function schedule(ms: number, run: () => void): () => void {
+  const timer = setTimeout(run, ms)
+  return () => clearTimeout(timer)
+}
+
+async function readFileWithMode(path: string): Promise<{ text: string; mode: number }> {
+  const file = await open(path, 'r')
+  try {
+    const { mode } = await file.stat()
+    return { text: await file.readFile('utf8'), mode }
+  } finally {
+    await file.close()
+  }
+}
+
+async function readStdin(maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    size += chunk.byteLength
+    if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes on stdin`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size).toString('utf8')
+}
+
+async function createSecretFile(path: string, { replace = false } = {}): Promise<SecretFile> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const reserved = replace ? `${path}.${randomBytes(8).toString('hex')}` : path
+  const file = await open(reserved, 'wx', 0o600)
+  return {
+    async commit(text) {
+      await file.writeFile(text)
+      await file.sync()
+      await file.close()
+      if (replace) await rename(reserved, path)
+    },
+    async discard() {
+      await file.close()
+      await rm(reserved, { force: true })
+    },
+  }
+}
+
+function run(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Child {
+  const child = spawn(command, args, { stdio: 'inherit', env })
+  const ended = new Promise<ChildEnd>(resolve => {
+    child.once('error', error => {
+      if (child.pid === undefined) resolve({ how: 'failed', error })
+    })
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? { how: 'exited', code: code ?? 1 } : { how: 'signalled', signal }),
+    )
+  })
+  return { signal: signal => void child.kill(signal), ended }
+}
+
 /** What a person can act on is said without a stack; a fault of ours shows where it happened. */
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode
+  // Commander has said what it has to say; help that was asked for is no error.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   const expected =
     error instanceof CommandError || error instanceof ConfigError || error instanceof KeyringError
   const known =
@@ -75,7 +143,7 @@ function report(error: unknown): number {
   process.stderr.write(
     `mayfly: ${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
   )
-  return error instanceof CommandError ? error.exitCode : 1
+  return error instanceof CommandError ? error.exitCode : EXIT.failure
 }
 
 function findPackageRoot(from: string): string {

@@ -2,7 +2,9 @@ import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import { createOperatorToken } from '../broker/create-operator-token.ts'
 import { loadSettings } from '../config.ts'
-import { openCore } from '../server.ts'
+import { openCoreAlone } from './open-core-alone.ts'
+import { printJson, shortTime } from './print.ts'
+import { reserveSecretFile } from './secret-file.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
@@ -11,21 +13,50 @@ import type { Terminal } from './terminal.ts'
  */
 export async function operatorInit(
   terminal: Terminal,
-  { config, out, name, json }: { config: string; out: string; name: string; json?: boolean },
+  {
+    config,
+    out,
+    name,
+    ...options
+  }: { config: string; out: string; name: string; replace?: boolean; json?: boolean },
 ): Promise<void> {
   const edge = terminal.edge('warn')
-  const core = await openCore(await loadSettings(config, edge.files, { attestorTypes, issuerTypes }), edge)
+  const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
+  // The place for the token comes first: a token that cannot be kept must not end the one before it.
+  const file = await reserveSecretFile(terminal, out, {
+    replace: options.replace === true,
+    onExisting:
+      'If its token is still good, mayfly operator renew gets a new one from the running broker;\n' +
+      '  if it is past its time, say --replace.',
+  })
   try {
-    const { token, expiresAt } = await createOperatorToken(core.broker, name)
-    await terminal.writeSecretFile(out, `${token.reveal()}\n`)
-    const until = new Date(expiresAt).toISOString()
-    terminal.out(
-      json
-        ? `${JSON.stringify({ file: out, name, expires_at: until })}\n`
-        : `An operator token for ${name} is in ${out}, good until ${until}.\n` +
-            `Use it with: export MAYFLY_OPERATOR_TOKEN_FILE=${out}\n`,
+    const core = await openCoreAlone(
+      loaded,
+      edge,
+      'With an operator token that is still good: mayfly operator renew.',
     )
-  } finally {
-    await core.close()
+    try {
+      const { token, expiresAt } = await createOperatorToken(core.broker, name)
+      await file.commit(`${token.reveal()}\n`)
+      tellToken(terminal, { file: out, name, expires_at: new Date(expiresAt).toISOString() }, options)
+    } finally {
+      await core.close()
+    }
+  } catch (error) {
+    await file.discard()
+    throw error
   }
+}
+
+export function tellToken(
+  terminal: Terminal,
+  made: { file: string; name: string; expires_at: string },
+  { json }: { json?: boolean },
+): void {
+  const text =
+    `An operator token for ${made.name} is in ${made.file}, good until ${shortTime(made.expires_at)}.\n` +
+    `Use it with: export MAYFLY_OPERATOR_TOKEN_FILE=${made.file}\n` +
+    'Before it is past its time, get the next one with: mayfly operator renew\n'
+  if (json) printJson(terminal, made)
+  else terminal.out(text)
 }

@@ -1,20 +1,47 @@
-import { Command } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { ASK_HELP } from './ask.ts'
 import { check } from './check.ts'
 import { demo } from './demo.ts'
+import { EVIDENCE_HELP } from './evidence.ts'
+import { exec } from './exec.ts'
+import { leases } from './leases.ts'
+import { CLI_LIMITS } from './limits.ts'
 import { operatorInit } from './operator-init.ts'
+import { operatorRenew } from './operator-renew.ts'
+import { OPERATOR_HELP } from './operator-token.ts'
+import { revoke } from './revoke.ts'
 import { serve } from './serve.ts'
+import { taskComplete, taskOpen, taskShow } from './task.ts'
+import { TASK_FILE_HELP } from './task-file.ts'
 import type { Terminal } from './terminal.ts'
+import { token } from './token.ts'
 
 const DEFAULT_CONFIG = 'config/mayfly.yaml'
+const JSON_OPTION = ['--json', 'print JSON'] as const
+
+const EXIT_HELP = `
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 denied, 4 unavailable (try again later).
+exec: the command's own; 128 and the signal's number where one ended it; 127 where there is no such
+program, 126 where it does not run. Before the command has started, the codes above.`
 
 /** Every command, its options and its one line of help; each command's work is in its own file. */
 export function createProgram(terminal: Terminal, version: string): Command {
   const program = new Command('mayfly')
     .description('Short-lived credentials that live as long as the task, and die with it.')
     .version(version)
+    .enablePositionalOptions()
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .showHelpAfterError('(add --help for what it expects)')
     .exitOverride()
+    .addHelpText('after', EXIT_HELP)
+  addBrokerCommands(program, terminal)
+  addTaskCommands(program, terminal)
+  addCredentialCommands(program, terminal)
+  addOperatorCommands(program, terminal)
+  return program
+}
 
+function addBrokerCommands(program: Command, terminal: Terminal): void {
   program
     .command('serve')
     .description('run the broker')
@@ -24,14 +51,83 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .command('check')
     .description('read the configuration as serve would, and start nothing')
     .option('--config <file>', 'settings', DEFAULT_CONFIG)
-    .option('--json', 'print JSON')
+    .option(...JSON_OPTION)
     .action(options => check(terminal, options))
-
   program
     .command('demo')
     .description('watch the main job on this machine, against stand-ins; nothing to set up')
     .action(() => demo(terminal))
+}
 
+function addTaskCommands(program: Command, terminal: Terminal): void {
+  const task = program.command('task').description('one bounded piece of work, and what it may hold')
+  withOpening(task.command('open'))
+    .description('prove what this is, and open a task; its token goes into a file')
+    .option('--heartbeat-seconds <n>', 'end the task after such a silence', wholeNumber)
+    .option('--task-token-file <file>', 'where the token goes (mode 0600)')
+    .option(...JSON_OPTION)
+    .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}\n\n${TASK_FILE_HELP}`)
+    .action(options => taskOpen(terminal, options))
+  task
+    .command('show')
+    .description('how a task stands, and what it holds')
+    .argument('[task]', 'its id')
+    .option('--task-token-file <file>', 'the file with its token')
+    .option(...JSON_OPTION)
+    .addHelpText('after', `\n${TASK_FILE_HELP}`)
+    .action((id, options) => taskShow(terminal, id, options))
+  task
+    .command('complete')
+    .description('end a task: everything it holds is revoked')
+    .argument('[task]', 'its id')
+    .addOption(
+      new Option('--outcome <outcome>', 'how it ended')
+        .choices(['completed', 'failed', 'cancelled'])
+        .default('completed'),
+    )
+    .option('--detail <text>', 'a note for the audit log')
+    .option('--task-token-file <file>', 'the file with its token; it goes when the task is settled')
+    .option(...JSON_OPTION)
+    .addHelpText('after', `\n${TASK_FILE_HELP}`)
+    .action((id, options) => taskComplete(terminal, id, options))
+}
+
+function addCredentialCommands(program: Command, terminal: Terminal): void {
+  withOpening(program.command('token'))
+    .description('print one credential, for another program to read')
+    .option('--task-token-file <file>', 'of the task that asks; without one a task is opened and lives on')
+    .option('--print', 'even where a terminal would show it')
+    .option('--json', 'print the whole answer')
+    .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}\n\n${TASK_FILE_HELP}`)
+    .action(options => token(terminal, options))
+  withOpening(program.command('exec'))
+    .description('run a command that holds credentials for as long as it runs')
+    .argument('<command...>', 'after --, the command and its arguments')
+    .option(
+      '--heartbeat-seconds <n>',
+      'end the task after such a silence',
+      wholeNumber,
+      CLI_LIMITS.heartbeatSeconds,
+    )
+    .option(
+      '--grace-seconds <n>',
+      'from SIGTERM to SIGKILL, when the task ends first',
+      wholeNumber,
+      CLI_LIMITS.graceSeconds,
+    )
+    .option('--quiet', 'say nothing but errors')
+    .passThroughOptions()
+    .addHelpText('after', `\n${EXEC_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
+    .action((command, options) => exec(terminal, command, options))
+}
+
+const EXEC_HELP = `The command finds its credentials in its environment, and nothing to get others with:
+  GitHub     GH_TOKEN, GITHUB_TOKEN
+  AWS        AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+  the rest   MAYFLY_TOKEN_<ISSUER>, a JWT for example
+When it ends, so does the task, and everything it held is revoked.`
+
+function addOperatorCommands(program: Command, terminal: Terminal): void {
   const operator = program.command('operator').description('access for humans')
   operator
     .command('init')
@@ -39,7 +135,64 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .option('--config <file>', 'settings', DEFAULT_CONFIG)
     .option('--out <file>', 'where the token goes (mode 0600)', 'operator.token')
     .option('--name <name>', 'who it is for', 'first operator')
-    .option('--json', 'print JSON')
+    .option('--replace', 'in place of an existing file')
+    .option(...JSON_OPTION)
+    .addHelpText('after', `\n${OPERATOR_HELP}`)
     .action(options => operatorInit(terminal, options))
-  return program
+  withOperator(operator.command('renew'))
+    .description('exchange a token that is still good for one of another 24 hours')
+    .action(options => operatorRenew(terminal, options))
+
+  withOperator(program.command('leases'))
+    .description('every credential that was handed out, newest first')
+    .option('--task <id>', 'of one task')
+    .option('--agent <name>', 'of one agent')
+    .option('--issuer <name>', 'of one issuer')
+    .addOption(
+      new Option('--state <state>', 'outstanding is everything but closed').choices([
+        ...['intended', 'active', 'revoking', 'closed', 'outstanding'],
+      ]),
+    )
+    .option('--limit <n>', 'rows on this page', wholeNumber, CLI_LIMITS.leaseRows)
+    .option('--after <cursor>', 'the next page, as the page before names it')
+    .action(options => leases(terminal, options))
+  withOperator(program.command('revoke'))
+    .description('end tasks, or take one credential back, now')
+    .option('--task <id>', 'a task and everything below it')
+    .option('--agent <name>', 'every task of an agent')
+    .option('--lease <id>', 'one credential; its task goes on')
+    .option('--everything', 'every task')
+    .requiredOption('--reason <text>', 'why, for the audit log')
+    .option('--offline', 'by ledger and key alone; the broker must not be running')
+    .option('--config <file>', `with --offline: settings (default: "${DEFAULT_CONFIG}")`)
+    .action(options => revoke(terminal, options))
+}
+
+/** What opening a task takes, wherever it is done. */
+function withOpening(command: Command): Command {
+  return command
+    .option('--ask <ask>', 'what is wanted, see below; may be repeated', gather)
+    .option('--ask-json <json>', 'the same in JSON; may be repeated', gather)
+    .option('--agent <name>', 'which agent this is, where it may be several')
+    .option('--purpose <text>', 'what for, for the audit log')
+    .option('--minutes <n>', 'how long it may take', wholeNumber)
+    .option('--evidence-file <file>', 'a JWT that proves what this is; - for stdin')
+    .option('--broker <url>', 'where the broker is (MAYFLY_URL, or http://127.0.0.1:8480)')
+}
+
+function withOperator(command: Command): Command {
+  return command
+    .option('--operator-token-file <file>', 'mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')
+    .option('--broker <url>', "the operators' address")
+    .option(...JSON_OPTION)
+    .addHelpText('after', `\n${OPERATOR_HELP}`)
+}
+
+function gather(one: string, before: string[] = []): string[] {
+  return [...before, one]
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('Expected a whole number.')
 }

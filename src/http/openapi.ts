@@ -6,6 +6,7 @@ import {
   extendBody,
   leasesQuery,
   openTaskBody,
+  operatorTokenBody,
   revocationBody,
   tasksQuery,
   ticketBody,
@@ -113,6 +114,14 @@ const ROUTES: readonly Described[] = [
     auth: 'operatorToken',
     body: revocationBody,
     ok: 202,
+  },
+  {
+    method: 'post',
+    path: '/v1/operator-tokens',
+    summary: 'Exchange the operator token for a new one; the earlier ends',
+    auth: 'operatorToken',
+    body: operatorTokenBody,
+    ok: 201,
   },
 ]
 

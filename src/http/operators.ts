@@ -3,13 +3,14 @@ import type { z } from 'zod'
 import { authenticateOperator } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
+import { createOperatorToken } from '../broker/create-operator-token.ts'
 import { revokeByOperator } from '../broker/revoke.ts'
 import type { Page } from '../store/ledger.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { parse, readJson } from './read-body.ts'
 import { renderAgent, renderAudit, renderLease, renderTask } from './render.ts'
-import { auditQuery, leasesQuery, revocationBody, tasksQuery } from './schemas.ts'
+import { auditQuery, leasesQuery, operatorTokenBody, revocationBody, tasksQuery } from './schemas.ts'
 
 /** What a human with an operator token may read and end. Nothing here can read a secret. */
 export function operatorRoutes(broker: Broker): Hono<Env> {
@@ -57,6 +58,14 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
     const operator = await authenticateOperator(broker, bearer(c))
     const { reason, ...target } = await readJson(c, revocationBody, broker.limits.bodyBytes)
     return c.json(await revokeByOperator(broker, target, `operator:${operator.name}`, reason), 202)
+  })
+
+  /** One row: the token that asked for this ends here, and so does whoever else holds it. */
+  routes.post('/operator-tokens', async c => {
+    const { name } = await authenticateOperator(broker, bearer(c))
+    await readJson(c, operatorTokenBody, broker.limits.bodyBytes)
+    const { token, expiresAt } = await createOperatorToken(broker, name)
+    return c.json({ token: token.reveal(), name, expires_at: new Date(expiresAt).toISOString() }, 201)
   })
 
   return routes

@@ -57,6 +57,9 @@ export const revocationBody = z
   ])
   .openapi('Revoke')
 
+/** Nothing is chosen: the new token is for the same operator, and as long. */
+export const operatorTokenBody = z.strictObject({}).openapi('RenewOperatorToken')
+
 const paging = {
   limit: z.coerce.number().int().min(1).max(LIMITS.pageItems).default(LIMITS.pageItems),
   after: z.string().optional(),

@@ -1,0 +1,34 @@
+/** Every limit of the command line as a client, its unit in its name. The broker has its own. */
+const second = 1_000
+const kibibyte = 1_024
+
+export const CLI_LIMITS = {
+  // One call to the broker; a mint may wait for a provider.
+  callMs: 30 * second,
+  answerBytes: 4 * kibibyte * kibibyte,
+  attempts: 4,
+  backoffBaseMs: 250,
+  /** The broker takes the same evidence again from 1 s after its first use; nearer is a race. */
+  reopenMs: 1.5 * second,
+  /** A Retry-After above this is for the caller to wait out. */
+  retryAfterMs: 10 * second,
+
+  // Evidence.
+  evidenceBytes: 16 * kibibyte,
+  oidcRequestMs: 10 * second,
+  oidcAnswerBytes: 64 * kibibyte,
+
+  // Waiting for the end.
+  settleMs: 10 * second,
+  settlePollMs: 100,
+  graceSeconds: 10,
+  heartbeatSeconds: 60,
+  /** How long an offline revocation keeps trying. */
+  offlineSeconds: 60,
+  offlinePollMs: 100,
+
+  secretFileBytes: 64 * kibibyte,
+  asks: 16,
+  leaseRows: 100,
+  shownChars: 500,
+} as const

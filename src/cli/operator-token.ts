@@ -1,0 +1,28 @@
+import { Secret } from '../../issuers/shared/secret.ts'
+import { parseToken } from '../keys/tokens.ts'
+import { given } from './broker-url.ts'
+import { readSecretFile } from './secret-file.ts'
+import { CommandError, type Terminal, usageError } from './terminal.ts'
+
+export type OperatorTokenOption = { operatorTokenFile?: string }
+
+export const OPERATOR_HELP = `The operator token is in a file of mode 0600: --operator-token-file, or
+MAYFLY_OPERATOR_TOKEN_FILE. It is good for 24 hours:
+  none yet, or past its time   stop the broker, mayfly operator init, start the broker
+  still good                   mayfly operator renew, while the broker runs
+The operators' address is --broker, MAYFLY_OPERATOR_URL, MAYFLY_URL or http://127.0.0.1:8480.`
+
+export function operatorTokenPath({ env }: Pick<Terminal, 'env'>, options: OperatorTokenOption): string {
+  const path = options.operatorTokenFile ?? given(env.MAYFLY_OPERATOR_TOKEN_FILE)
+  if (path === undefined)
+    throw usageError(`this needs an operator token.\n${OPERATOR_HELP.replaceAll(/^/gm, '  ')}`)
+  return path
+}
+
+/** @throws CommandError */
+export async function readOperatorToken(terminal: Terminal, options: OperatorTokenOption): Promise<Secret> {
+  const path = operatorTokenPath(terminal, options)
+  const text = (await readSecretFile(terminal, path)).trim()
+  if (parseToken(text)?.kind === 'operator') return new Secret(text)
+  throw new CommandError(`${path} does not hold an operator token (mfo_...)`)
+}

@@ -1,0 +1,82 @@
+import { attestorTypes } from '../../attestors/index.ts'
+import { issuerTypes } from '../../issuers/index.ts'
+import type { Broker } from '../broker/broker.ts'
+import { createReaper } from '../broker/reaper.ts'
+import { revokeByOperator } from '../broker/revoke.ts'
+import { loadSettings } from '../config.ts'
+import { renderLease } from '../http/render.ts'
+import type { LeaseRow } from '../store/rows.ts'
+import { leaseAnswer } from './answers.ts'
+import { CLI_LIMITS } from './limits.ts'
+import { openCoreAlone } from './open-core-alone.ts'
+import { count, printJson } from './print.ts'
+import { refuseNothing, type Target, tellReached } from './revocation.ts'
+import { describeLease } from './task-session.ts'
+import { EXIT, sleep, type Terminal } from './terminal.ts'
+
+/**
+ * `mayfly revoke --offline`: the same with no broker running, by ledger and key alone. Ends the tasks, and
+ * works until nothing that can be revoked is left, or every provider that is left has failed once.
+ */
+export async function revokeOffline(
+  terminal: Terminal,
+  target: Target,
+  { config = 'config/mayfly.yaml', reason, json }: { config?: string; reason: string; json?: boolean },
+): Promise<void> {
+  const edge = terminal.edge('silent')
+  const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
+  const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
+  try {
+    const reached = await revokeByOperator(core.broker, target, 'operator:offline', reason)
+    const left = await drive(terminal, core.broker)
+    if (left.length === 0) refuseNothing(target, reached)
+    const shown = left.map(row => leaseAnswer.parse(renderLease(row)))
+    if (json) printJson(terminal, { ...reached, left: shown })
+    else {
+      const lines = shown.map(lease => `  ${describeLease(lease)}\n`)
+      terminal.out(`${tellReached(reached)}\n${count(left.length, 'credential')} left\n${lines.join('')}`)
+    }
+    if (left.some(isRevocable)) terminal.exitWith(EXIT.unavailable)
+  } finally {
+    await core.close()
+  }
+}
+
+/** Lets the reaper work, and returns what it could not close. Leases of tasks that go on are none of its business. */
+async function drive(terminal: Terminal, broker: Broker): Promise<LeaseRow[]> {
+  const before = new Map((await leftOver(broker)).map(lease => [lease.id, lease.attempts]))
+  const until = terminal.now() + CLI_LIMITS.offlineSeconds * 1_000
+  const reaper = createReaper(broker, terminal.schedule)
+  reaper.wake()
+  try {
+    for (;;) {
+      const left = await leftOver(broker)
+      const untried = left.filter(
+        lease => isRevocable(lease) && lease.attempts === (before.get(lease.id) ?? 0),
+      )
+      if (untried.length === 0 || terminal.now() > until) return left
+      await sleep(terminal, CLI_LIMITS.offlinePollMs)
+    }
+  } finally {
+    await reaper.stop()
+  }
+}
+
+async function leftOver(broker: Broker): Promise<LeaseRow[]> {
+  const left: LeaseRow[] = []
+  let after: string | undefined
+  do {
+    const page = await broker.ledger.read.leases(
+      { state: 'outstanding' },
+      { limit: broker.limits.pageItems, ...(after === undefined ? {} : { after }) },
+    )
+    left.push(...page.items.filter(lease => lease.state === 'revoking'))
+    after = page.next ?? undefined
+  } while (after !== undefined)
+  return left
+}
+
+/** A mint without a known outcome cannot be revoked by anybody: it is over at `dead_by`. */
+function isRevocable(lease: LeaseRow): boolean {
+  return lease.revocability !== 'expiry_only' && lease.provider_expires_at !== null
+}

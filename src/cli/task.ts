@@ -1,0 +1,104 @@
+/** `mayfly task open | show | complete`: a task whose token is kept in a file between commands. */
+import type { TaskAnswer } from './answers.ts'
+import { readAsks } from './ask.ts'
+import { type BrokerOption, brokerUrl } from './broker-url.ts'
+import { createClient } from './client.ts'
+import { type EvidenceOption, findEvidence } from './evidence.ts'
+import { printable, printJson, shortTime, showAsk } from './print.ts'
+import { readTaskFile, type TaskFileOption, taskFilePath, writeTaskFile } from './task-file.ts'
+import {
+  abandon,
+  complete,
+  describeLease,
+  type Outcome,
+  openTask,
+  purposeOf,
+  readTask,
+  type TaskOptions,
+  tellEnd,
+  untilQuiet,
+} from './task-session.ts'
+import { type Terminal, usageError } from './terminal.ts'
+
+type JsonOption = { json?: boolean }
+
+export type OpenOptions = BrokerOption &
+  EvidenceOption &
+  TaskOptions &
+  TaskFileOption &
+  JsonOption & { ask?: string[]; askJson?: string[] }
+
+export async function taskOpen(terminal: Terminal, options: OpenOptions): Promise<void> {
+  const asks = readAsks(options)
+  const purpose = purposeOf(terminal, options.purpose, '')
+  if (purpose === '') throw usageError('say what the task is for: --purpose "release 1.2.3"')
+  const { file, task } = await openToFile(terminal, { ...options, purpose }, asks)
+  if (options.json) return printJson(terminal, { task, task_token_file: file })
+  terminal.out(
+    `${task.id}\n  agent     ${printable(task.agent)}\n  deadline  ${shortTime(task.deadline)}\n  token in  ${file}\n` +
+      `End it with: mayfly task complete --task-token-file ${file}\n`,
+  )
+}
+
+/** Opens a task and keeps its token in a file; a task whose token cannot be kept is ended again. */
+export async function openToFile(
+  terminal: Terminal,
+  options: BrokerOption & EvidenceOption & TaskOptions & TaskFileOption & { purpose: string },
+  asks: ReturnType<typeof readAsks>,
+) {
+  const client = createClient(terminal, brokerUrl(terminal, options))
+  const evidence = await findEvidence(terminal, client.url, options)
+  const { held, task } = await openTask(client, evidence, asks, options)
+  try {
+    return { client, held, task, file: await writeTaskFile(terminal, held, options) }
+  } catch (error) {
+    await abandon(terminal, client, held, 'its token could not be kept')
+    throw error
+  }
+}
+
+export async function taskShow(
+  terminal: Terminal,
+  id: string | undefined,
+  options: TaskFileOption & JsonOption,
+): Promise<void> {
+  const held = await readTaskFile(terminal, taskFilePath(terminal, id, options), id)
+  const task = await readTask(createClient(terminal, held.broker), held)
+  if (options.json) return printJson(terminal, task)
+  terminal.out(`${describe(task).join('\n')}\n`)
+}
+
+/** The file goes when there is nothing left to ask with it. */
+export async function taskComplete(
+  terminal: Terminal,
+  id: string | undefined,
+  options: TaskFileOption & JsonOption & { outcome: Outcome; detail?: string },
+): Promise<void> {
+  const path = taskFilePath(terminal, id, options)
+  const held = await readTaskFile(terminal, path, id)
+  const client = createClient(terminal, held.broker)
+  const ended = await complete(client, held, options.outcome, options.detail)
+  const task = await untilQuiet(terminal, client, held, ended)
+  if (task.state === 'settled') await terminal.removeFile(path)
+  if (options.json) return printJson(terminal, task)
+  terminal.out(`${tellEnd(task).join('\n')}\n`)
+  if (task.state !== 'settled') terminal.out(`Look again with: mayfly task show --task-token-file ${path}\n`)
+}
+
+function describe(task: TaskAnswer): string[] {
+  const how = task.end === null ? task.state : `${task.state} (${task.end})`
+  return [
+    `${task.id} ${how}`,
+    `  agent     ${printable(task.agent)}`,
+    `  purpose   ${printable(task.purpose)}`,
+    `  deadline  ${shortTime(task.deadline)}`,
+    ...task.asks.map(ask => `  ask       ${showAsk(ask.authorization_details)}`),
+    ...task.credentials.map(lease => {
+      if (lease.state === 'closed')
+        return `  gone      ${lease.lease} ${showAsk(lease.authorization_details)}: ${lease.closed_as}`
+      if (lease.state === 'active' && task.state === 'active')
+        return `  holds     ${lease.lease} ${showAsk(lease.authorization_details)} until ${shortTime(lease.expires_at)}`
+      return `  alive     ${describeLease(lease)}`
+    }),
+  ]
+}
