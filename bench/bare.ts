@@ -48,7 +48,7 @@ app.post('/oauth/token', async c => {
   })
 })
 
-const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0, overrideGlobalObjects: false })
+const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })
 server.on('listening', () => {
   process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}\n`)
 })

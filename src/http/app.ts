@@ -58,8 +58,9 @@ function shell({ limits, log }: Broker, options: AppOptions): Hono<Env> {
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
   app.use('*', async (c, next) => {
     await next()
-    c.header('x-content-type-options', 'nosniff')
-    if (options.stopping()) c.header('connection', 'close')
+    // On the connection itself: Hono would build an answer that is finished already once more.
+    c.env.outgoing.setHeader('x-content-type-options', 'nosniff')
+    if (options.stopping()) c.env.outgoing.setHeader('connection', 'close')
   })
   app.get('/livez', c => c.json({ status: 'alive' }))
   app.get('/readyz', async c => {

@@ -35,15 +35,17 @@ export function guardHeaders(limits: Limits): MiddlewareHandler<Env> {
 export function identifySource(proxyHops: number): MiddlewareHandler<Env> {
   return async function source(c, next) {
     const peer = c.env.incoming.socket.remoteAddress ?? 'unknown'
-    const forwarded =
-      c.req
-        .header('x-forwarded-for')
-        ?.split(',')
-        .map(part => part.trim()) ?? []
-    const claimed = proxyHops === 0 ? undefined : forwarded.at(-proxyHops)
-    c.set('source', block(claimed ?? peer))
+    c.set('source', block(forwardedFor(c.env.incoming, proxyHops) ?? peer))
     await next()
   }
+}
+
+function forwardedFor({ headers }: HttpBindings['incoming'], proxyHops: number): string | undefined {
+  if (proxyHops === 0) return undefined
+  // Node joins repeated ones with commas, in the order in which they came.
+  const parts = String(headers['x-forwarded-for'] ?? '').split(',')
+  const claimed = parts.at(-proxyHops)?.trim()
+  return claimed === '' ? undefined : claimed
 }
 
 function block(address: string): string {

@@ -2,10 +2,11 @@ import type { Context } from 'hono'
 import type { z } from 'zod'
 import { type JsonValue, parseStrictJson, StrictJsonError } from '../../attestors/shared/strict-json.ts'
 import { BrokerError } from '../broker/broker-error.ts'
+import type { Env } from './guard.ts'
 import { HttpRefusal } from './problem.ts'
 
 /** JSON, parsed strictly (no duplicate member, bounded depth) and then by its schema, which refuses unknown keys. */
-export async function readJson<T>(c: Context, schema: z.ZodType<T>, maxBytes: number): Promise<T> {
+export async function readJson<T>(c: Context<Env>, schema: z.ZodType<T>, maxBytes: number): Promise<T> {
   demandContentType(c, 'application/json')
   const bytes = await readBytes(c, maxBytes)
   return parse(schema, strictJson(bytes, 'the body'))
@@ -24,7 +25,7 @@ export function strictJson(input: Uint8Array | string, what: string): JsonValue 
 
 /** A form, where no parameter may come twice unless it is named in `repeatable`. RFC 6749 section 3.2. */
 export async function readForm(
-  c: Context,
+  c: Context<Env>,
   maxBytes: number,
   repeatable: ReadonlySet<string> = new Set(),
 ): Promise<Map<string, string[]>> {
@@ -57,23 +58,41 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new BrokerError('request_invalid', problems.join('; '))
 }
 
-function demandContentType(c: Context, wanted: string): void {
-  const given = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+function demandContentType(c: Context<Env>, wanted: string): void {
+  const given = c.env.incoming.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (given !== wanted) throw new HttpRefusal(415, `the body must be ${wanted}`)
 }
 
-/** @throws HttpRefusal 413 as soon as the cap is passed, whatever Content-Length said. */
-async function readBytes(c: Context, maxBytes: number): Promise<Uint8Array> {
-  const tooLarge = () =>
-    new HttpRefusal(413, `the body may have at most ${maxBytes} bytes`, { connection: 'close' })
-  const announced = Number(c.req.header('content-length') ?? 0)
-  if (announced > maxBytes) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of c.req.raw.body ?? []) {
-    size += chunk.byteLength
-    if (size > maxBytes) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, size)
+/**
+ * Straight from the connection: a Request with a body stream would cost more than all else about a request.
+ *
+ * @throws HttpRefusal 413 as soon as the cap is passed, whatever Content-Length said.
+ */
+function readBytes(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
+  const { incoming } = c.env
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = []
+    let size = 0
+    const done = (settle: () => void) => {
+      incoming.off('data', take).off('end', end).off('error', fail).off('close', closed)
+      settle()
+    }
+    const take = (chunk: Uint8Array) => {
+      size += chunk.byteLength
+      if (size > maxBytes) refuse()
+      else chunks.push(chunk)
+    }
+    const end = () => done(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
+    const fail = (error: Error) => done(() => reject(error))
+    const closed = () => fail(new Error('the connection closed before the body was whole'))
+    const refuse = () => {
+      incoming.pause()
+      const problem = `the body may have at most ${maxBytes} bytes`
+      fail(new HttpRefusal(413, problem, { connection: 'close' }))
+    }
+    if (Number(incoming.headers['content-length'] ?? 0) > maxBytes) return refuse()
+    // Nothing more would be heard of a connection that closed before we listened.
+    if (incoming.destroyed) return closed()
+    incoming.on('data', take).on('end', end).on('error', fail).on('close', closed)
+  })
 }
