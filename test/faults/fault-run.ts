@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { type Edge, type RunningServer, startServer } from '../../src/server.ts'
+import type { TaskRow } from '../../src/store/rows.ts'
 import { openSqliteLedger } from '../../src/store/sqlite.ts'
 import type { FaultHook } from '../fakes/faults.ts'
 import { edgeFor, type Installation, RESOURCE_SERVER } from '../fakes/installation.ts'
@@ -121,6 +122,12 @@ async function expectEnded(
   const held = soon.leases.filter(row => unseen || !ended.has(row.task)).map(row => row.id)
   const tokens = soon.live.filter(({ provider, lease }) => provider === 'github' && !held.includes(lease))
   expect(tokens, 'GitHub tokens of ended tasks').toEqual([])
+
+  // What still goes on is what nobody was told of, and nobody can ask for again: its evidence is no single use.
+  const orphan = (task: TaskRow) =>
+    task.parent === null && task.token_used_at === null && JSON.parse(task.identity).attestor === 'spire'
+  const goingOn = soon.tasks.filter(task => task.state === 'active' && !orphan(task))
+  expect(goingOn, 'active after the job').toEqual([])
 
   // 3. Tasks whose token nobody ever got end by their deadline.
   const later = await pass(45 * MINUTE_MS)

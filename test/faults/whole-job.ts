@@ -14,7 +14,7 @@ export type JobReport = {
 }
 
 type Task = { id: string; token: string; asks: string[] }
-type Ends = { token: string; end: () => Promise<void> }
+type End = () => Promise<void>
 
 /** @param pause waits until the broker has done what is due: keeps the order of things the same in every run */
 export async function runWholeJob(
@@ -23,13 +23,13 @@ export async function runWholeJob(
   pause: () => Promise<void>,
 ): Promise<JobReport> {
   const report: JobReport = { jwts: [], troubles: [] }
-  const open: Ends[] = []
-  const job = jobSteps(call, report, open)
+  const ends: End[] = []
+  const job = jobSteps(call, report, ends)
   for (const part of [release, delegation, exchange]) {
     await attempt(report, () => part(job, installation))
     await pause()
   }
-  for (const { end } of open) {
+  for (const end of ends) {
     await attempt(report, end)
     await pause()
   }
@@ -92,28 +92,30 @@ async function exchange(job: Steps, installation: Installation): Promise<void> {
 }
 
 /** The single calls, each with the answer it must get. What was opened is put on the list of what to end. */
-function jobSteps(call: Call, report: JobReport, open: Ends[]) {
+function jobSteps(call: Call, report: JobReport, ends: End[]) {
   const post = async (task: Task, step: string, json: unknown, status: number) => {
     const path = `/v1/tasks/${task.id}/${step}`
     const given = json === undefined ? {} : { json }
     return expectStatus(await call('POST', path, { token: task.token, ...given }), status, step)
   }
-  const opened = (body: { task: { id: string; asks: { id: string }[] }; task_token: string }): Task => {
-    const task = { id: body.task.id, token: body.task_token, asks: body.task.asks.map(ask => ask.id) }
-    const end = async () => void (await post(task, 'complete', { outcome: 'completed' }, 200))
-    open.push({ token: task.token, end })
-    return task
-  }
+  const taskOf = (body: { task: { id: string; asks: { id: string }[] }; task_token: string }): Task => ({
+    id: body.task.id,
+    token: body.task_token,
+    asks: body.task.asks.map(ask => ask.id),
+  })
   return {
     post,
-    open: async (json: unknown) =>
-      opened(expectStatus(await call('POST', '/v1/tasks', { json }), 201, 'open')),
-    /** Where the answer was lost the ticket is used up, and the parent gives another. */
+    async open(json: unknown): Promise<Task> {
+      const task = taskOf(expectStatus(await call('POST', '/v1/tasks', { json }), 201, 'open'))
+      ends.push(async () => void (await post(task, 'complete', { outcome: 'completed' }, 200)))
+      return task
+    },
+    /** Ends with its parent. Where the answer was lost the ticket is used up, and the parent gives another. */
     async openChild(request: () => Promise<unknown>): Promise<Task> {
       const first = await call('POST', '/v1/tasks', { json: await request() })
-      if (first.status === 201) return opened(first.body)
+      if (first.status === 201) return taskOf(first.body)
       expectStatus(first, 403, 'open a child')
-      return opened(
+      return taskOf(
         expectStatus(await call('POST', '/v1/tasks', { json: await request() }), 201, 'open a child'),
       )
     },
@@ -130,10 +132,9 @@ function jobSteps(call: Call, report: JobReport, open: Ends[]) {
     },
     async exchange(form: Record<string, string>): Promise<void> {
       const { task_token } = expectStatus(await call('POST', '/oauth/token', { form }), 200, 'exchange')
-      const end = async () => {
+      ends.push(async () => {
         expectStatus(await call('POST', '/oauth/revoke', { form: { token: task_token } }), 200, 'revoke')
-      }
-      open.push({ token: task_token, end })
+      })
     },
   }
 }
