@@ -1,7 +1,7 @@
 /**
  * JSON as RFC 8259 wants it and as RFC 7493 (I-JSON) narrows it. `JSON.parse` alone takes the last of two
  * members of one name, reads 1e400 as infinity, and accepts lone surrogates: each lets two readers of one
- * token see two different tokens.
+ * token see two different tokens. So does a member called `__proto__`, which a copy of the object loses.
  */
 export type JsonValue = string | number | bigint | boolean | null | JsonValue[] | JsonObject
 export type JsonObject = { [name: string]: JsonValue }
@@ -17,7 +17,7 @@ export class StrictJsonError extends Error {
  * Parses UTF-8 bytes or text into an object. Integers that a double cannot hold exactly come back as bigint,
  * so that a reader who expects a number refuses them and one who expects 64 bits (SPIFFE) reads them right.
  *
- * @throws StrictJsonError on a byte order mark, invalid UTF-8, a duplicate member, nesting deeper than
+ * @throws StrictJsonError on a byte order mark, invalid UTF-8, a duplicate member, one called `__proto__`, nesting deeper than
  * {@link MAX_JSON_DEPTH}, a number that is not finite, a lone surrogate, or anything but an object.
  */
 export function parseStrictJsonObject(input: Uint8Array | string): JsonObject {
@@ -75,6 +75,7 @@ function checkTokens(text: string): { hasLargeInteger: boolean } {
       if (colon === undefined) continue
       const seen = names.at(-1)
       if (seen?.has(decoded)) throw new StrictJsonError('a member is given twice')
+      if (decoded === '__proto__') throw new StrictJsonError('a member is called __proto__')
       seen?.add(decoded)
     } else if (number !== undefined) {
       if (!Number.isFinite(Number(number))) throw new StrictJsonError('a number is out of range')

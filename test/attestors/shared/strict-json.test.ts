@@ -16,7 +16,8 @@ describe('refused', () => {
     ['a duplicate by escape', '{"a":1,"\\u0061":2}'],
     ['a duplicate with space before the colon', '{"a" :1,"a"\n:2}'],
     ['a duplicate far in', '{"x":[{"b":{"a":1,"c":{},"a":2}}]}'],
-    ['a duplicate __proto__', '{"__proto__":1,"__proto__":2}'],
+    ['a member called __proto__', '{"__proto__":1}'],
+    ['a member called __proto__ by escape, far in', '{"a":[{"\\u005f_proto__":{}}]}'],
     ['1e400', '{"exp":1e400}'],
     ['-1e400', '{"exp":-1e400}'],
     ['1e400 in a list', '{"a":[1,1E+400]}'],
@@ -75,7 +76,12 @@ describe('accepted', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'grapheme' }), shallow), value => {
         const text = JSON.stringify(value, (_name, inner) => (Object.is(inner, -0) ? 0 : inner))
-        fc.pre(text.isWellFormed() && !/\\ud[89a-f]/i.test(text) && !/\d{16}/.test(text))
+        fc.pre(
+          text.isWellFormed() &&
+            !text.includes('__proto__') &&
+            !/\\ud[89a-f]/i.test(text) &&
+            !/\d{16}/.test(text),
+        )
         expect(parseStrictJsonObject(text)).toEqual(JSON.parse(text))
       }),
     )
