@@ -10,6 +10,7 @@ import { liveCredential } from '../broker/introspect.ts'
 import { revokePresented } from '../broker/revoke.ts'
 import type { ResourceServer } from '../config.ts'
 import { parseToken } from '../keys/tokens.ts'
+import type { TaskRow } from '../store/rows.ts'
 import { basic, bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { exchange } from './oauth-exchange.ts'
@@ -80,13 +81,14 @@ async function introspect(broker: Broker, issuer: string, server: ResourceServer
 
 /**
  * A task token revokes itself, ending its task; with a task token as bearer, a credential of that task or of
- * one below it. Unknown and foreign tokens are answered like revoked ones.
+ * one below it. Unknown and foreign tokens are answered like revoked ones (RFC 7009 section 2.2).
  */
 async function revoke(broker: Broker, c: Context, token: string): Promise<void> {
-  const holder = await authenticateTask(
-    broker,
-    c.req.header('authorization') === undefined ? new Secret(token) : bearer(c),
-  )
+  const holder =
+    c.req.header('authorization') === undefined
+      ? await taskOf(broker, new Secret(token))
+      : await authenticateTask(broker, bearer(c))
+  if (holder === undefined) return
   if (parseToken(token)?.kind === 'task') {
     if (broker.keyring.tokenHash(token) !== holder.token_hash) return
     await endTask(broker, holder.id, 'cancelled', {
@@ -96,6 +98,15 @@ async function revoke(broker: Broker, c: Context, token: string): Promise<void> 
     return
   }
   await revokePresented(broker, holder, token)
+}
+
+async function taskOf(broker: Broker, token: Secret): Promise<TaskRow | undefined> {
+  try {
+    return await authenticateTask(broker, token)
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'unauthenticated') return undefined
+    throw error
+  }
 }
 
 function resourceServer(c: Context, { resourceServers }: OauthOptions): ResourceServer {

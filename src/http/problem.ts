@@ -76,7 +76,7 @@ const TABLE: Record<ErrorCode, Row> = {
     oauth: { status: 401, error: 'invalid_client' },
   },
   forbidden: { status: 403, title: 'Not allowed', oauth: { status: 403, error: 'access_denied' } },
-  not_found: { status: 404, title: 'Not found', oauth: { status: 400, error: 'invalid_request' } },
+  not_found: { status: 404, title: 'Not found', oauth: { status: 404, error: 'invalid_request' } },
   task_not_active: {
     status: 409,
     title: 'The task has ended',

@@ -4,6 +4,13 @@ import { LIMITS } from '../limits.ts'
 
 const name = z.string().min(1).max(LIMITS.nameChars)
 
+/** For people to read, on terminals too: control characters other than line breaks and tabs are refused. */
+const words = (chars: number) =>
+  z
+    .string()
+    .max(chars)
+    .regex(/^(?:\P{Cc}|[\n\t])*$/u, 'must not hold control characters')
+
 /** RFC 9396: `type` is the issuer's configured name, the rest is judged by that issuer's own schema. */
 export const authorizationDetail = z.looseObject({ type: name }).openapi('AuthorizationDetail', {
   example: { type: 'github', repositories: ['acme/api'], permissions: { contents: 'read' } },
@@ -17,7 +24,7 @@ export const openTaskBody = z
   .strictObject({
     evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
     agent: name.optional(),
-    purpose: z.string().min(1).max(LIMITS.purposeChars),
+    purpose: words(LIMITS.purposeChars).min(1),
     minutes: minutes.optional(),
     heartbeat_seconds: z.int().min(LIMITS.heartbeatMinSeconds).max(LIMITS.heartbeatMaxSeconds).optional(),
     authorization_details: authorizationDetails.default([]),
@@ -33,13 +40,13 @@ export const credentialBody = z
   .openapi('RequestCredential')
 
 export const extendBody = z
-  .strictObject({ minutes, reason: z.string().min(1).max(LIMITS.reasonChars) })
+  .strictObject({ minutes, reason: words(LIMITS.reasonChars).min(1) })
   .openapi('ExtendTask')
 
 export const completeBody = z
   .strictObject({
     outcome: z.enum(['completed', 'failed', 'cancelled']),
-    detail: z.string().max(LIMITS.detailChars).optional(),
+    detail: words(LIMITS.detailChars).optional(),
   })
   .openapi('CompleteTask')
 
@@ -47,7 +54,7 @@ export const ticketBody = z
   .strictObject({ agent: name, minutes, authorization_details: authorizationDetails })
   .openapi('OpenTicket')
 
-const reason = z.string().min(1).max(LIMITS.reasonChars)
+const reason = words(LIMITS.reasonChars).min(1)
 export const revocationBody = z
   .union([
     z.strictObject({ task: z.string(), reason }),
