@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { OAuth2Server } from 'oauth2-mock-server'
 import pino from 'pino'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { SYSTEM_AGENT } from '../../src/broker/system-lease.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import { createForger, type Forger } from '../fakes/identity/forger.ts'
 import { type KeyServer, startKeyServer } from '../fakes/identity/key-server.ts'
@@ -184,6 +185,7 @@ export function openRequest(token: string, changes: Record<string, unknown> = {}
 /** Tasks and leases of callers (the broker's own are left out), and what is alive at the providers. */
 async function stateOf({ github, aws }: Installation, { broker }: RunningServer): Promise<State> {
   const everything = { limit: 1_000_000 }
+  await ownLeasesClosed(broker)
   const tasks = (await broker.ledger.read.tasks({}, everything)).items.filter(task => task.system === 0)
   const leases = (await broker.ledger.read.leases({}, everything)).items
   const own = new Set(tasks.map(task => task.id))
@@ -192,6 +194,15 @@ async function stateOf({ github, aws }: Installation, { broker }: RunningServer)
     leases: leases.filter(lease => own.has(lease.task)).length,
     github: github.credentials().filter(one => one.alive).length,
     aws: aws.credentials().length,
+  }
+}
+
+/** The broker looks names up with a lease of its own, and gives it back after it has answered. */
+async function ownLeasesClosed({ ledger }: RunningServer['broker']): Promise<void> {
+  for (;;) {
+    const { items } = await ledger.read.leases({ agent: SYSTEM_AGENT, state: 'outstanding' }, { limit: 1 })
+    if (items.length === 0) return
+    await new Promise(resolve => setImmediate(resolve))
   }
 }
 
