@@ -56,7 +56,8 @@ function addBrokerCommands(program: Command, terminal: Terminal): void {
   program
     .command('demo')
     .description('watch the main job on this machine, against stand-ins; nothing to set up')
-    .action(() => demo(terminal))
+    .option('--stay', 'tell no story: stay up, and say how to play by hand')
+    .action(options => demo(terminal, options))
 }
 
 function addTaskCommands(program: Command, terminal: Terminal): void {
