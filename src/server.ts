@@ -144,6 +144,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     ledger,
     keyring,
     random,
+    purpose: 'task-jwt',
     rotation: {
       rotateAfterMs: limits.signingKeyRotateAfterMs,
       publishAheadMs: limits.signingKeyPublishAheadMs,

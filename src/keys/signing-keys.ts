@@ -1,6 +1,7 @@
 /**
- * The ES256 keys that sign task JWTs: sealed in the ledger, their rows MACed, two always published (the one
- * that signs and the next one), so that every verifier has a key in its cache before its first use.
+ * The ES256 keys that sign for one purpose: sealed in the ledger, their rows MACed, two always published (the
+ * one that signs and the next one), so that every verifier has a key in its cache before its first use. What
+ * is signed for one purpose never verifies for another: each has keys of its own.
  *
  *   next --(published long enough, signing key old enough)--> signing --> published --> retired
  *
@@ -21,7 +22,7 @@ export type Rotation = {
   rotateAfterMs: number
   /** A next key has been published this long before it signs. */
   publishAheadMs: number
-  /** The longest life of a JWT signed by these keys: how long a superseded key stays published. */
+  /** How long what these keys signed must stay verifiable: so long a superseded key stays published. */
   longestTokenMs: number
 }
 
@@ -55,17 +56,18 @@ export interface SigningKeys {
 
 type HeldKey = { row: SigningKeyRow; key: SigningKey; jwk: PublicKey }
 
-const purpose = 'task-jwt'
-const firstKeyMeta = 'signing-keys.task-jwt.first'
+export type KeyPurpose = SigningKeyRow['purpose']
 
 export function createSigningKeys(deps: {
   ledger: { read: Pick<LedgerRead, 'signingKeys' | 'meta'>; write: Ledger['write']; now: Ledger['now'] }
   keyring: Keyring
   random: RandomBytes
   rotation: Rotation
+  purpose: KeyPurpose
   scheme?: SignatureScheme
 }): SigningKeys {
-  const { ledger, keyring, random, rotation, scheme = es256 } = deps
+  const { ledger, keyring, random, rotation, purpose, scheme = es256 } = deps
+  const firstKeyMeta = `signing-keys.${purpose}.first`
   let held: readonly HeldKey[] = []
   const inState = (state: SigningKeyRow['state']) => held.find(({ row }) => row.state === state)
 
@@ -89,7 +91,7 @@ export function createSigningKeys(deps: {
   async function ensure(): Promise<void> {
     await refresh()
     if (held.length === 0) await createFirst()
-    if (inState('signing') === undefined) throw missing()
+    if (inState('signing') === undefined) throw missing(purpose)
   }
 
   /** The meta key settles which of several brokers' first keys stand; the others' are never written. */
@@ -145,7 +147,7 @@ export function createSigningKeys(deps: {
     rotate,
     async sign(typ, claims) {
       const signing = inState('signing')
-      if (signing === undefined) throw missing()
+      if (signing === undefined) throw missing(purpose)
       return signJwt({ alg: scheme.alg, typ, kid: signing.row.kid }, claims, signing.key)
     },
     verify: jwt => verifyJwt(jwt, scheme.alg, kid => held.find(({ row }) => row.kid === kid)?.key),
@@ -158,9 +160,9 @@ function overlapMs({ longestTokenMs }: Rotation): number {
   return longestTokenMs + LIMITS.signingKeyRefreshMs + LIMITS.clockSkewMs
 }
 
-function missing(): KeyringError {
+function missing(purpose: KeyPurpose): KeyringError {
   return new KeyringError(
     'signing_key_missing',
-    'The ledger holds no key in the state to sign task JWTs. It had one once: restore the ledger.',
+    `The ledger holds no key in the state to sign (${purpose}). It had one once: restore the ledger.`,
   )
 }

@@ -142,7 +142,8 @@ export type TicketRow = {
 
 export type SigningKeyRow = {
   kid: string
-  purpose: 'task-jwt'
+  /** What these keys sign; keys of one purpose never sign or verify for another. */
+  purpose: 'task-jwt' | 'receipt'
   state: 'next' | 'signing' | 'published' | 'retired'
   public_jwk: string
   sealed_private: Uint8Array

@@ -37,7 +37,7 @@ describe('checkCanary', () => {
 
   test('a canary taken out of a ledger that holds keys is not replaced', async () => {
     const { ledger, rows } = keyLedger()
-    rows.set('k', { kid: 'k' } as never)
+    rows.set('k', { kid: 'k', purpose: 'task-jwt' } as never)
     await expect(checkCanary(ledger, ringOf(1))).rejects.toMatchObject({ code: 'canary_missing' })
   })
 

@@ -39,7 +39,8 @@ export function keyLedger() {
       now: async () => clock,
       read: {
         meta: async (key: string) => meta.get(key),
-        signingKeys: async () => [...rows.values()],
+        signingKeys: async (purpose: SigningKeyRow['purpose']) =>
+          [...rows.values()].filter(row => row.purpose === purpose),
       },
       write<T>(body: (tx: LedgerWrite) => Promise<T>): Promise<T> {
         // Keys use only the calls above; anything else is a TypeError in the test.

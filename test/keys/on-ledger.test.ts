@@ -36,7 +36,13 @@ const ring = (byte: number) =>
 test('canary and keys survive a restart and a rotation; another KEK is refused', async () => {
   expect(await isUnsealed(ledger.read)).toBe(true)
   await checkCanary(ledger, ring(1))
-  const keys = createSigningKeys({ ledger, keyring: ring(1), random: seededRandom('one'), rotation })
+  const keys = createSigningKeys({
+    ledger,
+    keyring: ring(1),
+    random: seededRandom('one'),
+    rotation,
+    purpose: 'task-jwt',
+  })
   await keys.ensure()
   const jwt = await keys.sign('at+jwt', { n: 1 })
   await ledger.close()
@@ -45,7 +51,13 @@ test('canary and keys survive a restart and a rotation; another KEK is refused',
   expect(await isUnsealed(ledger.read)).toBe(false)
   await expect(checkCanary(ledger, ring(2))).rejects.toMatchObject({ code: 'kek_wrong' })
   await checkCanary(ledger, ring(1))
-  const again = createSigningKeys({ ledger, keyring: ring(1), random: seededRandom('two'), rotation })
+  const again = createSigningKeys({
+    ledger,
+    keyring: ring(1),
+    random: seededRandom('two'),
+    rotation,
+    purpose: 'task-jwt',
+  })
   await again.ensure()
   expect(again.verify(jwt)?.claims).toEqual({ n: 1 })
 
@@ -57,7 +69,13 @@ test('canary and keys survive a restart and a rotation; another KEK is refused',
 
 test('two sets of keys on one ledger that start and rotate at once agree', async () => {
   const sets = ['one', 'two', 'three'].map(seed =>
-    createSigningKeys({ ledger, keyring: ring(1), random: seededRandom(seed), rotation }),
+    createSigningKeys({
+      ledger,
+      keyring: ring(1),
+      random: seededRandom(seed),
+      rotation,
+      purpose: 'task-jwt',
+    }),
   )
   await Promise.all(sets.map(keys => keys.ensure()))
   clock += rotation.rotateAfterMs

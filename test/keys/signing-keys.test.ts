@@ -12,7 +12,13 @@ const overlapMs = rotation.longestTokenMs + LIMITS.signingKeyRefreshMs + LIMITS.
 const keyring = createKeyring({ kek: kekOf(new Uint8Array(32).fill(3)), random: seededRandom('ring') })
 
 const broker = (store: ReturnType<typeof keyLedger>, name = 'broker'): SigningKeys =>
-  createSigningKeys({ ledger: store.ledger, keyring, random: seededRandom(name), rotation })
+  createSigningKeys({
+    ledger: store.ledger,
+    keyring,
+    random: seededRandom(name),
+    rotation,
+    purpose: 'task-jwt',
+  })
 
 async function started(name?: string) {
   const store = keyLedger()
@@ -89,6 +95,20 @@ describe('sign and verify', () => {
     expect(keys.verify(jwt)).toEqual({ typ: 'at+jwt', kid: kidOf(jwt), claims: payload })
   })
 
+  test('what is signed for one purpose does not verify for another', async () => {
+    const { store, keys } = await started()
+    const receipts = createSigningKeys({
+      ...{ ledger: store.ledger, keyring, random: seededRandom('receipts'), rotation },
+      purpose: 'receipt',
+    })
+    await receipts.ensure()
+    expect(kids(receipts).filter(kid => kids(keys).includes(kid))).toEqual([])
+    const receipt = await receipts.sign('at+jwt', { sub: 'agent' })
+    expect(receipts.verify(receipt)).toBeDefined()
+    expect(keys.verify(receipt)).toBeUndefined()
+    expect(receipts.verify(await keys.sign('at+jwt', { sub: 'agent' }))).toBeUndefined()
+  })
+
   test('refuses to sign before the keys are read', async () => {
     await expect(broker(keyLedger()).sign('at+jwt', {})).rejects.toMatchObject({
       code: 'signing_key_missing',
@@ -161,6 +181,7 @@ describe('rotate', () => {
     const keys = createSigningKeys({
       ...{ ledger: store.ledger, keyring, random: seededRandom('ahead') },
       rotation: { ...rotation, rotateAfterMs: 10, publishAheadMs: 5_000 },
+      purpose: 'task-jwt',
     })
     await keys.ensure()
     store.advance(4_999)
@@ -249,7 +270,13 @@ describe('a database that was written to', () => {
     const stranger = createKeyring({ kek: kekOf(new Uint8Array(32).fill(9)), random: seededRandom('s') })
     const theirs = keyLedger()
     const random = seededRandom('theirs')
-    await createSigningKeys({ ledger: theirs.ledger, keyring: stranger, random, rotation }).ensure()
+    await createSigningKeys({
+      ledger: theirs.ledger,
+      keyring: stranger,
+      random,
+      rotation,
+      purpose: 'task-jwt',
+    }).ensure()
     const { keys, rows } = await started()
     for (const row of theirs.rows.values()) rows.set(row.kid, row)
     await expect(keys.refresh()).rejects.toMatchObject({ code: 'signing_key_altered' })
