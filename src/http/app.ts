@@ -6,7 +6,7 @@ import { type Env, guardHeaders, identifySource } from './guard.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
-import { HttpRefusal, renderError } from './problem.ts'
+import { renderError } from './problem.ts'
 import { createRateLimiter } from './rate-limit.ts'
 import { taskRoutes } from './tasks.ts'
 import { wellKnownRoutes } from './well-known.ts'
@@ -54,7 +54,7 @@ export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env
 function shell({ limits, log }: Broker, options: AppOptions): Hono<Env> {
   const app = new Hono<Env>()
   app.onError((error, c) => renderError(c, error, log))
-  app.notFound(c => renderError(c, new HttpRefusal(404, 'nothing is served under this path'), log))
+  app.notFound(c => renderError(c, new BrokerError('not_found', 'nothing is served under this path'), log))
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
   app.use('*', async (c, next) => {
     await next()
