@@ -1,0 +1,199 @@
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { RunningServer } from '../../src/server.ts'
+import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { createShell, type Shell } from './mayfly.ts'
+
+let installation: Installation
+let broker: RunningServer | undefined
+let shell: Shell
+let tokenFile: string
+
+beforeAll(async () => {
+  installation = await createInstallation()
+  shell = await createShell()
+  tokenFile = join(shell.home, 'operator.token')
+  await operatorInit()
+})
+afterAll(() => Promise.all([installation?.close(), shell?.close()]))
+beforeEach(async () => {
+  broker = await startBroker(installation)
+})
+afterEach(stop)
+
+async function stop(): Promise<void> {
+  await broker?.stop()
+  broker = undefined
+}
+
+const operatorInit = (...more: string[]) =>
+  shell.ok(['operator', 'init', '--config', installation.configPath, '--out', tokenFile, ...more])
+
+/** The environment of an operator of the running broker. */
+const asOperator = () => ({
+  env: { MAYFLY_OPERATOR_URL: broker!.url, MAYFLY_OPERATOR_TOKEN_FILE: tokenFile },
+})
+
+async function openTask(details: object[] = [asks.api]): Promise<string> {
+  const call = async (path: string, body: object, token?: string) => {
+    const response = await fetch(broker!.url + path, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify(body),
+    })
+    expect(response.status).toBe(201)
+    return (await response.json()) as { task: { id: string; asks: { id: string }[] }; task_token: string }
+  }
+  const evidence = { type: 'jwt', token: await installation.jobToken() }
+  const { task, task_token } = await call('/v1/tasks', {
+    evidence,
+    purpose: 'release',
+    authorization_details: details,
+  })
+  for (const { id } of task.asks) await call(`/v1/tasks/${task.id}/credentials`, { ask: id }, task_token)
+  return task.id
+}
+
+const alive = () => installation.github.credentials().filter(one => one.alive)
+
+test('init refuses kindly: while the broker runs, and where the file is there', async () => {
+  const before = await readFile(tokenFile, 'utf8')
+  const init = ['operator', 'init', '--config', installation.configPath, '--out']
+  const other = join(shell.home, 'other.token')
+  const running = await shell.fails(1, [...init, other])
+  expect(running.err).toContain('the broker is running')
+  expect(running.err).toContain('mayfly operator renew')
+  await expect(stat(other)).rejects.toThrow('ENOENT')
+
+  await stop()
+  const exists = await shell.fails(1, [...init, tokenFile])
+  expect(exists.err).toContain('exists already')
+  expect(exists.err).toContain('--replace')
+  expect(await readFile(tokenFile, 'utf8')).toBe(before)
+  // The token in the file is still the one that counts.
+  broker = await startBroker(installation)
+  await shell.ok(['leases'], asOperator())
+})
+
+test('init --replace, and renew from the running broker: each token ends the one before it', async () => {
+  await stop()
+  const first = await readFile(tokenFile, 'utf8')
+  const { out } = await operatorInit('--replace', '--json')
+  const made = JSON.parse(out) as { file: string; expires_at: string }
+  const second = await readFile(tokenFile, 'utf8')
+  expect(made.file).toBe(tokenFile)
+  expect(second).toMatch(/^mfo_\w+\n$/)
+  expect(second).not.toBe(first)
+  expect((await stat(tokenFile)).mode & 0o777).toBe(0o600)
+
+  broker = await startBroker(installation)
+  const renewed = await shell.ok(['operator', 'renew'], asOperator())
+  const third = await readFile(tokenFile, 'utf8')
+  expect(third).not.toBe(second)
+  expect((await stat(tokenFile)).mode & 0o777).toBe(0o600)
+  expect(`${out}${renewed.out}${renewed.err}`).not.toContain('mfo_')
+  await shell.ok(['leases'], asOperator())
+  const audit = await broker.broker.ledger.read.audit({}, { limit: 100 })
+  expect(audit.items.filter(row => row.event === 'operator.token_created').at(-1)?.actor).toBe(
+    'operator:first operator',
+  )
+
+  const old = join(shell.home, 'old.token')
+  await writeFile(old, second, { mode: 0o600 })
+  const env = { ...asOperator().env, MAYFLY_OPERATOR_TOKEN_FILE: old }
+  const refused = await shell.fails(3, ['operator', 'renew'], { env })
+  expect(refused.err).toContain('unauthenticated')
+  expect(await readFile(old, 'utf8')).toBe(second)
+})
+
+test('leases, for people and for programs; revoke ends a task and what it holds', async () => {
+  const task = await openTask()
+  const table = await shell.ok(['leases', '--task', task], asOperator())
+  expect(table.out).toMatch(/^LEASE +STATE +AGENT +TASK +UNTIL +WHAT\nlse_\w+ +active +release +tsk_/)
+  expect(table.out).toContain('github=acme/api:contents:write')
+  expect(table.out).toMatch(/\n1 lease\n$/)
+  const json = await shell.ok(['leases', '--json', '--state', 'active', '--agent', 'release'], asOperator())
+  const { items } = JSON.parse(json.out) as { items: { lease: string; task: string }[] }
+  expect(items.map(one => one.task)).toEqual([task])
+  expect(json.out).not.toMatch(/ghs_|sealed/)
+  const page = await shell.ok(['leases', '--limit', '1'], asOperator())
+  expect(page.out).toMatch(/older ones: --after \S+/)
+
+  const revoked = await shell.ok(['revoke', '--task', task, '--reason', 'enough'], asOperator())
+  expect(revoked.out).toContain(`1 task ended, 1 credential being revoked\n  ${task}\n`)
+  await expect.poll(() => alive()).toEqual([])
+  const again = await shell.fails(1, ['revoke', '--task', task, '--reason', 'enough'], asOperator())
+  expect(again.err).toContain('nothing was revoked')
+  const nobody = await shell.ok(['revoke', '--agent', 'coder', '--reason', 'x', '--json'], asOperator())
+  expect(JSON.parse(nobody.out)).toEqual({ tasks: [], leases: [] })
+})
+
+test('one credential is taken back, and its task goes on', async () => {
+  const task = await openTask()
+  const lease = (await broker!.broker.ledger.read.leases({ task }, { limit: 1 })).items[0]!
+  await shell.ok(['revoke', '--lease', lease.id, '--reason', 'leaked'], asOperator())
+  await expect.poll(() => alive()).toEqual([])
+  expect((await broker!.broker.ledger.read.task(task))?.state).toBe('active')
+  await shell.ok(['revoke', '--everything', '--reason', 'tidy up'], asOperator())
+})
+
+test.each([
+  ['no target', ['revoke', '--reason', 'x'], 'exactly one of'],
+  ['two targets', ['revoke', '--everything', '--task', 'tsk_x', '--reason', 'x'], 'exactly one of'],
+  ['no reason', ['revoke', '--everything'], '--reason'],
+  ['a state that is none', ['leases', '--state', 'dead'], 'Allowed choices'],
+  ['settings without --offline', ['revoke', '--everything', '--reason', 'x', '--config', 'y'], '--offline'],
+])('%s is a wrong command line', async (_, args, expected) => {
+  expect((await shell.fails(2, args, asOperator())).err).toContain(expected)
+})
+
+test('a token that others can read is not used, nor one that is none, and without one it is said how', async () => {
+  const open = join(shell.home, 'open.token')
+  await writeFile(open, await readFile(tokenFile, 'utf8'))
+  await chmod(open, 0o640)
+  const env = (file: string) => ({ env: { ...asOperator().env, MAYFLY_OPERATOR_TOKEN_FILE: file } })
+  expect((await shell.fails(1, ['leases'], env(open))).err).toContain('chmod 600')
+  await chmod(open, 0o600)
+  await writeFile(open, 'mfo_not-one')
+  const { err } = await shell.fails(1, ['leases'], env(open))
+  expect(err).toContain('does not hold an operator token')
+  expect(err).not.toContain('mfo_not-one')
+  expect((await shell.fails(2, ['leases'], env(''))).err).toContain('mayfly operator init')
+})
+
+const offline = (...target: string[]) => [
+  ...['revoke', '--offline', '--config', installation.configPath, '--reason', 'the broker is gone'],
+  ...target,
+]
+
+test('offline, by ledger and key alone: what can be revoked is, what cannot is listed', async () => {
+  const first = await openTask([asks.api, asks.orders, asks.artifacts(installation.roleArn)])
+  const refused = await shell.fails(1, offline('--everything'))
+  expect(refused.err).toContain('the broker is running')
+  expect(refused.err).toContain('leave --offline away')
+  await stop()
+
+  const { out } = await shell.ok(offline('--everything'))
+  expect(out).toContain(`1 task ended, 3 credentials being revoked\n  ${first}\n`)
+  expect(out).toMatch(/1 credential left\n {2}lse_\w+ aws=arn:.* it cannot be revoked and stops by itself\n$/)
+  expect(alive()).toEqual([])
+})
+
+test('offline, with the provider down: it says what is left and why, and fails', async () => {
+  const task = await openTask()
+  await stop()
+  installation.github.faults = () => ({ status: 503 })
+  const { out } = await shell.fails(4, offline('--task', task))
+  installation.github.faults = () => 'ok'
+  expect(out).toMatch(/lse_\w+ github=acme\/api.* it is being revoked; last try: /)
+  expect(alive()).toHaveLength(1)
+
+  // Nothing is given up: the broker goes on with it.
+  installation.clock.advance(10_000)
+  broker = await startBroker(installation)
+  await expect.poll(() => alive()).toEqual([])
+})
