@@ -8,13 +8,17 @@ export type Env = { Bindings: HttpBindings; Variables: { source: string } }
 /** Headers of which Node or Hono would quietly keep the first, or join two into one. */
 const SINGLE = new Set(['host', 'authorization', 'content-type', 'content-length', 'dpop', 'idempotency-key'])
 
+/** Node's parser takes 0.9 and 2.0 in a request line too, which say nothing of headers, or something else. */
+const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1'])
+
 /**
- * What Node lets through and a broker must not: too many headers, and two of those of which there can be
- * only one.
+ * What Node lets through and a broker must not: other versions, too many headers, and two of those of which
+ * there can be only one.
  */
 export function guardHeaders(limits: Limits): MiddlewareHandler<Env> {
   return async function guard(c, next) {
-    const raw = c.env.incoming.rawHeaders
+    const { rawHeaders: raw, httpVersion } = c.env.incoming
+    if (!VERSIONS.has(httpVersion)) throw new HttpRefusal(400, 'only HTTP/1.1 and HTTP/1.0 are spoken here')
     if (raw.length / 2 > limits.headerCount)
       throw new HttpRefusal(431, `at most ${limits.headerCount} headers are accepted`)
     const seen = new Set<string>()
