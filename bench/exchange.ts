@@ -7,11 +7,17 @@ import { median, type Row } from './figures.ts'
 import { post } from './load.ts'
 import { rawSyncsPerSecond } from './machine.ts'
 import { type ServerProcess, startBare, startBroker } from './server-process.ts'
-import { AUDIENCE, startProvider, writeConfig } from './workload.ts'
+import { AUDIENCE, type Provider, startProvider, writeConfig } from './workload.ts'
 
 const CONNECTIONS = 32
 
-type Contestant = { name: string; server: ServerProcess; database: string; perSecond: number[] }
+type Contestant = {
+  name: string
+  server: ServerProcess
+  database: string
+  perSecond: number[]
+  processorUs: number[]
+}
 
 /** @param rounds odd; each gives every contestant the same `requests` requests, in an order that turns. */
 export async function benchExchange(
@@ -21,7 +27,7 @@ export async function benchExchange(
   const provider = await startProvider()
   const contestants: Contestant[] = []
   try {
-    contestants.push(...(await start(directory, provider)))
+    for await (const one of start(directory, provider)) contestants.push(one)
     const syncs: number[] = []
     // The first round warms up; it counts for the check of inputs and for no figure.
     for (let round = 0; round <= rounds; round += 1) {
@@ -29,8 +35,11 @@ export async function benchExchange(
       syncs.push(rawSyncsPerSecond(directory, 200))
       for (const index of contestants.keys()) {
         const one = contestants[(index + round) % contestants.length]!
+        const before = one.server.processorMs() ?? Number.NaN
         const seconds = await post(`${one.server.url}/oauth/token`, bodies, CONNECTIONS)
-        if (round > 0) one.perSecond.push(requests / seconds)
+        if (round === 0) continue
+        one.perSecond.push(requests / seconds)
+        one.processorUs.push((((one.server.processorMs() ?? Number.NaN) - before) * 1_000) / requests)
       }
     }
     const sync = median(syncs)
@@ -38,10 +47,7 @@ export async function benchExchange(
       `exchange: ${rounds} rounds of ${requests} requests over ${CONNECTIONS} connections; RS256 evidence, ES256 answer`,
     )
     say(`exchange: the disk's raw sync rate is ${sync.toFixed(0)}/s (append 4 KiB, fdatasync)`)
-    for (const { name, perSecond } of contestants)
-      say(
-        `exchange: ${name.padEnd(12)} ${describe(perSecond)}, ${((100 * median(perSecond)) / sync).toFixed(1)} % of the raw sync rate`,
-      )
+    for (const one of contestants) say(`exchange: ${describe(one, sync)}`)
   } finally {
     await Promise.all([provider.close(), ...contestants.map(({ server }) => server.stop())])
   }
@@ -53,21 +59,19 @@ export async function benchExchange(
   ]
 }
 
-async function start(directory: string, provider: Awaited<ReturnType<typeof startProvider>>) {
+async function* start(directory: string, provider: Provider): AsyncGenerator<Contestant> {
   await mkdir(directory, { recursive: true })
   const jwksFile = join(directory, 'jwks.json')
   await writeFile(jwksFile, JSON.stringify(provider.jwks))
   const config = await writeConfig(join(directory, 'broker'), provider.issuer)
-  const contestants: Contestant[] = []
-  const databaseOf = (name: string) => join(directory, `${name}.db`)
-  const take = (name: string, database: string, server: ServerProcess) =>
-    contestants.push({ name, server, database, perSecond: [] })
-  take('broker', join(directory, 'broker', 'data', 'mayfly.db'), await startBroker(config))
+  const figures = () => ({ perSecond: [], processorUs: [] })
+  const database = join(directory, 'broker', 'data', 'mayfly.db')
+  yield { name: 'broker', server: await startBroker(config), database, ...figures() }
   for (const how of ['each', 'grouped'] as const) {
-    const args = [databaseOf(how), jwksFile, provider.issuer, AUDIENCE]
-    take(`bare/${how}`, databaseOf(how), await startBare(how, args))
+    const file = join(directory, `${how}.db`)
+    const server = await startBare(how, [file, jwksFile, provider.issuer, AUDIENCE])
+    yield { name: `bare/${how}`, server, database: file, ...figures() }
   }
-  return contestants
 }
 
 /** Of the pairs of a round, which ran under the same conditions; not of two medians of different rounds. */
@@ -75,9 +79,11 @@ function against(one: Contestant, other: Contestant): number {
   return median(one.perSecond.map((perSecond, round) => perSecond / other.perSecond[round]!))
 }
 
-function describe(perSecond: readonly number[]): string {
+function describe({ name, perSecond, processorUs }: Contestant, syncsPerSecond: number): string {
   const [least, most] = [Math.min(...perSecond), Math.max(...perSecond)]
-  return `${median(perSecond).toFixed(0).padStart(6)} requests/s (${least.toFixed(0)} to ${most.toFixed(0)})`
+  const rate = `${median(perSecond).toFixed(0).padStart(5)} requests/s (${least.toFixed(0)} to ${most.toFixed(0)})`
+  const share = `${((100 * median(perSecond)) / syncsPerSecond).toFixed(1)} % of the raw sync rate`
+  return `${name.padEnd(12)} ${rate}, ${share}, ${median(processorUs).toFixed(0)} us of processor each`
 }
 
 /**

@@ -3,9 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { benchEnds } from './ends.ts'
 import { benchExchange } from './exchange.ts'
 import { line, meetsBar, type Row } from './figures.ts'
 import { describeMachine } from './machine.ts'
+import { benchReap } from './reap.ts'
+import { benchStart } from './start.ts'
 
 const { values } = parseArgs({
   options: {
@@ -16,10 +19,20 @@ const { values } = parseArgs({
 })
 const say = (text: string) => void process.stdout.write(`${text}\n`)
 const { short, only } = values
+const outstanding = Number(values.leases)
+if (!Number.isInteger(outstanding) || outstanding < 1 || outstanding > 1_000_000)
+  throw new RangeError('--leases takes a whole number up to 1000000')
 const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
 
 const benches: [name: string, run: (at: string) => Promise<Row[]>][] = [
   ['exchange', at => benchExchange(at, { rounds: short ? 3 : 7, requests: short ? 800 : 1_500, say })],
+  ['reap', at => benchReap(at, { rounds: short ? 2 : 3, outstanding, say })],
+  ['start', at => benchStart(at, { rounds: short ? 3 : 5, outstanding, say })],
+  [
+    'ends',
+    at =>
+      benchEnds(at, { windows: short ? 3 : 5, seconds: short ? 2 : 4, stuck: short ? 1_000 : 10_000, say }),
+  ],
 ]
 
 try {

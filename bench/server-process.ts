@@ -1,11 +1,14 @@
 /** A server in a process of its own, as an operator would start it. */
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 export type ServerProcess = {
   url: string
   /** From the start of the process until it said that it is ready. */
   readyMs: number
+  /** Processor time used so far, ms, in steps of 10; undefined where the system does not say. */
+  processorMs(): number | undefined
   stop(): Promise<void>
 }
 
@@ -43,6 +46,7 @@ export async function startProcess(
   return {
     url,
     readyMs,
+    processorMs: () => processorMs(child.pid),
     async stop() {
       child.kill('SIGTERM')
       const impatience = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS)
@@ -64,4 +68,14 @@ export function startBroker(configPath: string, nodeOptions: readonly string[] =
 export function startBare(how: 'each' | 'grouped', args: readonly string[]): Promise<ServerProcess> {
   const bare = new URL('bare.ts', import.meta.url).pathname
   return startProcess([bare, how, ...args], printed => (printed.startsWith('http') ? printed : undefined))
+}
+
+/** User and system time of a Linux process: fields 14 and 15 of its stat file, in hundredths of a second. */
+function processorMs(pid: number | undefined): number | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  } catch {
+    return undefined
+  }
 }

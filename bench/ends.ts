@@ -1,0 +1,103 @@
+/** From the end of a task to its credential revoked: how soon, and how soon while another provider is dead. */
+import { join } from 'node:path'
+import { endTask } from '../src/broker/end-task.ts'
+import { createReaper } from '../src/broker/reaper.ts'
+import type { Core } from '../src/server.ts'
+import { openBenchCore, schedule } from './core.ts'
+import { median, percentile, type Row } from './figures.ts'
+import { fill } from './fill.ts'
+import { observeClosings } from './observe.ts'
+
+const PER_SECOND = 100
+const BAR_MS = 250
+const PATIENCE_MS = 20_000
+
+/** @param windows odd, for each of the two ledgers in turn; `stuck` revocations hang on the dead provider. */
+export async function benchEnds(
+  directory: string,
+  options: { windows: number; seconds: number; stuck: number; say: (text: string) => void },
+): Promise<Row[]> {
+  const { windows, seconds, stuck, say } = options
+  const healthy = await openBenchCore(join(directory, 'healthy'))
+  const beset = await openBenchCore(join(directory, 'beset'))
+  try {
+    await fill(beset, { count: stuck, issuer: 'dead', state: 'due' })
+    const p99 = { healthy: [] as number[], beset: [] as number[] }
+    const all: number[] = []
+    for (let window = 0; window < windows; window += 1) {
+      const alone = await endings(healthy, seconds)
+      all.push(...alone)
+      p99.healthy.push(percentile(alone, 0.99))
+      p99.beset.push(percentile(await endings(beset, seconds), 0.99))
+    }
+    const worst = percentile(all, 0.99)
+    say(
+      `ends: ${PER_SECOND} tasks end a second for ${windows} windows of ${seconds} s; the provider answers at once`,
+    )
+    say(
+      `ends: end to revoked, proven and recorded: median ${median(all).toFixed(1)} ms, p99 ${worst.toFixed(1)} ms of ${BAR_MS} ms`,
+    )
+    say(
+      `isolation: p99 of a window ${median(p99.healthy).toFixed(1)} ms, with ${stuck} revocations stuck on a dead provider ${median(p99.beset).toFixed(1)} ms`,
+    )
+    return [
+      { name: 'end-to-revoked/p99', ratio: worst / BAR_MS, bar: 1, good: 'most' },
+      { name: 'isolation/p99', ratio: median(p99.beset) / median(p99.healthy), bar: 2, good: 'most' },
+    ]
+  } finally {
+    await Promise.all([healthy.close(), beset.close()])
+  }
+}
+
+/**
+ * One window with a reaper of its own, so that no breaker is open when it begins.
+ * @returns for each task the ms from the moment it was to end until its credential's closing was durable.
+ */
+async function endings(core: Core, seconds: number): Promise<number[]> {
+  const count = PER_SECOND * seconds
+  const tasks = await fill(core, { count, issuer: 'answers', state: 'active' })
+  const endedAt = new Map<string, number>()
+  const taken: number[] = []
+  let finished = () => {}
+  const broker = observeClosings(core.broker, task => {
+    taken.push(performance.now() - endedAt.get(task)!)
+    if (taken.length === count) finished()
+  })
+  const reaper = createReaper(broker, schedule)
+  core.setWake(reaper.wake)
+  reaper.wake()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      finished = resolve
+      const queue = tasks.values()
+      setTimeout(
+        () => reject(new Error('not every ended task was revoked')),
+        seconds * 1_000 + PATIENCE_MS,
+      ).unref()
+      endEvenly(queue, (task, dueAt) => {
+        endedAt.set(task, dueAt)
+        endTask(broker, task, 'completed', { actor: `task:${task}` }).catch(reject)
+      })
+    })
+  } finally {
+    core.setWake(() => {})
+    await reaper.stop()
+  }
+  return taken
+}
+
+/** One after another at an even rate. A late timer is not the broker's gain: time counts from the due moment. */
+function endEvenly(queue: Iterator<string>, end: (task: string, dueAt: number) => void): void {
+  const everyMs = 1_000 / PER_SECOND
+  let dueAt = performance.now()
+  const tick = () => {
+    while (dueAt <= performance.now()) {
+      const next = queue.next()
+      if (next.done) return
+      end(next.value, dueAt)
+      dueAt += everyMs
+    }
+    setTimeout(tick, dueAt - performance.now())
+  }
+  tick()
+}
