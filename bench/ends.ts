@@ -97,7 +97,7 @@ function endEvenly(queue: Iterator<string>, end: (task: string, dueAt: number) =
       end(next.value, dueAt)
       dueAt += everyMs
     }
-    setTimeout(tick, dueAt - performance.now())
+    setTimeout(tick, Math.max(0, dueAt - performance.now()))
   }
   tick()
 }
