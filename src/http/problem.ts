@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import type { Log } from '../broker/broker.ts'
 import { BrokerError, type ErrorCode } from '../broker/broker-error.ts'
+import { LIMITS } from '../limits.ts'
 import { BadCursor, LedgerUnavailable } from '../store/ledger.ts'
 
 type Row = {
@@ -162,7 +163,6 @@ function refusalOf(error: unknown): Refusal {
     const retry = new BrokerError(
       'ledger_unavailable',
       'the ledger could not take the request; whether it did is not known, and it is safe to send it again',
-      { retryAfterMs: 1_000 },
     )
     return refusalOf(retry)
   }
@@ -178,7 +178,8 @@ function refusalOf(error: unknown): Refusal {
       headers: {},
     }
   const row = TABLE[error.code]
-  const retryAfter = error.retryAfterMs
+  // An outage always says when to come back: the same evidence before the floor would look like a replay.
+  const retryAfter = error.retryAfterMs ?? (row.status === 503 ? LIMITS.reissueFloorMs : undefined)
   return {
     code: error.code,
     status: row.status,
