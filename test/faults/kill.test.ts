@@ -16,7 +16,7 @@ import { createInstallation, type Installation, startBroker } from '../fakes/ins
 import { type BrokerProcess, spawnBroker } from './broker-process.ts'
 import { type Load, runLoad } from './load.ts'
 import { seededRandom } from './seeded-random.ts'
-import { allLeases, allTasks, liveCredentials, unaccounted } from './truth.ts'
+import { allLeases, allTasks, liveCredentials, mintedTwice, unaccounted } from './truth.ts'
 
 const ROUNDS = Number(process.env.MAYFLY_KILL_ROUNDS ?? (process.env.CI === undefined ? 50 : 5))
 const SEED = Number(process.env.MAYFLY_KILL_SEED ?? randomInt(2 ** 31))
@@ -126,6 +126,8 @@ async function expectAllEnds(load: Load): Promise<void> {
     const unknown = new Set(leases.filter(row => row.secret_sha256 === null).map(row => row.id))
     const live = liveCredentials(installation)
     expect(live.filter(one => one.provider === 'github' && !unknown.has(one.lease))).toEqual([])
+
+    expect(mintedTwice(installation), 'leases with more than one credential').toEqual([])
 
     installation.clock.advance(100 * 60_000)
     await server.look()

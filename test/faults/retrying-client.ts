@@ -21,8 +21,8 @@ export type Request = {
 export type Call = (method: 'GET' | 'POST', path: string, request?: Request) => Promise<Reply>
 
 const ATTEMPTS = 4
-/** Also what keeps a retry from looking like a race: the broker's floor for the same evidence. */
-const SHORTEST_WAIT_MS = 1_000
+/** The broker's floor for the same evidence: what comes earlier looks like a race and not like a retry. */
+const LOST_WAIT_MS = 1_000
 
 export function retryingClient(url: string, clock: Clock, plan: FaultPlan): Call {
   return async (method, path, request = {}) => {
@@ -31,9 +31,9 @@ export function retryingClient(url: string, clock: Clock, plan: FaultPlan): Call
       const lost = plan.ask({ kind: 'answer', operation: `${method} ${path}`, when: 'after' }) !== undefined
       const retryAfterMs = Number(answer.headers.get('retry-after') ?? 0) * 1_000
       const reply = lost ? { status: 0, body: undefined } : { status: answer.status, body: answer.body }
-      const again = lost || reply.status === 503 || retryAfterMs > 0
-      if (!again || attempt === ATTEMPTS) return reply
-      clock.advance(Math.max(SHORTEST_WAIT_MS, retryAfterMs))
+      // An outage that does not say when to come back is for the job to stumble over.
+      if ((!lost && retryAfterMs === 0) || attempt === ATTEMPTS) return reply
+      clock.advance(lost ? LOST_WAIT_MS : retryAfterMs)
     }
   }
 }

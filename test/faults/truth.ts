@@ -3,18 +3,28 @@ import type { Ledger } from '../../src/store/ledger.ts'
 import type { LeaseRow, TaskRow } from '../../src/store/rows.ts'
 import type { Installation } from '../fakes/installation.ts'
 
+type Providers = Pick<Installation, 'github' | 'aws'>
+
 /** A live credential at a provider, by the lease it was minted for. */
 export type LiveCredential = { provider: 'github' | 'aws'; lease: string; sha256?: string }
 
-export function liveCredentials({ github, aws }: Pick<Installation, 'github' | 'aws'>): LiveCredential[] {
-  const tokens = github
-    .credentials()
-    .filter(({ alive }) => alive)
-    .map(({ userAgent, sha256 }) => ({ provider: 'github', lease: leaseIn(userAgent), sha256 }) as const)
+export function liveCredentials(at: Providers): LiveCredential[] {
+  return everMinted(at).flatMap(({ alive, ...credential }) => (alive ? [credential] : []))
+}
+
+/** Leases under which a provider was made to mint more than once. Must always be empty. */
+export function mintedTwice(at: Providers): string[] {
+  const seen = new Set<string>()
+  return everMinted(at).flatMap(({ lease }) => (seen.size === seen.add(lease).size ? [lease] : []))
+}
+
+function everMinted({ github, aws }: Providers): (LiveCredential & { alive: boolean })[] {
+  const tokens = github.credentials().map(({ userAgent, sha256, alive }) => {
+    return { provider: 'github', lease: leaseIn(userAgent), sha256, alive } as const
+  })
   const sessions = aws
     .credentials()
-    .filter(({ alive }) => alive)
-    .map(({ sessionName }) => ({ provider: 'aws', lease: leaseIn(sessionName) }) as const)
+    .map(({ sessionName, alive }) => ({ provider: 'aws', lease: leaseIn(sessionName), alive }) as const)
   return [...tokens, ...sessions]
 }
 
