@@ -15,6 +15,22 @@ export type Evidence = { type: 'jwt'; token: string }
 /** A claim's value after parsing. Nested claims are kept as JSON text by the attestor that types them. */
 export type ClaimValue = string | number | boolean | readonly string[]
 
+/**
+ * The CI job that evidence was issued to. Ids are text, as the provider writes them; together they name one
+ * attempt of one job for good, and the end of it is the end of what was opened with the evidence.
+ */
+export type Work = {
+  /** The host of the provider's web pages (`github.com`): one name in evidence, webhooks and API. */
+  provider: string
+  repository: string
+  /** What people call the repository; it may be re-pointed, so nothing is matched by it. */
+  repositoryName?: string
+  run: string
+  attempt: string
+  /** Absent where the provider's evidence does not say; then only the run's end is known. */
+  job?: string
+}
+
 /** What was proven. The host stamps the attestor's configured name on it; the plugin does not choose it. */
 export type Proof = {
   /** The trust root that vouched: an OIDC issuer URL, or `spiffe://trust-domain`. */
@@ -30,6 +46,8 @@ export type Proof = {
   replay: { id: string; singleUse: boolean; until: number }
   /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
   mustName?: readonly string[]
+  /** Present where a CI system vouched for one of its jobs. Such evidence lives for a day at most. */
+  work?: Work
 }
 
 export const REJECTIONS = [

@@ -10,7 +10,7 @@
  *   trust. For these an agent's rule must name the event; see {@link QUIET_EVENTS}.
  */
 import { z } from 'zod'
-import { defineAttestor, type Proof } from './attestor.ts'
+import { defineAttestor, type Proof, type Work } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { hasControlCharacters } from './shared/claims.ts'
 import { namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
@@ -65,6 +65,7 @@ export const githubActions = defineAttestor({
           subject,
           claims: claims.value,
           replay,
+          work: workOf(chosen.issuer, claims.value),
           ...mustName,
         }
         return { ok: true, proof }
@@ -74,6 +75,19 @@ export const githubActions = defineAttestor({
 })
 
 type GithubClaims = Readonly<Record<string, string>>
+
+/** `check_run_id` is also the job's id in GitHub's API and webhooks. Older GHES does not send it. */
+function workOf(issuer: string, claims: GithubClaims): Work {
+  const { repository_id = '', repository = '', run_id = '', run_attempt = '', check_run_id: job } = claims
+  return {
+    provider: webHost(new URL(issuer).hostname),
+    repository: repository_id,
+    repositoryName: repository,
+    run: run_id,
+    attempt: run_attempt,
+    ...(job === undefined ? {} : { job }),
+  }
+}
 
 const REQUIRED_CLAIMS = [
   'event_name',
@@ -171,7 +185,10 @@ function isRisky(claims: GithubClaims): boolean {
 function isDefaultAudience(audience: string, issuer: string): boolean {
   if (!URL.canParse(audience)) return false
   const { host, pathname } = new URL(audience)
-  const issuerHost = new URL(issuer).host.replace(/^token\.actions\./, '')
-  const webHost = issuerHost === 'githubusercontent.com' ? 'github.com' : issuerHost
-  return host === webHost && /^\/[^/]+\/?$/.test(pathname)
+  return host === webHost(new URL(issuer).host) && /^\/[^/]+\/?$/.test(pathname)
+}
+
+function webHost(issuerHost: string): string {
+  const host = issuerHost.replace(/^token\.actions\./, '')
+  return host === 'githubusercontent.com' ? 'github.com' : host
 }

@@ -27,6 +27,7 @@ import { installationFinder } from './shared/github-installation.ts'
 import { levelCovers } from './shared/github-permissions.ts'
 import { repositoryResolver } from './shared/github-resolve.ts'
 import { type Answer, type GithubRest, githubRest, refusalFrom, unavailable } from './shared/github-rest.ts'
+import { githubWatch } from './shared/github-work.ts'
 import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
 
@@ -77,6 +78,7 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
       resolve: repositoryResolver(deps.now),
       covers: githubCovers,
       facts: githubFacts,
+      watch: githubWatch(rest, settings.api_url),
 
       async issue(grant) {
         const refusal = refuse(grant, settings, deps.now())

@@ -8,6 +8,7 @@
  */
 import type { z } from 'zod'
 import type { Secret } from './shared/secret.ts'
+import type { WorkWatch } from './shared/work.ts'
 
 /**
  * How an issuer ends a credential.
@@ -128,6 +129,8 @@ export interface Issuer<Ask = unknown> {
   revoke(lease: LeaseHandle<Ask>): Promise<'revoked' | 'already_gone'>
   /** Proof. `unknown` where the provider could not say. */
   probe(lease: LeaseHandle<Ask>): Promise<'dead' | 'alive' | 'unknown'>
+  /** Present where the provider also runs the work that tasks belong to (CI jobs). */
+  readonly watch?: WorkWatch<Ask>
 }
 
 /** Signs a JWT with the broker's task-token key set; the host sets `alg` and `kid`. */

@@ -18,6 +18,8 @@ export type Answer = {
   message: string
   /** Present where GitHub said that the limit is reached: how long to wait, ms. */
   rateLimited?: number
+  /** What is left of the caller's calls, and when (epoch ms) they are all there again. */
+  quota?: { limit: number; remaining: number; resetsAt: number }
 }
 
 export interface GithubRest {
@@ -157,7 +159,23 @@ function answerOf(status: number, data: unknown, headers: Headers, now: number):
       (headers['retry-after'] !== undefined ||
         String(headers['x-ratelimit-remaining']) === '0' ||
         /rate limit/i.test(message)))
-  return { status, data, message, ...(limited && { rateLimited: waitOf(headers, now) }) }
+  const quota = quotaOf(headers)
+  return {
+    status,
+    data,
+    message,
+    ...(limited && { rateLimited: waitOf(headers, now) }),
+    ...(quota && { quota }),
+  }
+}
+
+/** `x-ratelimit-*`, where GitHub sent all three. */
+function quotaOf(headers: Headers): Answer['quota'] {
+  const [limit, remaining, reset] = ['limit', 'remaining', 'reset'].map(name =>
+    Number(headers[`x-ratelimit-${name}`] ?? Number.NaN),
+  )
+  const known = [limit, remaining, reset].every(figure => Number.isFinite(figure))
+  return known ? { limit: limit!, remaining: remaining!, resetsAt: reset! * 1000 } : undefined
 }
 
 /** `retry-after` in seconds, else `x-ratelimit-reset` in epoch seconds, else a minute. */
