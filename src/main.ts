@@ -6,8 +6,6 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CommanderError } from 'commander'
-import pino from 'pino'
-import { createCalendar } from './calendar.ts'
 import { createProgram } from './cli/program.ts'
 import {
   type Child,
@@ -17,7 +15,7 @@ import {
   type SecretFile,
   type Terminal,
 } from './cli/terminal.ts'
-import { ConfigError } from './config.ts'
+import { ConfigError } from './config/problem.ts'
 import { kekFiles } from './keys/kek-files.ts'
 import { KeyringError } from './keys/keyring-error.ts'
 import type { Edge } from './server.ts'
@@ -61,7 +59,8 @@ try {
   process.exitCode = report(error)
 }
 
-function createEdge(logLevel = 'info'): Edge {
+async function createEdge(logLevel = 'info'): Promise<Edge> {
+  const [{ pino }, { createCalendar }] = await Promise.all([import('pino'), import('./calendar.ts')])
   const log = pino({ level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime })
   return {
     version,
@@ -139,7 +138,8 @@ function report(error: unknown): number {
   const expected =
     error instanceof CommandError || error instanceof ConfigError || error instanceof KeyringError
   const known =
-    expected || (error instanceof Error && ['LedgerInUse', 'LedgerUnavailable'].includes(error.name))
+    expected ||
+    (error instanceof Error && ['LedgerInUse', 'LedgerUnavailable', 'UnsafeDatabase'].includes(error.name))
   process.stderr.write(
     `mayfly: ${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
   )

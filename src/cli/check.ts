@@ -9,7 +9,7 @@ export async function check(
   terminal: Terminal,
   { config, json }: { config: string; json?: boolean },
 ): Promise<void> {
-  const edge = terminal.edge()
+  const edge = await terminal.edge()
   const loaded = await loadConfig(config, edge.files, {
     attestorTypes,
     issuerTypes,

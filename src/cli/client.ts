@@ -76,10 +76,10 @@ async function send(fetch: Terminal['fetch'], url: string, call: Call): Promise<
 
 /** Undefined: do not try again. */
 function waitBefore(outcome: Outcome, { whenLost }: Call, attempt: number): number | undefined {
-  const atLeast = whenLost === 'reopen' ? CLI_LIMITS.reopenMs : 0
-  const backoff = Math.max(atLeast, CLI_LIMITS.backoffBaseMs * 2 ** (attempt - 1))
+  const backoff = CLI_LIMITS.backoffBaseMs * 2 ** (attempt - 1)
   if (outcome.kind === 'unsent') return backoff
-  if (outcome.kind === 'lost') return whenLost === 'never' ? undefined : backoff
+  const atLeast = whenLost === 'reopen' ? CLI_LIMITS.reopenMs : 0
+  if (outcome.kind === 'lost') return whenLost === 'never' ? undefined : Math.max(atLeast, backoff)
   if (outcome.status !== 503 || outcome.retryAfterMs === undefined) return undefined
   return outcome.retryAfterMs > CLI_LIMITS.retryAfterMs ? undefined : Math.max(atLeast, outcome.retryAfterMs)
 }

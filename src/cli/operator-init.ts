@@ -3,7 +3,7 @@ import { issuerTypes } from '../../issuers/index.ts'
 import { createOperatorToken } from '../broker/create-operator-token.ts'
 import { loadSettings } from '../config.ts'
 import { openCoreAlone } from './open-core-alone.ts'
-import { printJson, shortTime } from './print.ts'
+import { tellToken } from './operator-token.ts'
 import { reserveSecretFile } from './secret-file.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,7 +20,7 @@ export async function operatorInit(
     ...options
   }: { config: string; out: string; name: string; replace?: boolean; json?: boolean },
 ): Promise<void> {
-  const edge = terminal.edge('warn')
+  const edge = await terminal.edge('warn')
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
   // The place for the token comes first: a token that cannot be kept must not end the one before it.
   const file = await reserveSecretFile(terminal, out, {
@@ -46,17 +46,4 @@ export async function operatorInit(
     await file.discard()
     throw error
   }
-}
-
-export function tellToken(
-  terminal: Terminal,
-  made: { file: string; name: string; expires_at: string },
-  { json }: { json?: boolean },
-): void {
-  const text =
-    `An operator token for ${made.name} is in ${made.file}, good until ${shortTime(made.expires_at)}.\n` +
-    `Use it with: export MAYFLY_OPERATOR_TOKEN_FILE=${made.file}\n` +
-    'Before it is past its time, get the next one with: mayfly operator renew\n'
-  if (json) printJson(terminal, made)
-  else terminal.out(text)
 }

@@ -1,8 +1,12 @@
 import { operatorTokenAnswer } from './answers.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
 import { createClient } from './client.ts'
-import { tellToken } from './operator-init.ts'
-import { type OperatorTokenOption, operatorTokenPath, readOperatorToken } from './operator-token.ts'
+import {
+  type OperatorTokenOption,
+  operatorTokenPath,
+  readOperatorToken,
+  tellToken,
+} from './operator-token.ts'
 import { reserveSecretFile } from './secret-file.ts'
 import type { Terminal } from './terminal.ts'
 

@@ -1,6 +1,7 @@
 import { Secret } from '../../issuers/shared/secret.ts'
 import { parseToken } from '../keys/tokens.ts'
 import { given } from './broker-url.ts'
+import { printJson, shortTime } from './print.ts'
 import { readSecretFile } from './secret-file.ts'
 import { CommandError, type Terminal, usageError } from './terminal.ts'
 
@@ -25,4 +26,17 @@ export async function readOperatorToken(terminal: Terminal, options: OperatorTok
   const text = (await readSecretFile(terminal, path)).trim()
   if (parseToken(text)?.kind === 'operator') return new Secret(text)
   throw new CommandError(`${path} does not hold an operator token (mfo_...)`)
+}
+
+export function tellToken(
+  terminal: Terminal,
+  made: { file: string; name: string; expires_at: string },
+  { json }: { json?: boolean },
+): void {
+  const text =
+    `An operator token for ${made.name} is in ${made.file}, good until ${shortTime(made.expires_at)}.\n` +
+    `Use it with: export MAYFLY_OPERATOR_TOKEN_FILE=${made.file}\n` +
+    'Before it is past its time, get the next one with: mayfly operator renew\n'
+  if (json) printJson(terminal, made)
+  else terminal.out(text)
 }

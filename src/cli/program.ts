@@ -1,16 +1,12 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ASK_HELP } from './ask.ts'
-import { check } from './check.ts'
-import { demo } from './demo.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
 import { leases } from './leases.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { operatorInit } from './operator-init.ts'
 import { operatorRenew } from './operator-renew.ts'
 import { OPERATOR_HELP } from './operator-token.ts'
 import { revoke } from './revoke.ts'
-import { serve } from './serve.ts'
 import { taskComplete, taskOpen, taskShow } from './task.ts'
 import { TASK_FILE_HELP } from './task-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -24,7 +20,10 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 denied, 4 unavailab
 exec: the command's own; 128 and the signal's number where one ended it; 127 where there is no such
 program, 126 where it does not run. Before the command has started, the codes above.`
 
-/** Every command, its options and its one line of help; each command's work is in its own file. */
+/**
+ * Every command, its options and its one line of help; each command's work is in its own file. Those that
+ * need the broker's own code load it when they run: a client starts in a third of the time without it.
+ */
 export function createProgram(terminal: Terminal, version: string): Command {
   const program = new Command('mayfly')
     .description('Short-lived credentials that live as long as the task, and die with it.')
@@ -46,18 +45,18 @@ function addBrokerCommands(program: Command, terminal: Terminal): void {
     .command('serve')
     .description('run the broker')
     .option('--config <file>', 'settings', DEFAULT_CONFIG)
-    .action(options => serve(terminal, options))
+    .action(async options => (await import('./serve.ts')).serve(terminal, options))
   program
     .command('check')
     .description('read the configuration as serve would, and start nothing')
     .option('--config <file>', 'settings', DEFAULT_CONFIG)
     .option(...JSON_OPTION)
-    .action(options => check(terminal, options))
+    .action(async options => (await import('./check.ts')).check(terminal, options))
   program
     .command('demo')
     .description('watch the main job on this machine, against stand-ins; nothing to set up')
     .option('--stay', 'tell no story: stay up, and say how to play by hand')
-    .action(options => demo(terminal, options))
+    .action(async options => (await import('./demo.ts')).demo(terminal, options))
 }
 
 function addTaskCommands(program: Command, terminal: Terminal): void {
@@ -139,7 +138,7 @@ function addOperatorCommands(program: Command, terminal: Terminal): void {
     .option('--replace', 'in place of an existing file')
     .option(...JSON_OPTION)
     .addHelpText('after', `\n${OPERATOR_HELP}`)
-    .action(options => operatorInit(terminal, options))
+    .action(async options => (await import('./operator-init.ts')).operatorInit(terminal, options))
   withOperator(operator.command('renew'))
     .description('exchange a token that is still good for one of another 24 hours')
     .action(options => operatorRenew(terminal, options))

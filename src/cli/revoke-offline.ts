@@ -23,7 +23,7 @@ export async function revokeOffline(
   target: Target,
   { config = 'config/mayfly.yaml', reason, json }: { config?: string; reason: string; json?: boolean },
 ): Promise<void> {
-  const edge = terminal.edge('silent')
+  const edge = await terminal.edge('silent')
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
   try {

@@ -4,7 +4,6 @@ import { createClient } from './client.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
 import { printJson } from './print.ts'
 import { refuseNothing, type Target, tellReached } from './revocation.ts'
-import { revokeOffline } from './revoke-offline.ts'
 import { type Terminal, usageError } from './terminal.ts'
 
 export type RevokeOptions = BrokerOption &
@@ -22,7 +21,10 @@ export type RevokeOptions = BrokerOption &
 /** `mayfly revoke`: ends tasks, or takes one credential back, whatever is going on. */
 export async function revoke(terminal: Terminal, options: RevokeOptions): Promise<void> {
   const target = readTarget(options)
-  if (options.offline === true) return revokeOffline(terminal, target, options)
+  if (options.offline === true) {
+    const { revokeOffline } = await import('./revoke-offline.ts')
+    return revokeOffline(terminal, target, options)
+  }
   if (options.config !== undefined)
     throw usageError('--config belongs to --offline; a running broker is found by --broker')
   const token = await readOperatorToken(terminal, options)

@@ -3,7 +3,7 @@ import type { Terminal } from './terminal.ts'
 
 /** `mayfly serve`: runs until SIGTERM or SIGINT; SIGHUP reads the configuration again. */
 export async function serve(terminal: Terminal, { config }: { config: string }): Promise<void> {
-  const edge = terminal.edge()
+  const edge = await terminal.edge()
   const server = await startServer(config, edge)
   terminal.onSignal('SIGHUP', () => {
     server.reload().catch(error => {

@@ -33,7 +33,7 @@ export type Terminal = {
   /** Starts a program on this process's own stdin, stdout and stderr, with exactly this environment. */
   run(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Child
   /** The outside world for a server, logging at this level. */
-  edge(logLevel?: string): Edge
+  edge(logLevel?: string): Promise<Edge>
 }
 
 export type SecretFile = { commit(text: string): Promise<void>; discard(): Promise<void> }
