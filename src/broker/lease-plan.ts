@@ -69,6 +69,8 @@ export function planLease(
       revoked_at: null,
       confirmed_dead_at: null,
       closed_at: null,
+      revocation_group: null,
+      proof: null,
     },
   }
 }

@@ -14,6 +14,7 @@ import type {
   AgentRow,
   AskRow,
   AuditRow,
+  ClaimRow,
   DecisionRow,
   EvidenceRow,
   LeaseClose,
@@ -65,6 +66,14 @@ export interface LedgerRead {
   decision(id: string): Promise<DecisionRow | undefined>
   lease(id: string): Promise<LeaseRow | undefined>
   leaseBySecret(secretSha256: string): Promise<LeaseRow | undefined>
+  /**
+   * Every lease of a revocation group that was taken back (being revoked, or closed as that) and that its
+   * provider may still take for alive at `since`. Those told already first, then the latest issued.
+   */
+  revokedInGroup(issuer: string, group: string, since: number, limit: number): Promise<LeaseRow[]>
+  claim(name: string): Promise<ClaimRow | undefined>
+  /** Free claims whose name begins with `prefix` and whose work is due at or before `now`, soonest first. */
+  claimsDue(prefix: string, now: number, limit: number): Promise<ClaimRow[]>
   /** Newest first, ids only break ties; `after` is the `next` of the page before. */
   leases(filter: LeaseFilter, page: { limit: number; after?: string }): Promise<Page<LeaseRow>>
   leaseCounts(): Promise<{ state: LeaseState; issuer: string; count: number }[]>
@@ -85,7 +94,7 @@ export interface LedgerRead {
   tasksLapsed(now: number, writableSince: number, limit: number): Promise<string[]>
   /** Issuers that have a lease due at or before `now`. */
   issuersDue(now: number): Promise<string[]>
-  /** The soonest moment after `now` at which a lease, deadline or heartbeat is due; null where nothing waits. */
+  /** The soonest moment after `now` at which a lease, deadline, heartbeat or claim is due; null where nothing waits. */
   nextDue(now: number): Promise<number | null>
 }
 
@@ -142,9 +151,9 @@ export interface LedgerWrite {
     secret: Pick<LeaseRow, 'granted' | 'provider_expires_at' | 'sealed_secret' | 'secret_sha256'>,
   ): Promise<boolean>
   /**
-   * intended or active -> revoking, for every open lease of these tasks. Due: at `dead_by` where it was
-   * intended (the minter may still bring a secret), at `provider_expires_at` where it is `expiry_only`,
-   * otherwise now. Returns the rows as they became.
+   * intended or active -> revoking, for every open lease of these tasks. Due: at `provider_expires_at` where
+   * it is `expiry_only`, at `dead_by` where it was intended (the minter may still bring a secret) and has no
+   * revocation group (which ends it by name), otherwise now. Returns the rows as they became.
    */
   revokeLeasesOf(tasks: readonly string[]): Promise<LeaseRow[]>
   /** The same for one lease. Undefined: it was not intended or active. */
@@ -162,6 +171,7 @@ export interface LedgerWrite {
       closed_as: LeaseClose
       revoked_at?: number
       confirmed_dead_at?: number
+      proof?: string
       from?: readonly LeaseState[]
     },
   ): Promise<LeaseRow | undefined>
@@ -169,8 +179,29 @@ export interface LedgerWrite {
   retryLease(
     id: string,
     fence: number,
-    to: { due_at: number; attempts: number; last_error: string | null; revoked_at?: number },
+    to: { due_at: number; attempts: number; last_error: string | null; revoked_at?: number; proof?: string },
   ): Promise<boolean>
+  /**
+   * Notes that the provider was told to end these, whoever holds a claim on them: once, and only while they
+   * are being revoked. Returns the rows that it changed.
+   */
+  noteRevoked(ids: readonly string[], at: number): Promise<LeaseRow[]>
+  /** Puts off those of these that are being revoked, that nobody holds and that were not told yet. */
+  deferLeases(ids: readonly string[], to: { due_at: number; last_error: string }): Promise<void>
+
+  /**
+   * Takes a named claim until then, if it is free; its work is due from now on until it is given back.
+   * Undefined: another holds it, or it is paused.
+   */
+  takeClaim(name: string, until: number): Promise<ClaimRow | undefined>
+  /** Gives it back: not to be taken before `pausedUntil`, to be done again at `due_at`. False: it was lost. */
+  giveClaim(
+    name: string,
+    fence: number,
+    to: { pausedUntil: number | null; due_at: number | null },
+  ): Promise<boolean>
+  /** Makes the work of a claim due now, whoever holds it. */
+  wakeClaim(name: string): Promise<void>
 
   /** Counts one against a limit; false where the limit is reached. `until`: when the counter may be forgotten. */
   takeBudget(key: string, limit: number, until: number): Promise<boolean>

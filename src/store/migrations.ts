@@ -5,6 +5,7 @@
 import { CompiledQuery } from 'kysely'
 import type { SqlDialect } from './dialect.ts'
 import { ledgerSchema } from './schema-1.ts'
+import { revocationGroups } from './schema-2.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -15,7 +16,10 @@ export type Migration = {
 }
 
 /** Ids count from 1 without a gap. */
-export const migrations: readonly Migration[] = [{ id: 1, name: 'ledger', statements: ledgerSchema }]
+export const migrations: readonly Migration[] = [
+  { id: 1, name: 'ledger', statements: ledgerSchema },
+  { id: 2, name: 'revocation groups', statements: revocationGroups },
+]
 
 /**
  * Brings the schema up to the last of `list`, inside the caller's transaction.

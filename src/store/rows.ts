@@ -123,6 +123,21 @@ export type LeaseRow = {
   revoked_at: number | null
   confirmed_dead_at: number | null
   closed_at: number | null
+  /** What its issuer ends together with others (an AWS role); null where it is ended alone. */
+  revocation_group: string | null
+  /** What its issuer remembers of the proof so far, in its own words; null where there is nothing. */
+  proof: string | null
+}
+
+/** A named piece of recurring work that one broker at a time may do. */
+export type ClaimRow = {
+  name: string
+  /** Raised by each take: whoever holds an older one has lost the claim. */
+  fence: number
+  /** Held, or paused, until then; null where it is free. */
+  claimed_until: number | null
+  /** When the work is to be done again; null where nothing is waiting. */
+  due_at: number | null
 }
 
 export type TicketRow = {

@@ -76,8 +76,9 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
  * The file is held by this process alone, so whoever claimed a lease is gone and its work need not wait for
  * the claim to run out. The fence goes up as with any claim.
  */
-const releaseClaims =
-  'update leases set claimed_until = null, fence = fence + 1 where claimed_until is not null'
+const releaseClaims = ['leases', 'claims'].map(
+  table => `update ${table} set claimed_until = null, fence = fence + 1 where claimed_until is not null`,
+)
 
 async function prepareFile(writer: SqliteConnection, now: number): Promise<void> {
   writer.exec('PRAGMA journal_mode = WAL')
@@ -90,7 +91,7 @@ async function prepareFile(writer: SqliteConnection, now: number): Promise<void>
   writer.exec('BEGIN IMMEDIATE')
   try {
     await migrate(sqliteDialect(), async query => writer.run(query), now)
-    writer.exec(releaseClaims)
+    for (const statement of releaseClaims) writer.exec(statement)
     writer.exec('COMMIT')
   } catch (error) {
     if (writer.inTransaction) writer.exec('ROLLBACK')

@@ -4,6 +4,7 @@ import type {
   AgentRow,
   AskRow,
   AuditRow,
+  ClaimRow,
   DecisionRow,
   EvidenceRow,
   LeaseRow,
@@ -23,6 +24,7 @@ export type Tables = {
   decisions: DecisionRow
   asks: AskRow
   leases: LeaseRow
+  claims: ClaimRow
   budgets: { key: string; used: number; until: number }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
@@ -120,6 +122,8 @@ export const columns = {
     revoked_at: 1,
     confirmed_dead_at: 1,
     closed_at: 1,
+    revocation_group: 1,
+    proof: 1,
   }),
   signing_keys: names<SigningKeyRow>({
     kid: 1,

@@ -114,6 +114,28 @@ const broken: Broken[] = [
     breakIt: writing(() => ({ retryLease: async () => true })),
   },
   {
+    store: 'lets two hold one claim',
+    caughtBy: 'a named claim has one holder until its time, and a fence that only goes up',
+    breakIt: writing(tx => ({ takeClaim: async name => tx.takeClaim(name, tx.now) })),
+  },
+  {
+    store: 'takes a claim back from whoever has it',
+    caughtBy: 'a named claim has one holder until its time, and a fence that only goes up',
+    breakIt: writing(tx => ({
+      giveClaim: async (name, fence, to) =>
+        (await tx.giveClaim(name, fence, to)) || tx.giveClaim(name, fence + 1, to),
+    })),
+  },
+  {
+    store: 'forgets of a group whoever is closed',
+    caughtBy:
+      'a group is whoever was taken back and may still be alive, the told first, then the latest issued',
+    breakIt: reading(read => ({
+      revokedInGroup: async (issuer, group, since, limit) =>
+        (await read.revokedInGroup(issuer, group, since, limit)).filter(row => row.state !== 'closed'),
+    })),
+  },
+  {
     store: 'takes every use of evidence for the first',
     caughtBy: 'evidence is used once; the second use is told of the first',
     breakIt: writing(tx => ({

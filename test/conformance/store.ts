@@ -4,6 +4,7 @@
  */
 import { describe, test } from 'vitest'
 import { accessChecks } from './store/access-checks.ts'
+import { groupChecks } from './store/group-checks.ts'
 import { leaseChecks } from './store/lease-checks.ts'
 import { readChecks } from './store/read-checks.ts'
 import { reapChecks } from './store/reap-checks.ts'
@@ -18,6 +19,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...taskChecks,
   ...leaseChecks,
   ...reapChecks,
+  ...groupChecks,
   ...accessChecks,
   ...readChecks,
 ]

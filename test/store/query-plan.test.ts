@@ -62,6 +62,12 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
   ['taskByToken', /INDEX tasks_token \(token_hash=\?\)/, all => all.taskByToken('h')],
   ['leaseBySecret', /INDEX leases_secret \(secret_sha256=\?\)/, all => all.leaseBySecret('h')],
   ['leaseCounts', /COVERING INDEX leases_due/, all => all.leaseCounts()],
+  [
+    'revokedInGroup',
+    /INDEX leases_group \(issuer=\? AND revocation_group=\? AND <expr>>\?\)/,
+    all => all.revokedInGroup('i', 'g', 1, 9),
+  ],
+  ['claimsDue', /PRIMARY KEY \(name>\? AND name<\?\)/, all => all.claimsDue('group/', 1, 9)],
   ['prune', /INDEX evidence_until \(until<\?\)/, all => all.prune(9)],
   ['leases of an agent', /INDEX leases_agent \(agent=\?\)/, all => all.leases({ agent: 'a' }, { limit: 9 })],
   ['leases', /INDEX leases_intended/, all => all.leases({}, { limit: 9 })],

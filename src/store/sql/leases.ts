@@ -16,6 +16,8 @@ export type LeaseWrites = Pick<
   | 'claimDue'
   | 'closeLease'
   | 'retryLease'
+  | 'noteRevoked'
+  | 'deferLeases'
 >
 
 const openStates: readonly LeaseState[] = ['intended', 'active', 'revoking']
@@ -24,6 +26,7 @@ export function leaseWrites(dialect: SqlDialect): (tx: Transaction) => LeaseWrit
   const { insert, activate, attach } = mintQueries(dialect)
   const { revokeOf, revokeOne } = revokeQueries(dialect)
   const { claim, close, closeFenced, retry } = reapQueries(dialect)
+  const { note, defer } = groupQueries(dialect)
 
   return ({ run, now }) => ({
     async insertLease(row) {
@@ -52,6 +55,7 @@ export function leaseWrites(dialect: SqlDialect): (tx: Transaction) => LeaseWrit
         closedAs: to.closed_as,
         revokedAt: to.revoked_at ?? null,
         confirmedDeadAt: to.confirmed_dead_at ?? null,
+        proof: to.proof ?? null,
       }
       const from = to.from ?? openStates
       const queries = fence === null ? close(from, change) : closeFenced(from, { ...change, fence })
@@ -65,8 +69,15 @@ export function leaseWrites(dialect: SqlDialect): (tx: Transaction) => LeaseWrit
         attempts: to.attempts,
         lastError: to.last_error,
         revokedAt: to.revoked_at ?? null,
+        proof: to.proof ?? null,
       }
       return (await run(retry(change))).changed > 0
+    },
+    async noteRevoked(ids, at) {
+      return gather(run, note(ids, { at, now }))
+    },
+    async deferLeases(ids, to) {
+      await gather(run, defer(ids, { dueAt: to.due_at, lastError: to.last_error, now }))
     },
   })
 }
@@ -131,10 +142,10 @@ function revokeQueries({ db }: SqlDialect) {
         revoking_at: now,
         due_at: eb
           .case()
-          .when('state', '=', 'intended')
-          .then(eb.ref('dead_by'))
           .when('revocability', '=', 'expiry_only')
           .then(eb.fn.coalesce('provider_expires_at', 'dead_by'))
+          .when(eb.and([eb('state', '=', 'intended'), eb('revocation_group', 'is', null)]))
+          .then(eb.ref('dead_by'))
           .else(now)
           .end(),
       }))
@@ -153,6 +164,7 @@ function reapQueries({ db, skipLocked }: SqlDialect) {
     closedAs: LeaseClose
     revokedAt: number | null
     confirmedDeadAt: number | null
+    proof: string | null
   }) =>
     db
       .updateTable('leases')
@@ -165,6 +177,7 @@ function reapQueries({ db, skipLocked }: SqlDialect) {
         sealed_secret: null,
         revoked_at: eb.fn.coalesce(eb.val(p.revokedAt), 'revoked_at'),
         confirmed_dead_at: eb.fn.coalesce(eb.val(p.confirmedDeadAt), 'confirmed_dead_at'),
+        proof: eb.fn.coalesce(eb.val(p.proof), 'proof'),
       }))
       .where('id', '=', p.id)
       .returningAll()
@@ -209,6 +222,7 @@ function reapQueries({ db, skipLocked }: SqlDialect) {
         attempts: number
         lastError: string | null
         revokedAt: number | null
+        proof: string | null
       }) =>
         db
           .updateTable('leases')
@@ -218,10 +232,30 @@ function reapQueries({ db, skipLocked }: SqlDialect) {
             last_error: p.lastError,
             claimed_until: null,
             revoked_at: eb.fn.coalesce(eb.val(p.revokedAt), 'revoked_at'),
+            proof: eb.fn.coalesce(eb.val(p.proof), 'proof'),
           }))
           .where('id', '=', p.id)
           .where('state', '<>', 'closed')
           .where('fence', '=', p.fence),
+    ),
+  }
+}
+
+function groupQueries({ db }: SqlDialect) {
+  const untold = (ids: string[]) =>
+    db
+      .updateTable('leases')
+      .where('id', 'in', ids)
+      .where('state', '=', 'revoking')
+      .where('revoked_at', 'is', null)
+  return {
+    note: prepareList((ids, p: { at: number; now: number }) =>
+      untold(ids).set({ revoked_at: p.at, due_at: p.now }).returningAll(),
+    ),
+    defer: prepareList((ids, p: { dueAt: number; lastError: string; now: number }) =>
+      untold(ids)
+        .set({ due_at: p.dueAt, last_error: p.lastError })
+        .where(eb => eb.or([eb('claimed_until', 'is', null), eb('claimed_until', '<=', p.now)])),
     ),
   }
 }

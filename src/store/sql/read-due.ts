@@ -7,7 +7,10 @@ import type { SqlDialect } from '../dialect.ts'
 import type { LedgerRead } from '../ledger.ts'
 import { prepare, type Run } from './prepare.ts'
 
-export type DueReads = Pick<LedgerRead, 'tasksPastDeadline' | 'tasksLapsed' | 'issuersDue' | 'nextDue'>
+export type DueReads = Pick<
+  LedgerRead,
+  'tasksPastDeadline' | 'tasksLapsed' | 'issuersDue' | 'nextDue' | 'claimsDue'
+>
 
 /** The issuers that have an open lease, one index search each. */
 const openIssuers = sql`
@@ -21,6 +24,7 @@ const openIssuers = sql`
 export function dueReads(dialect: SqlDialect, run: Run): DueReads {
   const { pastDeadline, lapsed } = taskQueries(dialect)
   const { issuersDue, nextDue } = leaseQueries(dialect)
+  const claimsDue = claimsDueQuery(dialect)
   return {
     async tasksPastDeadline(now, limit) {
       return (await run(pastDeadline({ now, limit }))).rows.map(row => row.id)
@@ -33,6 +37,11 @@ export function dueReads(dialect: SqlDialect, run: Run): DueReads {
     },
     async nextDue(now) {
       return (await run(nextDue({ now }))).rows[0]?.at ?? null
+    },
+    async claimsDue(prefix, now, limit) {
+      // Names are ASCII; the first text after all that begin with the prefix.
+      const beyond = `${prefix}\u007f`
+      return (await run(claimsDue({ prefix, beyond, now, limit }))).rows
     },
   }
 }
@@ -52,6 +61,21 @@ function taskQueries({ db }: SqlDialect) {
         .limit(p.limit),
     ),
   }
+}
+
+function claimsDueQuery({ db }: SqlDialect) {
+  return prepare((p: { prefix: string; beyond: string; now: number; limit: number }) =>
+    db
+      .selectFrom('claims')
+      .selectAll()
+      .where('name', '>=', p.prefix)
+      .where('name', '<', p.beyond)
+      .where('due_at', '<=', p.now)
+      .where(eb => eb.or([eb('claimed_until', 'is', null), eb('claimed_until', '<=', p.now)]))
+      .orderBy('due_at')
+      .orderBy('name')
+      .limit(p.limit),
+  )
 }
 
 function leaseQueries({ db }: SqlDialect) {
@@ -75,6 +99,9 @@ function leaseQueries({ db }: SqlDialect) {
             from open_issuers where issuer is not null
             union all select min(case when due_at > claimed_until then due_at else claimed_until end)
               from leases where claimed_until > ${p.now} and due_at is not null
+            union all select min(case when claimed_until > due_at then claimed_until else due_at end)
+              from claims where due_at is not null
+                and (case when claimed_until > due_at then claimed_until else due_at end) > ${p.now}
             union all select min(deadline) from tasks where state = 'active' and deadline > ${p.now}
             union all select min(heartbeat_due) from tasks where state = 'active' and heartbeat_due > ${p.now}
           ) as moments`.compile(db),

@@ -58,7 +58,7 @@ function taskReads({ db }: SqlDialect, run: Run): TaskReads {
   }
 }
 
-type LeaseReads = Pick<LedgerRead, 'lease' | 'leaseBySecret' | 'leaseCounts'>
+type LeaseReads = Pick<LedgerRead, 'lease' | 'leaseBySecret' | 'leaseCounts' | 'revokedInGroup' | 'claim'>
 
 function leaseReads({ db }: SqlDialect, run: Run): LeaseReads {
   const lease = prepare((p: { id: string }) => db.selectFrom('leases').selectAll().where('id', '=', p.id))
@@ -71,6 +71,22 @@ function leaseReads({ db }: SqlDialect, run: Run): LeaseReads {
       .orderBy('intended_at', 'desc')
       .orderBy('id', 'desc')
       .limit(sql.lit(1)),
+  )
+  const revokedInGroup = prepare((p: { issuer: string; group: string; since: number; limit: number }) =>
+    db
+      .selectFrom('leases')
+      .selectAll()
+      .where('issuer', '=', p.issuer)
+      .where('revocation_group', '=', p.group)
+      .where(eb => eb.fn.coalesce('provider_expires_at', 'dead_by'), '>', p.since)
+      .where(eb => eb.or([eb('state', '=', 'revoking'), eb('closed_as', 'in', ['revoked', 'already_gone'])]))
+      .orderBy(sql`case when revoked_at is null then 1 else 0 end`)
+      .orderBy(eb => eb.fn.coalesce('active_at', 'mint_not_after'), 'desc')
+      .orderBy('id')
+      .limit(p.limit),
+  )
+  const claim = prepare((p: { name: string }) =>
+    db.selectFrom('claims').selectAll().where('name', '=', p.name),
   )
   const count = sql<number>`count(*)`.as('count')
   /** Two statements in one, so that each is answered from its own partial index. */
@@ -92,6 +108,9 @@ function leaseReads({ db }: SqlDialect, run: Run): LeaseReads {
     lease: async id => (await run(lease({ id }))).rows[0],
     leaseBySecret: async hash => (await run(leaseBySecret({ hash }))).rows[0],
     leaseCounts: async () => (await run(counts({}))).rows,
+    revokedInGroup: async (issuer, group, since, limit) =>
+      (await run(revokedInGroup({ issuer, group, since, limit }))).rows,
+    claim: async name => (await run(claim({ name }))).rows[0],
   }
 }
 

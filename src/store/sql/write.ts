@@ -2,6 +2,7 @@
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerWrite } from '../ledger.ts'
 import { agentWrites } from './agents.ts'
+import { claimWrites } from './claims.ts'
 import { evidenceWrites } from './evidence.ts'
 import { keyWrites } from './keys.ts'
 import { leaseWrites } from './leases.ts'
@@ -16,6 +17,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const records = recordWrites(dialect)
   const leases = leaseWrites(dialect)
   const keys = keyWrites(dialect)
+  const claims = claimWrites(dialect)
   return tx => ({
     now: tx.now,
     ...agents(tx),
@@ -24,5 +26,6 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...records(tx),
     ...leases(tx),
     ...keys(tx),
+    ...claims(tx),
   })
 }

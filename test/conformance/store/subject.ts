@@ -91,6 +91,8 @@ export function lease(id: string, of: string, over: Partial<LeaseRow> = {}): Lea
     revoked_at: null,
     confirmed_dead_at: null,
     closed_at: null,
+    revocation_group: null,
+    proof: null,
     ...over,
   }
 }
