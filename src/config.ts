@@ -113,11 +113,21 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     ...shape,
     listen: listenAt(shape.listen),
     ...(shape.operator_listen === undefined ? {} : { operator_listen: listenAt(shape.operator_listen) }),
-    ledger: { ...shape.ledger, path: at(shape.ledger.path) },
+    ledger: ledgerAt(shape.ledger, at),
     kek_file: at(shape.kek_file),
     plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
     agents_dir: at(shape.agents_dir),
     resource_servers_dir: at(shape.resource_servers_dir),
+  }
+}
+
+function ledgerAt(ledger: SettingsShape['ledger'], at: (path: string) => string): SettingsShape['ledger'] {
+  if (ledger.type === 'sqlite') return { ...ledger, path: at(ledger.path) }
+  const { url_file, ca_file } = ledger
+  return {
+    ...ledger,
+    ...(url_file === undefined ? {} : { url_file: at(url_file) }),
+    ...(ca_file === undefined ? {} : { ca_file: at(ca_file) }),
   }
 }
 

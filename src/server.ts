@@ -24,10 +24,10 @@ import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { newToken } from './keys/tokens.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { createWatch } from './observers/watch.ts'
+import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
 import type { Agent } from './policy/agent.ts'
 import type { Ledger } from './store/ledger.ts'
-import { openSqliteLedger } from './store/sqlite.ts'
 
 /** The outside world, as `main.ts` hands it in. */
 export type Edge = {
@@ -42,9 +42,7 @@ export type Edge = {
   files: ConfigFiles
   kekFiles: KekFiles
   log: Log
-  /** The embedded ledger unless told otherwise: where its failures are tried out. */
-  openLedger?: typeof openSqliteLedger
-}
+} & LedgerEdge
 
 export type RunningServer = {
   url: string
@@ -128,15 +126,13 @@ export type Core = {
 export async function openCore({ settings, ...types }: LoadedSettings, edge: Edge): Promise<Core> {
   await using stack = new AsyncDisposableStack()
   const { log, now, random } = edge
-  const { openLedger = openSqliteLedger } = edge
-  const ledger = await openLedger({
-    path: settings.ledger.path,
-    now,
-    log: { error: (fields, message) => log.error(fields, message) },
-  })
+  const ledger = await openLedger(settings, edge)
   stack.defer(() => ledger.close())
   const mayCreate = await isUnsealed(ledger.read)
-  const kek = await loadKek({ path: settings.kek_file, mayCreate }, { files: edge.kekFiles, random })
+  const kek = await loadKek(
+    { path: settings.kek_file, mayCreate, shared: settings.ledger.type === 'postgres' },
+    { files: edge.kekFiles, random },
+  )
   const keyring = createKeyring({ kek, random })
   await checkCanary(ledger, keyring)
   const limits = effectiveLimits(settings)

@@ -12,7 +12,7 @@ const text = new Map(files.map(file => [file, readFileSync(join(root, file), 'ut
 const LAYERS: readonly (readonly string[])[] = [
   ['src/main.ts', 'src/cli', 'src/calendar.ts'],
   ['src/server.ts'],
-  ['src/open-plugins.ts'],
+  ['src/open-plugins.ts', 'src/open-ledger.ts'],
   [
     'src/config.ts',
     'src/config',

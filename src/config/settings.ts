@@ -1,6 +1,8 @@
 /** The shape of mayfly.yaml. Keys keep their names from file to code. */
 import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
+import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
+import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
 
 const listenShape = z
@@ -37,6 +39,39 @@ const publicUrlShape = z.string().superRefine((text, context) => {
   }
 })
 
+/** A file of this broker's own, or a PostgreSQL that any number of brokers share. */
+const ledgerShape = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('sqlite'), path: pathShape }),
+  z
+    .strictObject({
+      type: z.literal('postgres'),
+      /** Without a password. One with a password stands in `url_file`, mode 0600. */
+      url: z.string().max(1_000).superRefine(refuseBadUrl).optional(),
+      url_file: pathShape.optional(),
+      /** PEM of the CAs that may vouch for the server; the system's where absent. */
+      ca_file: pathShape.optional(),
+      /** The most that this broker opens. */
+      connections: wholeNumber(2, 500, 'connections').default(POSTGRES_LIMITS.connections),
+    })
+    .superRefine(({ url, url_file }, context) => {
+      if ((url === undefined) !== (url_file === undefined)) return
+      context.addIssue({ code: 'custom', message: 'expected one of url and url_file' })
+    }),
+])
+
+function refuseBadUrl(text: string, context: z.RefinementCtx): void {
+  const refuse = (message: string, remedy?: string) =>
+    context.addIssue({ code: 'custom', message, ...(remedy === undefined ? {} : { params: { remedy } }) })
+  try {
+    if (parsePostgresUrl(text).password === undefined) return
+  } catch (error) {
+    if (!(error instanceof BadAddress)) throw error
+    refuse(error.message)
+    return
+  }
+  refuse('expected a URL without a password', 'Put the URL into a file of mode 0600 and name it in url_file')
+}
+
 /** What an instance of an attestor or issuer has beside its type's own settings. */
 const instanceShape = z.looseObject({
   type: z.string().min(1).max(LIMITS.nameChars),
@@ -59,7 +94,7 @@ export const settingsShape = z
     operator_listen: listenShape.optional(),
     /** Issuer URL of what Mayfly signs, and base of every URL it hands out. Never taken from a request. */
     public_url: publicUrlShape,
-    ledger: z.discriminatedUnion('type', [z.strictObject({ type: z.literal('sqlite'), path: pathShape })]),
+    ledger: ledgerShape,
     kek_file: pathShape,
     plugins: z
       .array(z.strictObject({ module: pathShape, sha256: sha256Shape }))

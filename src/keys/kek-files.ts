@@ -2,14 +2,17 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { KekFiles } from './kek.ts'
 
-/** The KEK on a file system. Mode and content come from one handle, so that no other file slips between. */
+/**
+ * Secrets of one line on a file system, such as the KEK. Mode and content come from one handle, so that no
+ * other file slips between.
+ */
 export const kekFiles: KekFiles = {
   async read(path) {
     const handle = await open(path, 'r').catch(absent)
     if (handle === undefined) return undefined
     try {
       const { mode } = await handle.stat()
-      const buffer = Buffer.alloc(256)
+      const buffer = Buffer.alloc(4_096)
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0)
       return { text: buffer.toString('latin1', 0, bytesRead), mode }
     } finally {

@@ -22,11 +22,12 @@ export type KekFiles = {
 
 /**
  * Reads the KEK, or makes it where `mayCreate` says so: only ever for a ledger that holds nothing yet, since
- * a new key opens nothing that an earlier one sealed.
+ * a new key opens nothing that an earlier one sealed. For a `shared` ledger none is made: of two brokers that
+ * start at once each would make its own.
  * @throws KeyringError kek_missing, kek_readable_by_others, kek_malformed
  */
 export async function loadKek(
-  { path, mayCreate }: { path: string; mayCreate: boolean },
+  { path, mayCreate, shared = false }: { path: string; mayCreate: boolean; shared?: boolean },
   { files, random }: { files: KekFiles; random: RandomBytes },
 ): Promise<Kek> {
   const file = await files.read(path)
@@ -39,6 +40,13 @@ export async function loadKek(
       'kek_missing',
       `${path}: there is no key-encryption key here, and this ledger needs the one it was created with. ` +
         'Put that file back (mode 0600), or point kek_file at it.',
+    )
+  }
+  if (shared) {
+    throw new KeyringError(
+      'kek_missing',
+      `${path}: there is no key-encryption key here. Brokers that share a ledger share one, so it is made by hand: ` +
+        `(umask 077; openssl rand -hex 32 > ${path}), and the same file given to each of them.`,
     )
   }
   const bytes = random(32)

@@ -8,20 +8,9 @@ import {
   type QueryResultRow,
   types,
 } from 'pg'
+import type { PostgresAddress } from './postgres-address.ts'
 import { toLedgerError } from './postgres-errors.ts'
 import type { Result } from './sql/prepare.ts'
-
-/** Where the database is. The password cannot print: `pg` keeps it out of its own objects' enumeration. */
-export type PostgresAddress = {
-  /** A name, an address, or the absolute path of a folder with the server's socket. */
-  host: string
-  port: number
-  user: string
-  password?: string
-  database: string
-  /** TLS with the server's name verified, by these CAs (PEM) or the system's; false: none. */
-  tls: { ca?: string } | false
-}
 
 /** Bounds of one broker. The database's own `max_connections` must hold them for all brokers. */
 export const POSTGRES_LIMITS = {

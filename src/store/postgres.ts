@@ -4,6 +4,7 @@
  */
 import { postgresDialect } from './dialect.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
+import type { PostgresAddress } from './postgres-address.ts'
 import { isAnswer, isPassing, outcomeUnknown, toLedgerError } from './postgres-errors.ts'
 import {
   connect,
@@ -12,7 +13,6 @@ import {
   POSTGRES_LIMITS,
   type Pool,
   type PoolClient,
-  type PostgresAddress,
   runOn,
   say,
 } from './postgres-pool.ts'
@@ -46,12 +46,21 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
     log?.warn({ err: toLedgerError(error) }, 'ledger: a connection was lost'),
   )
   try {
-    await preparePostgres(pool, now)
+    await preparePostgres(pool, now).catch(error => Promise.reject(unavailableAt(address, error)))
     return ledgerOver(pool, connections, { now, log })
   } catch (error) {
     await pool.end()
     throw error
   }
+}
+
+/** Whoever starts a broker must be told which database, and why. */
+function unavailableAt({ host, port, database }: PostgresAddress, error: unknown): unknown {
+  if (!(error instanceof LedgerUnavailable)) return error
+  const why = error.cause instanceof Error ? `: ${error.cause.message}` : ''
+  return new LedgerUnavailable(`the ledger ${database} at ${host}:${port} is unavailable${why}`, {
+    cause: error.cause,
+  })
 }
 
 type Surroundings = { [Name in 'now' | 'log']: PostgresLedgerOptions[Name] | undefined }

