@@ -73,16 +73,20 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 
   // 4. Record: the task, its asks and the first intent are one transaction.
   const recorded = { task, asks, judged, parent, identity, requestDigest, agent }
+  let replaced: string | undefined
   try {
-    await broker.ledger.write(async tx => {
-      await recordTask(broker, tx, recorded)
+    replaced = await broker.ledger.write(async tx => {
+      const earlier = await recordTask(broker, tx, recorded)
       if (plan !== undefined) await intend(broker, tx, plan, local)
+      return earlier
     })
   } catch (error) {
     if (error instanceof SpentEvidence) throw await replayed(broker, error.earlier)
     throw error
   }
-  broker.wake()
+  // The reaper looks at least every backstop: what is due later than that need not wake it.
+  if (replaced !== undefined || task.deadline - task.opened_at <= broker.limits.reaperBackstopMs)
+    broker.wake()
 
   // 5. Answer, minting remotely where that was asked.
   const opened = { task, token, asks, decision: judged.decision.id }
@@ -261,7 +265,8 @@ type Recorded = {
   agent: Agent
 }
 
-async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promise<void> {
+/** @returns the id of the task that this one replaces, where its evidence came again after a lost answer. */
+async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promise<string | undefined> {
   const { task, parent } = it
   const above = parent?.line.at(-1)
   if (above !== undefined) await lockMintable(broker, tx, above.id)
@@ -283,6 +288,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
     { actor: `agent:${task.agent}`, task: task.id, agent: task.agent },
     { decision: it.judged.decision.id, ...(earlier === undefined ? {} : { instead_of: earlier }) },
   )
+  return earlier
 }
 
 /**
