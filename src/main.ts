@@ -59,6 +59,22 @@ try {
   process.exitCode = report(error)
 }
 
+/**
+ * Ids and nonces are drawn from a block, each byte once and erased as it is given: a call into the system's
+ * generator for each costs more than making the id. Keys and tokens are drawn by themselves.
+ */
+function createRandom(): Edge['random'] {
+  let block = Buffer.alloc(0)
+  return size => {
+    if (size > 16) return randomBytes(size)
+    if (block.length < size) block = randomBytes(4_096)
+    const drawn = Buffer.from(block.subarray(0, size))
+    block.fill(0, 0, size)
+    block = block.subarray(size)
+    return drawn
+  }
+}
+
 async function createEdge(logLevel = 'info'): Promise<Edge> {
   const [{ pino }, { createCalendar }] = await Promise.all([import('pino'), import('./calendar.ts')])
   const log = pino({ level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime })
@@ -67,7 +83,7 @@ async function createEdge(logLevel = 'info'): Promise<Edge> {
     now: () => Date.now(),
     schedule,
     everyDay: createCalendar(log),
-    random: size => randomBytes(size),
+    random: createRandom(),
     files: { readFile: path => readFile(path, 'utf8'), listDir: path => readdir(path) },
     kekFiles,
     log,
