@@ -39,6 +39,7 @@ async function lastTask() {
   return all.items.filter(task => task.system === 0).toSorted((a, b) => (a.id < b.id ? 1 : -1))[0]!
 }
 
+const patiently = { timeout: 15_000 }
 const alive = () => installation.github.credentials().filter(one => one.alive)
 
 describe('a command with credentials', () => {
@@ -167,7 +168,7 @@ describe('signals', () => {
     runner.gate = gate.promise
     const before = runner.audiences.length
     const running = shell.start(['exec', '--ask', GITHUB, ...script('console.log("started")')])
-    await expect.poll(() => runner.audiences.length).toBe(before + 1)
+    await expect.poll(() => runner.audiences.length, patiently).toBe(before + 1)
     running.kill('SIGTERM')
     // The signal is handled before anything that the answer causes.
     runner.gate = undefined
@@ -208,22 +209,6 @@ describe('what is refused starts nothing', () => {
     expect(err).toMatch(/Denied: .*\(ask_denied\)\n {2}Decision dec_\w+: .*\n {2}Ask for less/)
   })
 
-  test('two credentials under one name', async () => {
-    const { err } = await shell.fails(2, [
-      'exec',
-      '--ask',
-      GITHUB,
-      '--ask',
-      'github=acme/api:issues:read',
-      ...script('1'),
-    ])
-    expect(err).toContain('two asks would both be GH_TOKEN')
-  })
-
-  test('no ask at all', async () => {
-    expect((await shell.fails(2, ['exec', ...script('1')])).err).toContain('at least one --ask')
-  })
-
   test('no broker', async () => {
     const file = join(shell.home, 'started')
     const nobody = await startActionsRunner(async () => '')
@@ -243,12 +228,6 @@ describe('what is refused starts nothing', () => {
     expect(await lastTask()).toMatchObject({ end: 'failed', end_detail: 'the command was not started' })
     expect(alive()).toEqual([])
   })
-
-  test('a job that may not ask for an ID token is told how', async () => {
-    const env = { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
-    const { err } = await shell.run(['exec', '--ask', JWT, ...script('1')], { env })
-    expect(err).toContain('permissions: { id-token: write }')
-  })
 })
 
 test('a runner that stumbles is asked again', async () => {
@@ -265,9 +244,11 @@ test('killed outright, its silence ends the task', async () => {
   await running.says(/ready/)
   running.kill('SIGKILL')
   expect(alive()).toHaveLength(1)
+  // Time in which the broker did not look is not held against anyone: it looks, and then only time passes.
+  await broker.look()
   installation.clock.advance(12_000)
   await broker.look()
-  await expect.poll(async () => (await lastTask()).state).toBe('settled')
+  await expect.poll(async () => (await lastTask()).state, patiently).toBe('settled')
   expect(await lastTask()).toMatchObject({ end: 'lapsed' })
   expect(alive()).toEqual([])
   // The command outlives its parent, as any does.

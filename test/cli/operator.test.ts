@@ -58,6 +58,7 @@ async function openTask(details: object[] = [asks.api]): Promise<string> {
   return task.id
 }
 
+const patiently = { timeout: 15_000 }
 const alive = () => installation.github.credentials().filter(one => one.alive)
 
 test('init refuses kindly: while the broker runs, and where the file is there', async () => {
@@ -125,7 +126,7 @@ test('leases, for people and for programs; revoke ends a task and what it holds'
 
   const revoked = await shell.ok(['revoke', '--task', task, '--reason', 'enough'], asOperator())
   expect(revoked.out).toContain(`1 task ended, 1 credential being revoked\n  ${task}\n`)
-  await expect.poll(() => alive()).toEqual([])
+  await expect.poll(() => alive(), patiently).toEqual([])
   const again = await shell.fails(1, ['revoke', '--task', task, '--reason', 'enough'], asOperator())
   expect(again.err).toContain('nothing was revoked')
   const nobody = await shell.ok(['revoke', '--agent', 'coder', '--reason', 'x', '--json'], asOperator())
@@ -136,22 +137,12 @@ test('one credential is taken back, and its task goes on', async () => {
   const task = await openTask()
   const lease = (await broker!.broker.ledger.read.leases({ task }, { limit: 1 })).items[0]!
   await shell.ok(['revoke', '--lease', lease.id, '--reason', 'leaked'], asOperator())
-  await expect.poll(() => alive()).toEqual([])
+  await expect.poll(() => alive(), patiently).toEqual([])
   expect((await broker!.broker.ledger.read.task(task))?.state).toBe('active')
   await shell.ok(['revoke', '--everything', '--reason', 'tidy up'], asOperator())
 })
 
-test.each([
-  ['no target', ['revoke', '--reason', 'x'], 'exactly one of'],
-  ['two targets', ['revoke', '--everything', '--task', 'tsk_x', '--reason', 'x'], 'exactly one of'],
-  ['no reason', ['revoke', '--everything'], '--reason'],
-  ['a state that is none', ['leases', '--state', 'dead'], 'Allowed choices'],
-  ['settings without --offline', ['revoke', '--everything', '--reason', 'x', '--config', 'y'], '--offline'],
-])('%s is a wrong command line', async (_, args, expected) => {
-  expect((await shell.fails(2, args, asOperator())).err).toContain(expected)
-})
-
-test('a token that others can read is not used, nor one that is none, and without one it is said how', async () => {
+test('a token that others can read is not used, nor one that is none', async () => {
   const open = join(shell.home, 'open.token')
   await writeFile(open, await readFile(tokenFile, 'utf8'))
   await chmod(open, 0o640)
@@ -162,7 +153,6 @@ test('a token that others can read is not used, nor one that is none, and withou
   const { err } = await shell.fails(1, ['leases'], env(open))
   expect(err).toContain('does not hold an operator token')
   expect(err).not.toContain('mfo_not-one')
-  expect((await shell.fails(2, ['leases'], env(''))).err).toContain('mayfly operator init')
 })
 
 const offline = (...target: string[]) => [
@@ -195,5 +185,5 @@ test('offline, with the provider down: it says what is left and why, and fails',
   // Nothing is given up: the broker goes on with it.
   installation.clock.advance(10_000)
   broker = await startBroker(installation)
-  await expect.poll(() => alive()).toEqual([])
+  await expect.poll(() => alive(), patiently).toEqual([])
 })

@@ -153,18 +153,6 @@ test('a terminal is shown no credential that nobody asked to see', async () => {
   await expect(token(terminal, { ask: [GITHUB], json: true })).rejects.toThrow('--print')
 })
 
-test.each([
-  ['no evidence', ['task', 'open', '--purpose', 'x'], '--evidence-file FILE, or - for stdin'],
-  ['no purpose', ['task', 'open'], '--purpose'],
-  ['no task', ['task', 'show'], 'which task?'],
-  ['an id that is none', ['task', 'complete', '../../etc/passwd'], 'is not the id of a task'],
-  ['an outcome that is none', ['task', 'complete', '--outcome', 'fine'], 'completed, failed, cancelled'],
-  ['two asks', ['token', '--ask', 'jwt=a#', '--ask', 'jwt=b#'], 'one --ask'],
-  ['http to another machine', ['token', '--ask', 'jwt=a#', '--broker', 'http://example.com'], 'in the clear'],
-])('%s: what is missing is said', async (_, args, expected) => {
-  expect((await shell.fails(2, args)).err).toContain(expected)
-})
-
 test('evidence that is no JWT is not sent, and not quoted', async () => {
   const file = join(shell.home, 'secret.txt')
   await writeFile(file, 'hunter2-not-a-jwt')
