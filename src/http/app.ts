@@ -7,7 +7,7 @@ import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
 import { renderError } from './problem.ts'
-import { createRateLimiter } from './rate-limit.ts'
+import { createExchangeGate, createRateLimiter } from './rate-limit.ts'
 import { taskRoutes } from './tasks.ts'
 import { wellKnownRoutes } from './well-known.ts'
 
@@ -27,7 +27,7 @@ export type AppOptions = Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
 export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   const { limits, now, log } = broker
   const requests = createRateLimiter(limits.requestsPerMinutePerSource, limits.rateSources, now)
-  const exchanges = createRateLimiter(limits.exchangesPerMinutePerSource, limits.rateSources, now)
+  const exchanges = createExchangeGate(limits, now)
   const app = shell(broker, options)
   app.use('*', async (c, next) => {
     requests.take(c.get('source'))

@@ -15,22 +15,24 @@ import { basic, bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { exchange } from './oauth-exchange.ts'
 import { HttpRefusal } from './problem.ts'
-import type { RateLimiter } from './rate-limit.ts'
+import type { ExchangeGate } from './rate-limit.ts'
 import { readForm } from './read-body.ts'
 
 export type OauthOptions = {
   publicUrl: string
-  exchanges: RateLimiter
+  exchanges: ExchangeGate
   resourceServers: () => ReadonlyMap<string, ResourceServer>
 }
 
 export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
   const routes = new Hono<Env>()
   routes.post('/token', async c => {
-    options.exchanges.take(c.get('source'))
-    const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
+    const answer = await options.exchanges.pass(c.get('source'), async () => {
+      const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
+      return exchange(broker, form)
+    })
     c.header('cache-control', 'no-store')
-    return c.json(await exchange(broker, form))
+    return c.json(answer)
   })
   routes.post('/introspect', async c => {
     const server = resourceServer(c, options)

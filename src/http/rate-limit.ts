@@ -1,10 +1,39 @@
 import { BrokerError } from '../broker/broker-error.ts'
+import type { Limits } from '../limits.ts'
 
 type Bucket = { tokens: number; at: number }
 
 export type RateLimiter = {
   /** @throws BrokerError `rate_limited` when this source has had its share of the minute. */
   take(source: string): void
+  /** The same without taking any of it. */
+  demand(source: string): void
+  /** Takes where there is any left; false where there is none. */
+  spend(source: string): boolean
+}
+
+export type ExchangeGate = {
+  /** @throws BrokerError `rate_limited` before the evidence is looked at, or whatever `exchange` throws. */
+  pass<T>(source: string, exchange: () => Promise<T>): Promise<T>
+}
+
+/** So many exchanges a minute from one source, and so many of them with evidence that is not accepted. */
+export function createExchangeGate(limits: Limits, now: () => number): ExchangeGate {
+  const all = createRateLimiter(limits.exchangesPerMinutePerSource, limits.rateSources, now)
+  const failed = createRateLimiter(limits.failedAttestationsPerMinutePerSource, limits.rateSources, now)
+  return {
+    async pass(source, exchange) {
+      all.take(source)
+      failed.demand(source)
+      try {
+        return await exchange()
+      } catch (error) {
+        // Where several failed at once there may be none left: then this is answered as the failure that it is.
+        if (error instanceof BrokerError && error.code === 'evidence_rejected') failed.spend(source)
+        throw error
+      }
+    },
+  }
 }
 
 /**
@@ -16,18 +45,30 @@ export type RateLimiter = {
 export function createRateLimiter(perMinute: number, sources: number, now: () => number): RateLimiter {
   const buckets = new Map<string, Bucket>()
   const perMs = perMinute / 60_000
+  function tokensOf(source: string): Bucket {
+    const at = now()
+    const before = buckets.get(source) ?? { tokens: perMinute, at }
+    const elapsed = Math.max(0, at - before.at)
+    return { tokens: Math.min(perMinute, before.tokens + elapsed * perMs), at }
+  }
+  function spend(source: string): boolean {
+    const { tokens, at } = tokensOf(source)
+    buckets.delete(source)
+    buckets.set(source, { tokens: tokens >= 1 ? tokens - 1 : tokens, at })
+    if (buckets.size > sources) buckets.delete(buckets.keys().next().value!)
+    return tokens >= 1
+  }
+  function demand(source: string): void {
+    const { tokens } = tokensOf(source)
+    if (tokens >= 1) return
+    const retryAfterMs = Math.ceil((1 - tokens) / perMs)
+    throw new BrokerError('rate_limited', 'too many requests from this address', { retryAfterMs })
+  }
   return {
+    spend,
+    demand,
     take(source) {
-      const at = now()
-      const before = buckets.get(source) ?? { tokens: perMinute, at }
-      const elapsed = Math.max(0, at - before.at)
-      const tokens = Math.min(perMinute, before.tokens + elapsed * perMs)
-      buckets.delete(source)
-      buckets.set(source, { tokens: tokens >= 1 ? tokens - 1 : tokens, at })
-      if (buckets.size > sources) buckets.delete(buckets.keys().next().value!)
-      if (tokens >= 1) return
-      const retryAfterMs = Math.ceil((1 - tokens) / perMs)
-      throw new BrokerError('rate_limited', 'too many requests from this address', { retryAfterMs })
+      if (!spend(source)) demand(source)
     },
   }
 }

@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import type { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
@@ -12,31 +13,22 @@ import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { TaskRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
-import type { RateLimiter } from './rate-limit.ts'
+import type { ExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 import { renderCredential, renderTask } from './render.ts'
 import { completeBody, credentialBody, extendBody, openTaskBody, ticketBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
 
 /** `/v1/tasks`: opened with evidence, kept and ended with the task token. */
-export function taskRoutes(broker: Broker, exchanges: RateLimiter): Hono<Env> {
+export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   const { bodyBytes } = broker.limits
   const routes = new Hono<Env>()
 
   routes.post('/', async c => {
-    exchanges.take(c.get('source'))
-    const body = await readJson(c, openTaskBody, bodyBytes)
-    const request = {
-      evidence: body.evidence,
-      purpose: body.purpose,
-      asks: body.authorization_details.map(toAsk),
-      mintFirst: false,
-      ...(body.agent === undefined ? {} : { agent: body.agent }),
-      ...(body.minutes === undefined ? {} : { minutes: body.minutes }),
-      ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),
-      ...(body.ticket === undefined ? {} : { ticket: new Secret(body.ticket) }),
-    } satisfies OpenRequest
-    const opened = await withFreshConfiguration(broker, () => openTask(broker, request))
+    const opened = await exchanges.pass(c.get('source'), async () => {
+      const request = toRequest(await readJson(c, openTaskBody, bodyBytes))
+      return withFreshConfiguration(broker, () => openTask(broker, request))
+    })
     c.header('location', `/v1/tasks/${opened.task.id}`)
     return c.json(
       {
@@ -111,4 +103,17 @@ export function taskRoutes(broker: Broker, exchanges: RateLimiter): Hono<Env> {
   }
 
   return routes
+}
+
+function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
+  return {
+    evidence: body.evidence,
+    purpose: body.purpose,
+    asks: body.authorization_details.map(toAsk),
+    mintFirst: false,
+    ...(body.agent === undefined ? {} : { agent: body.agent }),
+    ...(body.minutes === undefined ? {} : { minutes: body.minutes }),
+    ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),
+    ...(body.ticket === undefined ? {} : { ticket: new Secret(body.ticket) }),
+  }
 }
