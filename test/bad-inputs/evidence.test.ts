@@ -432,7 +432,7 @@ describe('K: keys and algorithms', () => {
   test('K13 a flood of kids costs one look at the key set at most', async () => {
     const before = it.outboundRequests()
     const [, payload, signature] = segments(it.goodToken())
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 10; round++) {
       const headers = Array.from({ length: 50 }, (_, at) =>
         base64url(`{"alg":"ES256","kid":"k${round}-${at}"}`),
       )
