@@ -93,6 +93,36 @@ export const LIMITS = {
   breakerFailures: 5,
   breakerOpenMs: 15 * second,
 
+  // Receipts.
+  receiptBatch: 32,
+  /** How long one claim of a receipt holds; a receipt is written in far less. */
+  receiptClaimMs: 60 * second,
+  /** How long a receipt that waits for a child's is left alone; the child's own makes it due at once. */
+  receiptDeferMs: 1 * minute,
+  /** A task has no more credentials than this in its receipt; above, the receipt says that it is cut. */
+  receiptCredentials: 1_000,
+  receiptRetryAfterMs: 5 * second,
+  receiptKeyRotateAfterMs: 180 * day,
+  /** What receipts were signed with stays published for ten years. */
+  receiptKeyPublishedMs: 3_650 * day,
+
+  // Webhooks.
+  webhooks: 16,
+  /** Messages to one webhook under way at once. */
+  deliveryBatch: 4,
+  deliveryDeadlineMs: 10 * second,
+  /** Longer than the deadline of the call. */
+  deliveryClaimMs: 60 * second,
+  deliveryAttempts: 16,
+  deliveryBackoffBaseMs: 5 * second,
+  deliveryBackoffCapMs: 1 * hour,
+  deliveryAnswerBytes: 64 * kibibyte,
+  deliveryKeptMs: 30 * day,
+
+  // Drills.
+  drillMs: 5 * minute,
+  drillPollMs: 100,
+
   // Signing keys for task JWTs.
   /** The longest life of a JWT that Mayfly signs for a task. */
   taskJwtMs: 15 * minute,

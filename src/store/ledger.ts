@@ -16,11 +16,14 @@ import type {
   AuditRow,
   ClaimRow,
   DecisionRow,
+  DeliveryRow,
+  DrillRow,
   EvidenceRow,
   LeaseClose,
   LeaseRow,
   LeaseState,
   OperatorTokenRow,
+  ReceiptRow,
   SigningKeyRow,
   TaskEnd,
   TaskRow,
@@ -85,6 +88,24 @@ export interface LedgerRead {
   /** In the order in which it was written. */
   audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
   meta(key: string): Promise<string | undefined>
+  receipt(task: string): Promise<ReceiptRow | undefined>
+  /** The task's children and the hash of each one's receipt; null where it is not signed yet. By task id. */
+  childReceipts(task: string): Promise<{ task: string; sha256: string | null }[]>
+  /** The soonest moment, past or to come, at which a receipt is due; null where none is owed. */
+  nextReceiptDue(): Promise<number | null>
+  delivery(id: string): Promise<DeliveryRow | undefined>
+  /** Newest first. */
+  deliveries(
+    filter: { state?: DeliveryRow['state']; task?: string },
+    page: { limit: number; after?: string },
+  ): Promise<Page<DeliveryRow>>
+  /** Webhooks that a delivery is due for at or before `now`, configured or not. */
+  webhooksDue(now: number): Promise<string[]>
+  /** The soonest moment, past or to come, at which a delivery is due; null where none waits. */
+  nextDeliveryDue(): Promise<number | null>
+  drill(id: string): Promise<DrillRow | undefined>
+  /** Newest first. */
+  drills(filter: { issuer?: string }, page: { limit: number; after?: string }): Promise<Page<DrillRow>>
   /** Active tasks whose deadline is at or before `now`, soonest first. */
   tasksPastDeadline(now: number, limit: number): Promise<string[]>
   /**
@@ -113,7 +134,7 @@ export interface LedgerWrite {
   lockDescent(task: string): Promise<TaskRow[]>
   /** Ends those still active; returns the ones it ended. */
   endTasks(ids: readonly string[], end: TaskEnd, detail: string | null): Promise<TaskRow[]>
-  /** ended -> settled for those without an open lease; returns their ids. */
+  /** ended -> settled for those without an open lease; returns their ids. All but system tasks are owed a receipt from then on. */
   settleTasks(ids: readonly string[]): Promise<string[]>
   markTokenUsed(task: string): Promise<void>
   setHeartbeat(task: string, due: number): Promise<boolean>
@@ -203,6 +224,38 @@ export interface LedgerWrite {
   /** Makes the work of a claim due now, whoever holds it. */
   wakeClaim(name: string): Promise<void>
 
+  /** Takes up to `limit` receipts that are due, until then; returns their tasks. */
+  claimReceipts(limit: number, claimedUntil: number): Promise<string[]>
+  /** Puts off a receipt that is still owed; false where it is signed. */
+  deferReceipt(task: string, until: number): Promise<boolean>
+  /** Children whose receipt is not signed yet: what the task's own receipt waits for. */
+  childrenWithoutReceipt(task: string): Promise<string[]>
+  /** Once: false where it is signed already, or not owed. The parent's receipt, if it is owed, is due at once. */
+  signReceipt(receipt: { task: string; jws: string; sha256: string }): Promise<boolean>
+
+  insertDelivery(row: DeliveryRow): Promise<void>
+  /** Takes up to `limit` due deliveries of one webhook, until then, and counts an attempt of each. Oldest first. */
+  claimDeliveries(webhook: string, limit: number, claimedUntil: number): Promise<DeliveryRow[]>
+  /** False where `attempts` is not the claim's own any more. */
+  retryDelivery(id: string, attempts: number, to: { due_at: number; last_error: string }): Promise<boolean>
+  finishDelivery(
+    id: string,
+    attempts: number,
+    to: { state: 'delivered' | 'dead'; last_error: string | null },
+  ): Promise<boolean>
+
+  /** False where a drill of this issuer is running. */
+  startDrill(row: DrillRow): Promise<boolean>
+  /** running -> its outcome; false where it is not running. */
+  finishDrill(
+    id: string,
+    to: Pick<DrillRow, 'task' | 'lease' | 'proof' | 'mint_ms' | 'revoke_ms' | 'dead_ms' | 'detail'> & {
+      state: 'passed' | 'failed' | 'unprovable'
+    },
+  ): Promise<boolean>
+  /** Running drills past their deadline -> failed; returns them. */
+  abandonDrills(detail: string): Promise<DrillRow[]>
+
   /** Counts one against a limit; false where the limit is reached. `until`: when the counter may be forgotten. */
   takeBudget(key: string, limit: number, until: number): Promise<boolean>
   giveBudget(key: string): Promise<void>
@@ -222,7 +275,7 @@ export interface LedgerWrite {
   initMeta(key: string, value: string): Promise<string>
 
   appendAudit(row: NewAudit): Promise<void>
-  /** Forgets expired evidence, counters, and tickets past their time. Bounded per call; returns how many rows went. */
+  /** Forgets expired evidence, counters, tickets past their time, and what was delivered a while ago. Bounded per call; returns how many rows went. */
   prune(limit: number): Promise<number>
 }
 

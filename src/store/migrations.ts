@@ -6,6 +6,7 @@ import { CompiledQuery } from 'kysely'
 import type { SqlDialect } from './dialect.ts'
 import { ledgerSchema } from './schema-1.ts'
 import { revocationGroups } from './schema-2.ts'
+import { proofSchema } from './schema-3.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -19,6 +20,7 @@ export type Migration = {
 export const migrations: readonly Migration[] = [
   { id: 1, name: 'ledger', statements: ledgerSchema },
   { id: 2, name: 'revocation groups', statements: revocationGroups },
+  { id: 3, name: 'proof', statements: proofSchema },
 ]
 
 /**

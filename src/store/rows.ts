@@ -140,6 +140,59 @@ export type ClaimRow = {
   due_at: number | null
 }
 
+/** The signed statement about one settled task, from the moment it is owed. */
+export type ReceiptRow = {
+  task: string
+  /** When it is next worked on; null once it is signed. */
+  due_at: number | null
+  /** Compact JWS; null until it is signed. */
+  jws: string | null
+  /** Of the compact JWS, hex: how a parent's receipt names it. */
+  sha256: string | null
+  signed_at: number | null
+}
+
+/** One message to one webhook. */
+export type DeliveryRow = {
+  /** Sent as `webhook-id`: the same at every attempt. */
+  id: string
+  /** The configured name of the webhook. */
+  webhook: string
+  event: 'task.ended'
+  task: string
+  state: 'due' | 'delivered' | 'dead'
+  created_at: number
+  due_at: number | null
+  /** Raised by each claim: a transition that names an older one changes nothing. */
+  attempts: number
+  last_error: string | null
+  done_at: number | null
+}
+
+/** One exercise of one issuer, and what it showed. */
+export type DrillRow = {
+  id: string
+  issuer: string
+  /** `operator:<name>` or `schedule`. */
+  actor: string
+  state: 'running' | 'passed' | 'failed' | 'unprovable'
+  revocability: Revocability
+  started_at: number
+  /** Running beyond this, it was abandoned by the broker that ran it. */
+  deadline: number
+  finished_at: number | null
+  task: string | null
+  lease: string | null
+  /** Where life and death were looked for: `provider`, `introspection`, or the URL of a resource server. */
+  proof: string
+  mint_ms: number | null
+  /** From the end of the task to the moment the ledger knew of the revocation. */
+  revoke_ms: number | null
+  /** From the end of the task to the moment it was seen dead. */
+  dead_ms: number | null
+  detail: string | null
+}
+
 export type TicketRow = {
   id: string
   parent_task: string

@@ -6,9 +6,12 @@ import type {
   AuditRow,
   ClaimRow,
   DecisionRow,
+  DeliveryRow,
+  DrillRow,
   EvidenceRow,
   LeaseRow,
   OperatorTokenRow,
+  ReceiptRow,
   SigningKeyRow,
   TaskRow,
   TicketRow,
@@ -26,6 +29,9 @@ export type Tables = {
   leases: LeaseRow
   claims: ClaimRow
   budgets: { key: string; used: number; until: number }
+  receipts: ReceiptRow
+  deliveries: DeliveryRow
+  drills: DrillRow
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
   meta: { key: string; value: string }
@@ -124,6 +130,35 @@ export const columns = {
     closed_at: 1,
     revocation_group: 1,
     proof: 1,
+  }),
+  deliveries: names<DeliveryRow>({
+    id: 1,
+    webhook: 1,
+    event: 1,
+    task: 1,
+    state: 1,
+    created_at: 1,
+    due_at: 1,
+    attempts: 1,
+    last_error: 1,
+    done_at: 1,
+  }),
+  drills: names<DrillRow>({
+    id: 1,
+    issuer: 1,
+    actor: 1,
+    state: 1,
+    revocability: 1,
+    started_at: 1,
+    deadline: 1,
+    finished_at: 1,
+    task: 1,
+    lease: 1,
+    proof: 1,
+    mint_ms: 1,
+    revoke_ms: 1,
+    dead_ms: 1,
+    detail: 1,
   }),
   signing_keys: names<SigningKeyRow>({
     kid: 1,

@@ -6,6 +6,7 @@ import { describe, test } from 'vitest'
 import { accessChecks } from './store/access-checks.ts'
 import { groupChecks } from './store/group-checks.ts'
 import { leaseChecks } from './store/lease-checks.ts'
+import { proofChecks } from './store/proof-checks.ts'
 import { readChecks } from './store/read-checks.ts'
 import { reapChecks } from './store/reap-checks.ts'
 import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
@@ -22,6 +23,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...groupChecks,
   ...accessChecks,
   ...readChecks,
+  ...proofChecks,
 ]
 
 /** Registers every check as a test. `open` gives an empty ledger each time. */

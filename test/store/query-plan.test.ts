@@ -75,10 +75,27 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
   ['revoking leases', /INDEX leases_open/, all => all.leases({ state: 'revoking' }, { limit: 9 })],
   ['active tasks', /INDEX tasks_open\b/, all => all.tasks({ state: 'active' }, { limit: 9 })],
   ['tasks', /INDEX tasks_opened/, all => all.tasks({}, { limit: 9 })],
+  ['claimReceipts', /INDEX receipts_due \(due_at<\?\)/, all => all.claimReceipts(9, 2)],
+  ['nextReceiptDue', /INDEX receipts_due/, all => all.nextReceiptDue()],
+  ['childReceipts', /INDEX task_descendants \(ancestor=\? AND distance=\?\)/, all => all.childReceipts('t')],
+  [
+    'claimDeliveries',
+    /INDEX deliveries_due \(webhook=\? AND due_at<\?\)/,
+    all => all.claimDeliveries('w', 9, 2),
+  ],
+  ['webhooksDue', /INDEX deliveries_due \(webhook=\? AND due_at<\?\)/, all => all.webhooksDue(1)],
+  ['nextDeliveryDue', /INDEX deliveries_due \(webhook=\?\)/, all => all.nextDeliveryDue()],
+  ['dead deliveries', /INDEX deliveries_dead/, all => all.deliveries({ state: 'dead' }, { limit: 9 })],
+  ['prune, deliveries', /INDEX deliveries_done \(done_at<\?\)/, all => all.prune(9)],
+  [
+    'drills of an issuer',
+    /INDEX drills_issuer \(issuer=\?\)/,
+    all => all.drills({ issuer: 'i' }, { limit: 9 }),
+  ],
   ['audit of a task', /INDEX audit_task \(task=\?\)/, all => all.audit({ task: 't' }, { limit: 9 })],
 ])('%s is answered from its index', async (_, index, ask) => {
   const steps = await plans(ask)
   expect(steps.join('\n')).toMatch(index)
-  const scans = steps.filter(step => /^SCAN (?!open_issuers|due\b|line|moments|\(|CONSTANT)/.test(step))
+  const scans = steps.filter(step => /^SCAN (?!open_issuers|waiting|due\b|line|moments|\(|CONSTANT)/.test(step))
   expect(scans.filter(step => !/USING (COVERING )?INDEX/.test(step))).toEqual([])
 })

@@ -1,5 +1,6 @@
 /** What may be used once or a limited number of times: evidence, tickets, budgets; and forgetting them. */
 import { sql } from 'kysely'
+import { LIMITS } from '../../limits.ts'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerWrite } from '../ledger.ts'
 import type { EvidenceRow, TicketRow } from '../rows.ts'
@@ -39,8 +40,9 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
     },
     async prune(limit) {
       let gone = 0
+      const delivered = now - LIMITS.deliveryKeptMs
       for (const prune of prunes) {
-        if (gone < limit) gone += (await run(prune({ now, limit: limit - gone }))).changed
+        if (gone < limit) gone += (await run(prune({ now, delivered, limit: limit - gone }))).changed
       }
       return gone
     },
@@ -117,7 +119,7 @@ function budgetQueries({ db }: SqlDialect) {
 }
 
 function pruneQueries({ db }: SqlDialect) {
-  type Bound = { now: number; limit: number }
+  type Bound = { now: number; delivered: number; limit: number }
   return [
     prepare((p: Bound) =>
       db
@@ -138,6 +140,18 @@ function pruneQueries({ db }: SqlDialect) {
         .deleteFrom('tickets')
         .where('id', 'in', eb =>
           eb.selectFrom('tickets').select('id').where('expires_at', '<=', p.now).limit(p.limit),
+        ),
+    ),
+    prepare((p: Bound) =>
+      db
+        .deleteFrom('deliveries')
+        .where('id', 'in', eb =>
+          eb
+            .selectFrom('deliveries')
+            .select('id')
+            .where('state', '=', sql.lit('delivered'))
+            .where('done_at', '<=', p.delivered)
+            .limit(p.limit),
         ),
     ),
   ]

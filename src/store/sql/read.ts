@@ -3,7 +3,9 @@ import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerRead } from '../ledger.ts'
 import type { LeaseState, SigningKeyRow } from '../rows.ts'
+import { drillReads } from './drills.ts'
 import { prepare, type Run } from './prepare.ts'
+import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
 
@@ -14,6 +16,8 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...accessReads(dialect, run),
     ...listReads(dialect, run),
     ...dueReads(dialect, run),
+    ...proofReads(dialect, run),
+    ...drillReads(dialect, run),
   }
 }
 

@@ -21,7 +21,7 @@ export type TaskWrites = Pick<
 export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites {
   const { insert, insertAncestor } = openingQueries(dialect)
   const { lineage, lockOne, descendants } = lockQueries(dialect)
-  const { end, lockAll, settle, markUsed, heartbeat, extend } = changeQueries(dialect)
+  const { end, lockAll, settle, oweReceipts, markUsed, heartbeat, extend } = changeQueries(dialect)
 
   return ({ run, now }) => ({
     async insertTask(row, ancestors) {
@@ -46,6 +46,8 @@ export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites
       // Two closers of a task's last two leases: the lock makes the later one see what the earlier one did.
       if (dialect.rowLocks) await gather(run, lockAll(ids, {}))
       const settled = await gather(run, settle(ids, { now }))
+      const owed = settled.filter(row => row.system === 0).map(row => row.id)
+      for (const query of oweReceipts(owed, { now })) await run(query)
       return inOrder(ids, settled, row => row.id).map(row => row.id)
     },
     async markTokenUsed(task) {
@@ -141,7 +143,18 @@ function changeQueries({ db, lock }: SqlDialect) {
             ),
           ),
         )
-        .returning('id'),
+        .returning(['id', 'system']),
+    ),
+    oweReceipts: prepareList((ids, p: { now: number }) =>
+      db
+        .insertInto('receipts')
+        .columns(['task', 'due_at'])
+        .expression(eb =>
+          eb
+            .selectFrom('tasks')
+            .select(['id', sql<number>`cast(${p.now} as bigint)`.as('due_at')])
+            .where('id', 'in', ids),
+        ),
     ),
     markUsed: prepare((p: { task: string; now: number }) =>
       db

@@ -3,10 +3,12 @@ import type { SqlDialect } from '../dialect.ts'
 import type { LedgerWrite } from '../ledger.ts'
 import { agentWrites } from './agents.ts'
 import { claimWrites } from './claims.ts'
+import { drillWrites } from './drills.ts'
 import { evidenceWrites } from './evidence.ts'
 import { keyWrites } from './keys.ts'
 import { leaseWrites } from './leases.ts'
 import type { Transaction } from './prepare.ts'
+import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
 import { taskWrites } from './tasks.ts'
 
@@ -17,6 +19,8 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const records = recordWrites(dialect)
   const leases = leaseWrites(dialect)
   const keys = keyWrites(dialect)
+  const proof = proofWrites(dialect)
+  const drills = drillWrites(dialect)
   const claims = claimWrites(dialect)
   return tx => ({
     now: tx.now,
@@ -26,6 +30,8 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...records(tx),
     ...leases(tx),
     ...keys(tx),
+    ...proof(tx),
+    ...drills(tx),
     ...claims(tx),
   })
 }
