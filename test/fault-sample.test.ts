@@ -7,7 +7,7 @@ import points from './faults/fault-points.json' with { type: 'json' }
 import { runWithFault } from './faults/fault-run.ts'
 import { seededRandom } from './faults/seeded-random.ts'
 
-const RUNS = 40
+const RUNS = 30
 
 let installation: Installation
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 /**
  * The main job, whole: a release by a job's token (GitHub, AWS, a signed JWT that is introspected, kept alive
- * and extended), a coding agent by its JWT-SVID with a sub-agent by ticket, and a token exchange that mints
- * at once. Everything that was opened is ended.
+ * and extended), a coding agent by its JWT-SVID with a sub-agent by ticket, a token exchange that mints at
+ * once, and a task that is cancelled while it mints. Everything that was opened is ended.
  */
 import { asks, type Installation, RESOURCE_SERVER } from '../fakes/installation.ts'
 import type { Call, Reply } from './retrying-client.ts'
@@ -25,7 +25,7 @@ export async function runWholeJob(
   const report: JobReport = { jwts: [], troubles: [] }
   const ends: End[] = []
   const job = jobSteps(call, report, ends)
-  for (const part of [release, delegation, exchange]) {
+  for (const part of [release, delegation, exchange, endedWhileMinting]) {
     await attempt(report, () => part(job, installation))
     await pause()
   }
@@ -89,6 +89,31 @@ async function exchange(job: Steps, installation: Installation): Promise<void> {
     authorization_details: JSON.stringify([asks.apiRead]),
     minutes: '30',
   })
+}
+
+/** The task is over when its mint has reached GitHub: what comes back belongs to nobody any more. */
+async function endedWhileMinting(job: Steps, installation: Installation): Promise<void> {
+  const { github } = installation
+  const task = await job.open({
+    evidence: { type: 'jwt', token: await installation.jobToken() },
+    purpose: 'cancelled at the worst moment',
+    minutes: 30,
+    authorization_details: [asks.api],
+  })
+  const hook = github.faults
+  let cancelled = false
+  github.faults = async call => {
+    if (!cancelled && call.operation === 'apps/create-installation-access-token') {
+      cancelled = true
+      await job.post(task, 'complete', { outcome: 'cancelled' }, 200)
+    }
+    return hook(call)
+  }
+  try {
+    await job.post(task, 'credentials', { ask: task.asks[0] }, 409)
+  } finally {
+    github.faults = hook
+  }
 }
 
 /** The single calls, each with the answer it must get. What was opened is put on the list of what to end. */
