@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunningServer } from '../../src/server.ts'
+import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { createApi } from '../support/api.ts'
+
+let installation: Installation
+let broker: RunningServer
+
+beforeAll(async () => {
+  installation = await createInstallation()
+  broker = await startBroker(installation)
+})
+afterAll(async () => {
+  await broker?.stop()
+  await installation?.close()
+})
+
+test('reloads under load drop no request, and each one is judged by one configuration', async () => {
+  const api = createApi(broker, installation)
+  const seen = new Map<string, number>()
+  const answers = { opened: 0, minted: 0 }
+  let reloading = true
+
+  const client = async () => {
+    while (reloading) {
+      const task = await api.open([asks.orders])
+      answers.opened += 1
+      const minted = await api.credential(task)
+      expect(minted.status, JSON.stringify(minted.body)).toBe(201)
+      answers.minted += 1
+      const { agent_digest } = (await broker.broker.ledger.read.task(task.id))!
+      seen.set(agent_digest, (seen.get(agent_digest) ?? 0) + 1)
+    }
+  }
+  const clients = Array.from({ length: 6 }, client)
+  for (let round = 1; round <= 8; round++) {
+    const release = { ...installation.agents.release, purpose: `Release, words of round ${round}` }
+    await installation.configure({ agents: { release } })
+    await broker.reload()
+    // Each round's agent is in force for somebody: the requests do meet the reloads.
+    const { digest } = (await broker.broker.ledger.read.agent('release'))!
+    await expect.poll(() => seen.get(digest) ?? 0).toBeGreaterThan(0)
+  }
+  reloading = false
+  await Promise.all(clients)
+  expect(answers.minted).toBe(answers.opened)
+})
