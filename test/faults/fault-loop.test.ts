@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createInstallation, type Installation } from '../fakes/installation.ts'
-import { WAYS, type WayName, wayNames } from './fault-plan.ts'
+import { UPDATE, WAYS, type WayName, wayNames } from './fault-plan.ts'
 import { runWithFault, startWithFault } from './fault-run.ts'
 
 const POINTS = new URL('./fault-points.json', import.meta.url)
@@ -20,8 +20,7 @@ test('a clean run has as many places for each fault as are written down', async 
   const { counts } = await runWithFault(installation)
   if (process.env.MAYFLY_WRITE_FAULT_POINTS !== undefined)
     await writeFile(POINTS, `${JSON.stringify(counts, null, 2)}\n`)
-  const update = 'where this is meant: MAYFLY_WRITE_FAULT_POINTS=1 npm run test:faults'
-  expect(counts, update).toEqual(await writtenDown())
+  expect(counts, UPDATE).toEqual(await writtenDown())
 })
 
 describe('wherever one thing fails, no credential is left that the ledger does not know', () => {

@@ -55,6 +55,9 @@ export const WAYS = {
 export type WayName = keyof typeof WAYS
 export const wayNames = Object.keys(WAYS) as WayName[]
 
+/** Said where a clean run has not the places of `fault-points.json`. */
+export const UPDATE = "where this is meant: MAYFLY_WRITE_FAULT_POINTS=1 npm run test:faults -- -t 'clean run'"
+
 export type Fault = { way: WayName; n: number }
 
 export type FaultPlan = {
