@@ -7,7 +7,7 @@ import points from './faults/fault-points.json' with { type: 'json' }
 import { runWithFault } from './faults/fault-run.ts'
 import { seededRandom } from './faults/seeded-random.ts'
 
-const RUNS = 30
+const RUNS = 20
 
 /** How often the reaper looks at the ledger is not told here: two looks may become one on a busy machine. */
 const isSteady = (way: WayName) => way !== 'a ledger read fails'
