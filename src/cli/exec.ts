@@ -60,8 +60,9 @@ export async function exec(
     await abandon(terminal, client, held, 'the command was not started')
     throw error
   }
-  const shown = credentials.map(({ ask }) => showAsk(ask)).join('; ')
-  say(`task ${held.id} until ${shortTime(task.deadline)}: ${shown}`)
+  say(`task ${held.id} until ${shortTime(task.deadline)}`)
+  for (const { ask, minted } of credentials)
+    say(`  ${showAsk(ask)} until ${shortTime(minted.answer.expires_at)}`)
 
   // 3. The command, for as long as the task lives.
   const [program = '', ...args] = command

@@ -125,7 +125,9 @@ const EXEC_HELP = `The command finds its credentials in its environment, and not
   GitHub     GH_TOKEN, GITHUB_TOKEN
   AWS        AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
   the rest   MAYFLY_TOKEN_<ISSUER>, a JWT for example
-When it ends, so does the task, and everything it held is revoked.`
+When it ends, so does the task, and everything it held is revoked. When the task ends first, at its
+deadline (--minutes) for example, the command is stopped. Whoever runs the command is the same user as
+mayfly: what it must not have, it must not be able to read elsewhere.`
 
 function addOperatorCommands(program: Command, terminal: Terminal): void {
   const operator = program.command('operator').description('access for humans')

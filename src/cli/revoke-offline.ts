@@ -1,9 +1,10 @@
+import { basename, dirname } from 'node:path'
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import type { Broker } from '../broker/broker.ts'
 import { createReaper } from '../broker/reaper.ts'
 import { revokeByOperator } from '../broker/revoke.ts'
-import { loadSettings } from '../config.ts'
+import { type ConfigFiles, loadSettings, type Settings } from '../config.ts'
 import { renderLease } from '../http/render.ts'
 import type { LeaseRow } from '../store/rows.ts'
 import { leaseAnswer } from './answers.ts'
@@ -12,7 +13,7 @@ import { openCoreAlone } from './open-core-alone.ts'
 import { count, printJson } from './print.ts'
 import { refuseNothing, type Target, tellReached } from './revocation.ts'
 import { describeLease } from './task-session.ts'
-import { EXIT, sleep, type Terminal } from './terminal.ts'
+import { CommandError, EXIT, sleep, type Terminal } from './terminal.ts'
 
 /**
  * `mayfly revoke --offline`: the same with no broker running, by ledger and key alone. Ends the tasks, and
@@ -25,6 +26,7 @@ export async function revokeOffline(
 ): Promise<void> {
   const edge = await terminal.edge('silent')
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
+  await demandLedger(edge.files, loaded.settings.ledger)
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
   try {
     const reached = await revokeByOperator(core.broker, target, 'operator:offline', reason)
@@ -40,6 +42,16 @@ export async function revokeOffline(
   } finally {
     await core.close()
   }
+}
+
+/** Settings that lead to no ledger would end nothing, in a new one, and say that all is well. */
+async function demandLedger(files: ConfigFiles, ledger: Settings['ledger']): Promise<void> {
+  if (ledger.type !== 'sqlite') return
+  const names = await files.listDir(dirname(ledger.path)).catch((): readonly string[] => [])
+  if (names.includes(basename(ledger.path))) return
+  throw new CommandError(
+    `there is no ledger at ${ledger.path}: is --config the file that the broker runs with?`,
+  )
 }
 
 /** Lets the reaper work, and returns what it could not close. Leases of tasks that go on are none of its business. */

@@ -2,7 +2,7 @@
  * Where a task token is kept between commands: a file of mode 0600 that says which task of which broker it
  * belongs to, so that it is never sent anywhere else.
  */
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { isId } from '../keys/ids.ts'
@@ -65,7 +65,15 @@ export async function readTaskFile(terminal: Terminal, path: string, id?: string
 }
 
 function pathOf({ env }: Pick<Terminal, 'env'>, id: string): string {
-  const home = given(env.XDG_STATE_HOME) ?? (given(env.HOME) && join(env.HOME as string, '.local', 'state'))
+  const state = given(env.XDG_STATE_HOME)
+  const user = given(env.HOME)
+  // A relative path there is to be ignored (XDG Base Directory Specification).
+  const home =
+    state !== undefined && isAbsolute(state)
+      ? state
+      : user === undefined
+        ? undefined
+        : join(user, '.local', 'state')
   if (home === undefined)
     throw usageError('neither XDG_STATE_HOME nor HOME is set: name the file with --task-token-file')
   return join(home, 'mayfly', `${id}.json`)

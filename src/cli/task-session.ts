@@ -31,9 +31,9 @@ export async function openTask(
   client: Client,
   evidence: Secret,
   asks: readonly AskDetail[],
-  options: TaskOptions & { purpose: string; ticket?: Secret },
+  options: TaskOptions & { purpose: string },
 ): Promise<{ held: HeldTask; task: TaskAnswer }> {
-  const { agent, purpose, minutes, heartbeatSeconds, ticket } = options
+  const { agent, purpose, minutes, heartbeatSeconds } = options
   const body = {
     evidence: { type: 'jwt', token: evidence.reveal() },
     purpose,
@@ -41,7 +41,6 @@ export async function openTask(
     ...(agent === undefined ? {} : { agent }),
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
-    ...(ticket === undefined ? {} : { ticket: ticket.reveal() }),
   }
   const answer = await client.call(
     { method: 'POST', path: '/v1/tasks', body, whenLost: 'reopen' },

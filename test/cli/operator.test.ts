@@ -173,6 +173,14 @@ test('offline, by ledger and key alone: what can be revoked is, what cannot is l
   expect(alive()).toEqual([])
 })
 
+test('offline, settings that lead to no ledger are told, and none is made', async () => {
+  const config = join(shell.home, 'mayfly.yaml')
+  await writeFile(config, await readFile(installation.configPath, 'utf8'))
+  const args = ['revoke', '--offline', '--everything', '--reason', 'x', '--config', config]
+  expect((await shell.fails(1, args)).err).toContain('there is no ledger at')
+  await expect(stat(join(shell.home, 'data'))).rejects.toThrow('ENOENT')
+})
+
 test('offline, with the provider down: it says what is left and why, and fails', async () => {
   const task = await openTask()
   await stop()

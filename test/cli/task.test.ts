@@ -1,5 +1,8 @@
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { token } from '../../src/cli/token.ts'
@@ -145,6 +148,33 @@ test('a credential that is not minted leaves no task behind, and no file', async
   expect(err).toContain('provider_')
   expect(await readdir(states())).toEqual(before)
   expect(alive()).toEqual([])
+})
+
+test('a task whose opening was answered into the void is opened again, and only the second one stays', async () => {
+  let requests = 0
+  // A network that takes the request to the broker and loses the first answer.
+  const network = createServer(async (request, response) => {
+    requests += 1
+    const answer = await fetch(broker.url + request.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: await text(request),
+    })
+    const body = await answer.text()
+    if (requests === 1) request.socket.destroy()
+    else response.writeHead(answer.status).end(body)
+  })
+  await new Promise<void>(resolve => network.listen(0, '127.0.0.1', resolve))
+  const { port } = network.address() as AddressInfo
+  const job = await installation.jobToken()
+  const args = ['task', 'open', '--json', '--purpose', 'x', '--ask', GITHUB, '--evidence-file', '-']
+  const { out } = await shell.ok([...args, '--broker', `http://127.0.0.1:${port}`], { input: job })
+  network.close()
+  const { task } = JSON.parse(out) as { task: { id: string } }
+  const { items } = await broker.broker.ledger.read.tasks({ agent: 'release' }, { limit: 100 })
+  expect(requests).toBe(2)
+  expect(items.filter(one => one.state === 'active').map(one => one.id)).toEqual([task.id])
+  expect(items.filter(one => one.end === 'cancelled')).toHaveLength(1)
 })
 
 test('a terminal is shown no credential that nobody asked to see', async () => {
