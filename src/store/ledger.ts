@@ -28,7 +28,9 @@ import type {
   TaskEnd,
   TaskRow,
   TaskState,
+  TaskWorkRow,
   TicketRow,
+  WorkRow,
 } from './rows.ts'
 
 /** The database could not do it, or it is not known whether it did. Safe to retry with the same request. */
@@ -42,6 +44,7 @@ export class BadCursor extends Error {
 }
 
 export type Lock = 'share' | 'update'
+export type NewWorkEnd = Pick<WorkRow, 'run_key' | 'job' | 'until'> & { end: TaskEnd; source: string }
 export type NewAudit = Omit<AuditRow, 'seq' | 'at'>
 
 export type Page<T> = { items: T[]; next: string | null }
@@ -106,6 +109,17 @@ export interface LedgerRead {
   drill(id: string): Promise<DrillRow | undefined>
   /** Newest first. */
   drills(filter: { issuer?: string }, page: { limit: number; after?: string }): Promise<Page<DrillRow>>
+  /** The work an active task belongs to; undefined once it ended. */
+  taskWork(task: string): Promise<TaskWorkRow | undefined>
+  /** Runs that active tasks belong to, each once with the work of one of them, by key from the one after `after`. */
+  activeRuns(after: string, limit: number): Promise<Pick<TaskWorkRow, 'run_key' | 'work'>[]>
+  /**
+   * The active tasks that the end of this job reaches: those bound to it, unless they live as long as the run.
+   * The end of the run (an empty `job`) reaches them all.
+   */
+  tasksOfWork(runKey: string, job: string, limit: number): Promise<TaskWorkRow[]>
+  /** Ends whose tasks were perhaps not all ended yet, oldest first. */
+  pendingWorkEnds(limit: number): Promise<WorkRow[]>
   /** Active tasks whose deadline is at or before `now`, soonest first. */
   tasksPastDeadline(now: number, limit: number): Promise<string[]>
   /**
@@ -132,13 +146,24 @@ export interface LedgerWrite {
   lockLineage(task: string, lock: Lock): Promise<TaskRow[]>
   /** The task and all its descendants, locked for update. */
   lockDescent(task: string): Promise<TaskRow[]>
-  /** Ends those still active; returns the ones it ended. */
+  /** Ends those still active, and forgets the work they belong to; returns the ones it ended. */
   endTasks(ids: readonly string[], end: TaskEnd, detail: string | null): Promise<TaskRow[]>
   /** ended -> settled for those without an open lease; returns their ids. All but system tasks are owed a receipt from then on. */
   settleTasks(ids: readonly string[]): Promise<string[]>
   markTokenUsed(task: string): Promise<void>
   setHeartbeat(task: string, due: number): Promise<boolean>
   extendTask(task: string, deadline: number, mac: string): Promise<boolean>
+
+  bindTask(row: TaskWorkRow): Promise<void>
+  /**
+   * Locks the run and these of its jobs (an empty one is the run) against an end that comes at the same time,
+   * until this transaction is over. Returns one that has ended. Call it before other rows are locked.
+   */
+  enterWork(runKey: string, jobs: readonly string[], until: number): Promise<WorkRow | undefined>
+  /** The first end of a job or run is remembered; false: it had ended before. */
+  endWork(row: NewWorkEnd): Promise<boolean>
+  /** Says that every task which an end reaches was ended. */
+  settleWork(runKey: string, job: string): Promise<boolean>
 
   /** First use: records it and returns undefined. Otherwise returns the earlier use. */
   useEvidence(row: EvidenceRow): Promise<EvidenceRow | undefined>
@@ -275,7 +300,7 @@ export interface LedgerWrite {
   initMeta(key: string, value: string): Promise<string>
 
   appendAudit(row: NewAudit): Promise<void>
-  /** Forgets expired evidence, counters, tickets past their time, and what was delivered a while ago. Bounded per call; returns how many rows went. */
+  /** Forgets expired evidence, ended work, counters, tickets past their time, and what was delivered a while ago. Bounded per call; returns how many rows went. */
   prune(limit: number): Promise<number>
 }
 

@@ -7,6 +7,7 @@ import type { SqlDialect } from './dialect.ts'
 import { ledgerSchema } from './schema-1.ts'
 import { revocationGroups } from './schema-2.ts'
 import { proofSchema } from './schema-3.ts'
+import { worksSchema } from './schema-4.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -21,6 +22,7 @@ export const migrations: readonly Migration[] = [
   { id: 1, name: 'ledger', statements: ledgerSchema },
   { id: 2, name: 'revocation groups', statements: revocationGroups },
   { id: 3, name: 'proof', statements: proofSchema },
+  { id: 4, name: 'works', statements: worksSchema },
 ]
 
 /**

@@ -50,6 +50,39 @@ export type TaskRow = {
   mac: string
 }
 
+/**
+ * - `step`: the client ends the task itself, and the end of its job is the backstop.
+ * - `job`: until its job is over.
+ * - `run`: until the attempt of the whole run is over.
+ */
+export type Lifetime = 'step' | 'job' | 'run'
+
+/** The CI work that an active task belongs to. The row goes when the task ends. */
+export type TaskWorkRow = {
+  task: string
+  /** Names one attempt of one run, see broker/work.ts. */
+  run_key: string
+  /** Empty where the evidence named no job. */
+  job: string
+  lifetime: Lifetime
+  /** JSON of the work as it was attested. */
+  work: string
+}
+
+/** What became of one job, or, with an empty `job`, of the whole attempt. Without an `end`: only entered so far. */
+export type WorkRow = {
+  run_key: string
+  job: string
+  end: TaskEnd | null
+  /** Who said so: `github-webhook`, `github-poll`. */
+  source: string | null
+  ended_at: number | null
+  /** 1 until the tasks that the end reaches were ended. */
+  pending: 0 | 1
+  /** Remembered until then: no evidence of it can be alive afterwards. */
+  until: number
+}
+
 /** One use of one piece of evidence. The id is the same for every spelling of a token. */
 export type EvidenceRow = {
   id: string

@@ -14,7 +14,9 @@ import type {
   ReceiptRow,
   SigningKeyRow,
   TaskRow,
+  TaskWorkRow,
   TicketRow,
+  WorkRow,
 } from './rows.ts'
 
 export type Tables = {
@@ -22,6 +24,8 @@ export type Tables = {
   tasks: TaskRow
   /** The closure of parenthood: one row per task and ancestor; distance 1 is the parent. */
   task_ancestors: { task: string; ancestor: string; distance: number }
+  task_works: TaskWorkRow
+  works: WorkRow
   evidence: EvidenceRow
   tickets: TicketRow
   decisions: DecisionRow
@@ -67,6 +71,7 @@ export const columns = {
     settled_at: 1,
     mac: 1,
   }),
+  task_works: names<TaskWorkRow>({ task: 1, run_key: 1, job: 1, lifetime: 1, work: 1 }),
   evidence: names<EvidenceRow>({ id: 1, task: 1, request_digest: 1, used_at: 1, until: 1 }),
   tickets: names<TicketRow>({
     id: 1,

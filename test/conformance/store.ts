@@ -12,12 +12,14 @@ import { reapChecks } from './store/reap-checks.ts'
 import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
 import { taskChecks } from './store/task-checks.ts'
 import { transactionChecks } from './store/transaction-checks.ts'
+import { workChecks } from './store/work-checks.ts'
 
 export type { StoreCheck, StoreSubject }
 
 export const storeChecks: readonly StoreCheck[] = [
   ...transactionChecks,
   ...taskChecks,
+  ...workChecks,
   ...leaseChecks,
   ...reapChecks,
   ...groupChecks,

@@ -59,6 +59,11 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
   ['settleTasks', /INDEX leases_task \(task=\?\)/, all => all.settleTasks(['t'])],
   ['lockDescent', /INDEX task_descendants \(ancestor=\?\)/, all => all.lockDescent('t')],
   ['lockLineage', /PRIMARY KEY \(task=\?\)/, all => all.lockLineage('t', 'share')],
+  ['tasksOfWork, run', /INDEX task_works_run \(run_key=\?\)/, all => all.tasksOfWork('r', '', 9)],
+  ['tasksOfWork, job', /INDEX task_works_run \(run_key=\? AND job=\?\)/, all => all.tasksOfWork('r', '7', 9)],
+  ['activeRuns', /INDEX task_works_run \(run_key>\?\)/, all => all.activeRuns('', 9)],
+  ['pendingWorkEnds', /INDEX works_pending/, all => all.pendingWorkEnds(9)],
+  ['prune of work', /INDEX works_until \(until<\?\)/, all => all.prune(9)],
   ['taskByToken', /INDEX tasks_token \(token_hash=\?\)/, all => all.taskByToken('h')],
   ['leaseBySecret', /INDEX leases_secret \(secret_sha256=\?\)/, all => all.leaseBySecret('h')],
   ['leaseCounts', /COVERING INDEX leases_due/, all => all.leaseCounts()],
@@ -96,6 +101,8 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
 ])('%s is answered from its index', async (_, index, ask) => {
   const steps = await plans(ask)
   expect(steps.join('\n')).toMatch(index)
-  const scans = steps.filter(step => /^SCAN (?!open_issuers|waiting|due\b|line|moments|\(|CONSTANT)/.test(step))
+  const scans = steps.filter(step =>
+    /^SCAN (?!open_issuers|waiting|due\b|line|moments|\(|CONSTANT)/.test(step),
+  )
   expect(scans.filter(step => !/USING (COVERING )?INDEX/.test(step))).toEqual([])
 })

@@ -121,6 +121,24 @@ function budgetQueries({ db }: SqlDialect) {
 function pruneQueries({ db }: SqlDialect) {
   type Bound = { now: number; delivered: number; limit: number }
   return [
+    /** Not while tasks are still being ended on its word. */
+    prepare((p: Bound) =>
+      db
+        .deleteFrom('works')
+        .where('pending', '=', sql.lit(0))
+        .where(({ eb, refTuple, selectFrom }) =>
+          eb(
+            refTuple('run_key', 'job'),
+            'in',
+            selectFrom('works as past')
+              .select(['past.run_key', 'past.job'])
+              .where('past.until', '<=', p.now)
+              .where('past.pending', '=', sql.lit(0))
+              .limit(p.limit)
+              .$asTuple('run_key', 'job'),
+          ),
+        ),
+    ),
     prepare((p: Bound) =>
       db
         .deleteFrom('evidence')

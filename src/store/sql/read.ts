@@ -8,6 +8,7 @@ import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
+import { workReads } from './works.ts'
 
 export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
   return {
@@ -16,6 +17,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...accessReads(dialect, run),
     ...listReads(dialect, run),
     ...dueReads(dialect, run),
+    ...workReads(dialect, run),
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),
   }

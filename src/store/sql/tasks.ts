@@ -21,7 +21,7 @@ export type TaskWrites = Pick<
 export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites {
   const { insert, insertAncestor } = openingQueries(dialect)
   const { lineage, lockOne, descendants } = lockQueries(dialect)
-  const { end, lockAll, settle, oweReceipts, markUsed, heartbeat, extend } = changeQueries(dialect)
+  const { end, unbind, lockAll, settle, oweReceipts, markUsed, heartbeat, extend } = changeQueries(dialect)
 
   return ({ run, now }) => ({
     async insertTask(row, ancestors) {
@@ -40,7 +40,10 @@ export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites
       return top === undefined ? [] : [top, ...(await run(descendants({ task }))).rows]
     },
     async endTasks(ids, how, detail) {
-      return inOrder(ids, await gather(run, end(ids, { how, detail, now })), row => row.id)
+      const ended = await gather(run, end(ids, { how, detail, now }))
+      const gone = ended.map(row => row.id)
+      await gather(run, unbind(gone, {}))
+      return inOrder(ids, ended, row => row.id)
     },
     async settleTasks(ids) {
       // Two closers of a task's last two leases: the lock makes the later one see what the earlier one did.
@@ -124,6 +127,7 @@ function changeQueries({ db, lock }: SqlDialect) {
         .where('state', '=', 'active')
         .returningAll(),
     ),
+    unbind: prepareList((ids, _: object) => db.deleteFrom('task_works').where('task', 'in', ids)),
     lockAll: prepareList((ids, _: object) =>
       lock(db.selectFrom('tasks').select('id').where('id', 'in', ids).orderBy('id'), 'update', 'tasks'),
     ),

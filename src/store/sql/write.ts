@@ -11,6 +11,7 @@ import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
 import { taskWrites } from './tasks.ts'
+import { workWrites } from './works.ts'
 
 export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWrite {
   const agents = agentWrites(dialect)
@@ -22,10 +23,12 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const proof = proofWrites(dialect)
   const drills = drillWrites(dialect)
   const claims = claimWrites(dialect)
+  const works = workWrites(dialect)
   return tx => ({
     now: tx.now,
     ...agents(tx),
     ...tasks(tx),
+    ...works(tx),
     ...evidence(tx),
     ...records(tx),
     ...leases(tx),
