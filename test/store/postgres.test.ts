@@ -1,32 +1,243 @@
-import { afterAll, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Ledger, LedgerUnavailable } from '../../src/store/ledger.ts'
+import { migrations } from '../../src/store/migrations.ts'
 import { openPostgresLedger } from '../../src/store/postgres.ts'
+import type { PostgresAddress } from '../../src/store/postgres-address.ts'
+import { UnsafeDatabase } from '../../src/store/postgres-schema.ts'
+import { activeLease, agent, ids, start, task } from '../conformance/store/subject.ts'
 import { describeStore, type StoreSubject } from '../conformance/store.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { barrier } from '../support/barrier.ts'
+import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { until } from '../support/until.ts'
 
 const server = await startPostgres()
 
 if ('missing' in server) {
-  test.skip(`PostgreSQL: ${server.missing}`, () => {})
+  test.skip(`no PostgreSQL on this machine: ${server.missing}`, () => {})
 } else {
   afterAll(() => server.close())
-  describeStore('the shared ledger', async (): Promise<StoreSubject> => {
-    const address = await server.createDatabase()
-    let clock = 0
-    const open = () => openPostgresLedger({ address, connections: 4, now: () => clock })
-    let ledger = await open()
-    return {
-      ledger,
-      setNow(ms) {
-        clock = ms
-      },
-      async reopen() {
-        await ledger.close()
-        ledger = await open()
-        return ledger
-      },
-      async close() {
-        await ledger.close()
-      },
+  // Set up once and copied: the suite has many ledgers.
+  const empty = await server.createDatabase()
+  await (await openPostgresLedger({ address: empty })).close()
+  describeStore('the shared ledger', () => openSubject(server, empty))
+  describe('the shared ledger', () => sharedLedgerTests(server))
+}
+
+async function openSubject(postgres: TestPostgres, empty: PostgresAddress): Promise<StoreSubject> {
+  const address = await postgres.createDatabase(empty)
+  let clock = 0
+  const open = () => openPostgresLedger({ address, connections: 4, now: () => clock })
+  let ledger = await open()
+  return {
+    ledger,
+    setNow(ms) {
+      clock = ms
+    },
+    async reopen() {
+      await ledger.close()
+      ledger = await open()
+      return ledger
+    },
+    close: () => ledger.close(),
+  }
+}
+
+function sharedLedgerTests(postgres: TestPostgres): void {
+  let address: PostgresAddress
+  const opened: Ledger[] = []
+  const open = async (log?: Parameters<typeof openPostgresLedger>[0]['log']) => {
+    const ledger = await openPostgresLedger({
+      address,
+      connections: 4,
+      ...(log === undefined ? {} : { log }),
+    })
+    opened.push(ledger)
+    return ledger
+  }
+  const sql = <R extends object>(text: string) => postgres.query<R>(text, address.database)
+  beforeEach(async () => {
+    address = await postgres.createDatabase()
+    return async () => {
+      await Promise.all(opened.splice(0).map(ledger => ledger.close()))
     }
+  })
+
+  test('an empty database is set up once, however many brokers start at once', async () => {
+    const ledgers = await Promise.all(Array.from({ length: 6 }, () => open()))
+    expect(await sql('select id from schema_migrations order by id')).toHaveLength(migrations.length)
+    await ledgers[0]!.write(tx => tx.setMeta('k', 'v'))
+    for (const ledger of ledgers) expect(await ledger.read.meta('k')).toBe('v')
+  })
+
+  test('a schema of a newer program is refused, and left as it is', async () => {
+    await (await open()).write(tx => tx.setMeta('k', 'v'))
+    await sql("insert into schema_migrations values (999, 'from the future', 1)")
+    await expect(open()).rejects.toThrow(/schema 999 \(from the future\).*this program knows up to/)
+    await sql('delete from schema_migrations where id = 999')
+    expect(await (await open()).read.meta('k')).toBe('v')
+  })
+
+  test('a database that may lose what it acknowledged is refused, at the start and later', async () => {
+    const ledger = await open()
+    await sql(`alter database ${address.database} set synchronous_commit = off`)
+    await expect(open()).rejects.toThrow(UnsafeDatabase)
+    await sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mayfly'")
+    // A write that met a connection on its way out is an outage; one on a new connection learns of the setting.
+    await until(() =>
+      ledger
+        .write(tx => tx.setMeta('k', 'v'))
+        .then(
+          () => false,
+          error => error instanceof UnsafeDatabase,
+        ),
+    )
+    expect(await ledger.read.meta('k')).toBeUndefined()
+  })
+
+  test('no database is told from an outage by its words, and neither tells the password', async () => {
+    const [nowhere, password] = [{ ...address, host: '/nonexistent' }, 'the-wrong-s3cr3t']
+    await expect(openPostgresLedger({ address: nowhere })).rejects.toThrow(
+      /^the ledger ledger_\d+ at \/nonexistent:5432 is unavailable: .*ENOENT/,
+    )
+    const refused = await openPostgresLedger({ address: { ...address, password } }).catch(error => error)
+    expect(refused).toBeInstanceOf(LedgerUnavailable)
+    expect(refused.message).toMatch(/password authentication failed/)
+    expect(`${refused.message}${refused.cause.stack}`).not.toContain(password)
+  })
+
+  test('its clock is the database’s', async () => {
+    const ledger = await open()
+    const clock = async () => {
+      const [row] = await sql<{ ms: string }>('select extract(epoch from clock_timestamp()) * 1000 as ms')
+      return Number(row!.ms)
+    }
+    const before = await clock()
+    const [one, two] = await Promise.all([ledger.now(), ledger.now()])
+    const within = await ledger.write(async tx => tx.now)
+    const after = await clock()
+    for (const at of [one, two, within]) {
+      expect(Number.isInteger(at)).toBe(true)
+      expect(at).toBeGreaterThanOrEqual(Math.floor(before))
+      expect(at).toBeLessThanOrEqual(after)
+    }
+  })
+
+  test('of two bodies that wait for each other one runs again, and both are done', async () => {
+    const warned: string[] = []
+    const log = { error() {}, warn: (_: object, message: string) => void warned.push(message) }
+    const [a, b] = [await open(log), await open(log)]
+    await a.write(async tx => {
+      await tx.putAgent(agent('x'))
+      await tx.putAgent(agent('y'))
+    })
+    const both = barrier(2)
+    let runs = 0
+    const lock = (ledger: Ledger, first: string, second: string) =>
+      ledger.write(async tx => {
+        runs += 1
+        await tx.lockAgent(first, 'update')
+        // The one that runs again runs alone.
+        if (runs <= 2) await both()
+        await tx.lockAgent(second, 'update')
+        await tx.takeBudget('k', 9, start)
+        await tx.setMeta(first, 'done')
+      })
+    await Promise.all([lock(a, 'x', 'y'), lock(b, 'y', 'x')])
+    expect([await a.read.meta('x'), await a.read.meta('y')]).toEqual(['done', 'done'])
+    expect(runs).toBe(3)
+    expect(warned).toEqual(['ledger: a transaction runs again'])
+    const [budget] = await sql<{ used: string }>("select used from budgets where key = 'k'")
+    expect(Number(budget?.used)).toBe(2)
+  })
+
+  test('a body that goes on after a failed statement is not committed', async () => {
+    const ledger = await open()
+    await ledger.write(tx => tx.insertTask(task('t'), []))
+    const body = ledger.write(async tx => {
+      await tx.setMeta('k', 'v')
+      await tx.insertTask(task('t'), []).catch(() => {})
+      return 'answered'
+    })
+    await expect(body).rejects.toThrow(/duplicate key value violates unique constraint "tasks_pkey"/)
+    expect(await ledger.read.meta('k')).toBeUndefined()
+  })
+
+  test('a refused statement names no value of its row', async () => {
+    const ledger = await open()
+    const lease = activeLease('l', 'nobody', { secret_sha256: 'S3CR3T' })
+    const wrong = { ...lease, expires_at: 'S3CR3T' as unknown as number }
+    for (const row of [lease, wrong]) {
+      const error = await ledger.write(tx => tx.insertLease(row)).catch((thrown: Error) => thrown)
+      expect(error).not.toBeInstanceOf(LedgerUnavailable)
+      expect(error).toMatchObject({ name: 'StatementRefused' })
+      expect(JSON.stringify({ ...(error as Error) }) + (error as Error).stack).not.toContain('S3CR3T')
+    }
+  })
+
+  test('what is beyond a number’s precision is refused, not rounded', async () => {
+    const ledger = await open()
+    await ledger.write(tx => tx.insertTask(task('t'), []))
+    await sql("update tasks set deadline = 9007199254740993 where id = 't'")
+    await expect(ledger.read.task('t')).rejects.toThrow(RangeError)
+  })
+
+  test('a stopped database is an outage; when it is back, the same ledger goes on', async () => {
+    const ledger = await open()
+    await ledger.write(tx => tx.setMeta('k', 'before'))
+    const midway = barrier(2)
+    const cut = ledger.write(async tx => {
+      await tx.setMeta('k', 'lost')
+      await midway()
+      await midway()
+    })
+    await midway()
+    await postgres.stop()
+    await midway()
+    await expect(cut).rejects.toThrow(LedgerUnavailable)
+    await expect(ledger.read.meta('k')).rejects.toThrow(LedgerUnavailable)
+    await expect(ledger.write(async () => 1)).rejects.toThrow(LedgerUnavailable)
+    await expect(ledger.now()).rejects.toThrow(LedgerUnavailable)
+    await postgres.start()
+    expect(await ledger.read.meta('k')).toBe('before')
+    await ledger.write(tx => tx.setMeta('k', 'after'))
+    expect(await ledger.read.meta('k')).toBe('after')
+  })
+
+  test('a commit without an answer is told as an unknown outcome', async () => {
+    const ledger = await open()
+    // COMMIT stands still in a deferred trigger until the connection is cut.
+    await sql(`create table gate (id int primary key); insert into gate values (1);
+      create function wait_at_gate() returns trigger language plpgsql as
+        'begin perform 1 from gate for update; return null; end';
+      create constraint trigger slow_commit after insert on meta deferrable initially deferred
+        for each row execute function wait_at_gate()`)
+    const gatekeeper = await postgres.session(address.database)
+    await gatekeeper.query('begin; select 1 from gate for update')
+    const written = ledger.write(tx => tx.setMeta('k', 'v')).catch((error: unknown) => error)
+    await until(async () => (await postgres.waiting(address.database)) === 1)
+    await sql(`select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'mayfly' and wait_event_type = 'Lock'`)
+    const error = await written
+    await gatekeeper.end()
+    expect(error).toBeInstanceOf(LedgerUnavailable)
+    expect((error as Error).message).toMatch(/the outcome is not known/)
+  })
+
+  test('claims from two ledgers share nothing', async () => {
+    const [a, b] = [await open(), await open()]
+    await a.write(async tx => {
+      await tx.insertTask(task('t'), [])
+      for (let n = 0; n < 40; n += 1) await tx.insertLease(activeLease(`l${n}`, 't', { due_at: 1 }))
+    })
+    const both = barrier(2)
+    const claim = (ledger: Ledger) =>
+      ledger.write(async tx => {
+        const claimed = await tx.claimDue('github', 30, start * 2)
+        await both()
+        return ids(claimed)
+      })
+    const claimed = (await Promise.all([claim(a), claim(b)])).flat()
+    expect(claimed.length).toBe(40)
+    expect(new Set(claimed).size).toBe(40)
   })
 }

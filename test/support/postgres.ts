@@ -11,10 +11,12 @@ import { Client } from 'pg'
 import type { PostgresAddress } from '../../src/store/postgres-address.ts'
 
 export type TestPostgres = {
-  /** A database with nothing in it. */
-  createDatabase(): Promise<PostgresAddress>
+  /** A database with nothing in it, or a copy of one that nobody is connected to. */
+  createDatabase(copyOf?: PostgresAddress): Promise<PostgresAddress>
   /** Runs SQL as the superuser, outside every ledger. */
   query<R extends object>(sql: string, database?: string): Promise<R[]>
+  /** A connection that stays, for what is begun and not yet ended. */
+  session(database: string): Promise<Client>
   /** How many transactions on this database wait for a lock that another holds. */
   waiting(database: string): Promise<number>
   start(): Promise<void>
@@ -74,9 +76,15 @@ function controls(
     database,
     tls: false,
   })
-  async function query<R extends object>(sql: string, database = 'postgres'): Promise<R[]> {
+  async function session(database: string): Promise<Client> {
     const client = new Client({ ...address(database), ssl: false })
+    // The server may be stopped under it.
+    client.on('error', () => {})
     await client.connect()
+    return client
+  }
+  async function query<R extends object>(sql: string, database = 'postgres'): Promise<R[]> {
+    const client = await session(database)
     try {
       return (await client.query<R>(sql)).rows
     } finally {
@@ -85,10 +93,12 @@ function controls(
   }
   return {
     query,
-    async createDatabase() {
+    session,
+    async createDatabase(copyOf) {
       databases += 1
-      await query(`create database ledger_${databases}`)
-      return address(`ledger_${databases}`)
+      const name = `ledger_${databases}`
+      await query(`create database ${name} template ${copyOf?.database ?? 'template1'}`)
+      return address(name)
     },
     async waiting(database) {
       const [row] = await query<{ count: string }>(
