@@ -13,10 +13,11 @@ function accessTables({ integer, bytes, wide, narrow }: SqlDialect['words']): st
       updated_at ${integer} not null, mac text not null
     ) ${wide}`,
 
+    // Its key is random: rows kept in its order would be written all over the file, twice the pages of an index.
     `create table evidence (
       id text primary key not null, task text not null, request_digest text not null,
       used_at ${integer} not null, "until" ${integer} not null
-    ) ${narrow}`,
+    ) ${wide}`,
     'create index evidence_until on evidence ("until")',
 
     `create table budgets ("key" text primary key not null, used ${integer} not null, "until" ${integer} not null) ${narrow}`,
