@@ -77,6 +77,42 @@ export type LeaseHandle<Ask = unknown> = {
   secret?: Secret
   /** Epoch ms; absent when the mint's outcome is unknown. */
   providerExpiresAt?: number
+  /** Epoch ms at which the provider was told to end it; absent before. */
+  revokedAt?: number
+  /** What `probe` last asked to be remembered of it. */
+  remembered?: string
+}
+
+/** One lease of a revocation group: taken back, and not yet past the life that its provider gave it. */
+export type GroupMember<Ask = unknown> = {
+  lease: string
+  ask: Ask
+  /** Epoch ms by which it was issued, if it ever was. */
+  issuedBy: number
+  /** Whether the provider was told of it in an earlier pass: such a one must not be left out for a new one. */
+  told: boolean
+}
+
+/** `left`: members for which the provider has no room, or lets us write nothing; `because` says it to the operator. */
+export type GroupOutcome = { left: readonly string[]; because?: string }
+
+export type Proof = 'dead' | 'alive' | 'unknown'
+
+/** An answer of `probe` that has more to say. */
+export type Observation = {
+  proof: Proof
+  /** Kept in the ledger and handed to the next probe of this lease, by whichever broker. Text, never secret. */
+  remember?: string
+  /** When to look again, ms from now; as the host sees fit where it is absent. Infinite: nothing more can be seen. */
+  lookAgainMs?: number
+  /** Epoch ms since when it was seen dead, where that is before now. */
+  deadSince?: number
+  /** What an operator may want to know of it. */
+  detail?: string
+}
+
+export function observed(answer: Proof | Observation): Observation {
+  return typeof answer === 'string' ? { proof: answer } : answer
 }
 
 /** A provider's outage, timeout, rate limit or answer that cannot be read. Thrown: something may exist, try again. */
@@ -98,6 +134,10 @@ export class ProviderUnavailable extends Error {
 
 export interface Issuer<Ask = unknown> {
   readonly revocability: Revocability
+  /** The same for one ask, where an instance's credentials do not all end alike. Pure. */
+  revocabilityOf?(ask: Ask): Revocability
+  /** What an operator should know of these settings; the host logs it when the instance is opened. */
+  readonly notices?: readonly string[]
   /** `json`: the secret is a JSON object as text with several parts; `token`: one bearer string. */
   readonly secretFormat: 'token' | 'json'
   /** Whether `revoke` and `probe` need the secret itself: the host then keeps it sealed until the lease is closed. */
@@ -125,10 +165,30 @@ export interface Issuer<Ask = unknown> {
   facts(ask: Ask): AskFacts
   /** @throws ProviderUnavailable (or anything): a credential may exist. */
   issue(grant: Grant<Ask>): Promise<Issued<Ask> | Refused>
-  /** Idempotent. @throws: not known, try again. Never called for `expiry_only`. */
+  /** Idempotent. @throws: not known, try again. Never called for `expiry_only`, nor where there is `revokeGroup`. */
   revoke(lease: LeaseHandle<Ask>): Promise<'revoked' | 'already_gone'>
-  /** Proof. `unknown` where the provider could not say. */
-  probe(lease: LeaseHandle<Ask>): Promise<'dead' | 'alive' | 'unknown'>
+  /**
+   * Proof. `unknown` where the provider could not say, and where it has not said often enough yet. It may be
+   * asked before the credential is revoked, too: to see it at work.
+   */
+  probe(lease: LeaseHandle<Ask>): Promise<Proof | Observation>
+  /**
+   * With `revokeGroup`, for a provider that ends many credentials by one document (the policy of an AWS role):
+   * the document that ends this ask's credential. Pure, and the same for an ask and what was granted of it.
+   * Not called for an ask whose revocability is `expiry_only`.
+   */
+  group?(ask: Ask): string
+  /**
+   * Makes the group's document say exactly this: every member is dead, nobody else is touched. `members` is
+   * every lease of the group that was taken back and is not yet past its provider's expiry, the told first,
+   * then the latest issued; without members nothing is left behind. A lease is named by its id, which the
+   * provider knows it by, so a member whose mint has no known outcome is ended, too. Idempotent, and heals: a
+   * document that someone else changed is written again.
+   *
+   * One broker at a time is inside for a group; nothing may be sent that changes it after `until` (epoch ms).
+   * @throws ProviderUnavailable: not known, try again.
+   */
+  revokeGroup?(group: string, members: readonly GroupMember<Ask>[], until: number): Promise<GroupOutcome>
   /** Present where the provider also runs the work that tasks belong to (CI jobs). */
   readonly watch?: WorkWatch<Ask>
 }

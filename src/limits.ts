@@ -86,6 +86,22 @@ export const LIMITS = {
   reaperBackstopMs: 5 * second,
   /** How long one claim of a due lease holds; longer than a provider call's deadline. */
   reaperClaimMs: 60 * second,
+  /** How long one broker alone writes a group's document; no write is sent in the last `providerDeadlineMs`. */
+  groupClaimMs: 60 * second,
+  /** A group's document is written at most this often, so that a burst of ends costs few writes. */
+  groupPauseMs: 1 * second,
+  /** How often a group's document is looked at again while it has members. */
+  groupUpkeepMs: 5 * minute,
+  groupRetryMs: 15 * second,
+  groupMembers: 10_000,
+  groupsPerPass: 100,
+  /** A member of a group is first looked at this long after its mint. */
+  firstLookAfterMs: 2 * second,
+  firstLooks: 5,
+  /** How long the end of a group's members waits for a look at those that were never seen at work. */
+  lookBeforeEndMs: 2 * second,
+  /** A group's member that still answers this long after it was ended: the document is looked at. */
+  groupDoubtMs: 2 * minute,
   endBatch: 500,
   backoffBaseMs: 1 * second,
   backoffCapMs: 5 * minute,

@@ -200,7 +200,8 @@ async function rescue(
     providerExpiresAt: issued.providerExpiresAt,
   }
   try {
-    if (issuer.revocability === 'expiry_only') return
+    // A group's document is written from the ledger, and by the reaper alone.
+    if (row.revocability === 'expiry_only' || row.revocation_group !== null) return
     await issuer.revoke(handle)
     if ((await issuer.probe(handle)) !== 'dead') return
     await broker.ledger.write(async tx => {
@@ -239,7 +240,7 @@ async function settle(tx: LedgerWrite, task: string): Promise<void> {
 /** Wider than asked, or a credential nobody can end that outlives its task by more than the ceiling allows. */
 function isWider(broker: Broker, plan: LeasePlan, issued: Issued<unknown>): boolean {
   if (!plan.issuer.covers(plan.grant.ask, issued.granted)) return true
-  if (plan.issuer.revocability !== 'expiry_only') return false
+  if (plan.row.revocability !== 'expiry_only') return false
   const minutes = broker.agents().get(plan.row.agent)?.may_outlive_minutes[plan.row.issuer] ?? 0
   return issued.providerExpiresAt > plan.grant.expiresAt + minutes * MINUTE_MS
 }
@@ -265,7 +266,7 @@ export function credentialOf(plan: LeasePlan, issued: Issued<unknown>): Credenti
     secret: issued.secret,
     format: plan.issuer.secretFormat,
     granted: issued.granted,
-    revocability: plan.issuer.revocability,
+    revocability: plan.row.revocability,
     expiresAt: Math.min(plan.grant.expiresAt, issued.providerExpiresAt),
     providerExpiresAt: issued.providerExpiresAt,
     details: issued.details ?? {},

@@ -30,6 +30,7 @@ export function planLease(
   const mintNotAfter = now + issuer.mintWindowMs
   const deadBy = mintNotAfter + issuer.longestLifeMs + broker.limits.clockSkewMs
   const lease = broker.newId('lse')
+  const revocability = issuer.revocabilityOf?.(wanted) ?? issuer.revocability
   return {
     issuer,
     grant: {
@@ -49,7 +50,7 @@ export function planLease(
       issuer: ask.issuer,
       state: 'intended',
       closed_as: null,
-      revocability: issuer.revocability,
+      revocability,
       granted: ask.ask,
       may_leave_access: issuer.facts(wanted).mayLeaveAccess ? 1 : 0,
       intended_at: now,
@@ -69,7 +70,7 @@ export function planLease(
       revoked_at: null,
       confirmed_dead_at: null,
       closed_at: null,
-      revocation_group: null,
+      revocation_group: revocability === 'expiry_only' ? null : (issuer.group?.(wanted) ?? null),
       proof: null,
     },
   }
@@ -84,13 +85,34 @@ export function minted(broker: Broker, plan: LeasePlan, issued: Issued<unknown>)
     may_leave_access: plan.issuer.facts(issued.granted).mayLeaveAccess ? 1 : 0,
     expires_at: expiresAt,
     provider_expires_at: issued.providerExpiresAt,
-    // A promise shorter than the provider's life must be kept; one as long keeps itself.
-    due_at: expiresAt < issued.providerExpiresAt ? expiresAt : expiresAt + broker.limits.clockSkewMs,
-    sealed_secret: plan.issuer.holdsSecret
+    due_at: firstDue(broker, plan.row, expiresAt, issued.providerExpiresAt),
+    sealed_secret: isHeld(plan)
       ? broker.keyring.seal(secret, { row: plan.row.id, column: 'sealed_secret' })
       : null,
     secret_sha256: secretHash(secret),
   } as const
+}
+
+/** The moment at which Mayfly's promise needs the reaper: one shorter than the provider's life must be kept. */
+export function promiseDue(broker: Broker, expiresAt: number, providerExpiresAt: number): number {
+  return expiresAt < providerExpiresAt ? expiresAt : expiresAt + broker.limits.clockSkewMs
+}
+
+/** A member of a group is seen at work soon after its mint, so that its death can be told later. */
+function firstDue(
+  broker: Broker,
+  row: Pick<LeaseRow, 'revocation_group'>,
+  expiresAt: number,
+  providerExpiresAt: number,
+): number {
+  const promise = promiseDue(broker, expiresAt, providerExpiresAt)
+  if (row.revocation_group === null) return promise
+  return Math.min(promise, Math.floor(broker.now()) + broker.limits.firstLookAfterMs)
+}
+
+/** What only expiry ends needs no secret to be ended. */
+function isHeld({ issuer, row }: LeasePlan): boolean {
+  return issuer.holdsSecret && row.revocability !== 'expiry_only'
 }
 
 /** How a presented credential is found again: credentials have high entropy, so a plain hash is enough. */

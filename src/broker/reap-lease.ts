@@ -2,11 +2,19 @@
  * One due lease, one step nearer to closed. Nothing is ever reported revoked that was not, and revocation
  * never gives up before the provider's own expiry is past.
  */
-import { type Issuer, type LeaseHandle, ProviderUnavailable } from '../../issuers/issuer.ts'
+import {
+  type Issuer,
+  type LeaseHandle,
+  type Observation,
+  observed,
+  ProviderUnavailable,
+} from '../../issuers/issuer.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
 import type { LeaseClose, LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
+import { groupClaim } from './group-claim.ts'
+import { promiseDue } from './lease-plan.ts'
 
 /** `provider_down` counts against the issuer's breaker; everything else is the provider's answer. */
 export type ReapOutcome = 'closed' | 'later' | 'provider_down'
@@ -15,22 +23,24 @@ export async function reapLease(broker: Broker, claimed: LeaseRow): Promise<Reap
   const now = await broker.ledger.now()
 
   // 1. Past the life the provider gave it, it is over whatever anyone answers.
-  const over = claimed.provider_expires_at ?? claimed.dead_by
-  const overWithSkew = claimed.provider_expires_at === null ? over : over + broker.limits.clockSkewMs
+  const overWithSkew = lifeEnd(broker, claimed)
   if (now >= overWithSkew) return close(broker, claimed, { closed_as: expiredAs(claimed) })
 
   // 2. A minter that never came back may have minted: nothing can be said before `dead_by`.
   if (claimed.provider_expires_at === null) return later(broker, claimed, { due_at: overWithSkew })
 
-  // 3. A promise that fell due while the task goes on is kept like any other end.
+  // 3. A member of a group is seen at work, so that its death can be told from a call that never worked.
+  if (isFirstLook(claimed, now)) return firstLook(broker, claimed, now)
+
+  // 4. A promise that fell due while the task goes on is kept like any other end.
   const lease = claimed.state === 'active' ? await startRevoking(broker, claimed) : claimed
   if (lease === undefined) return 'later'
   if (lease.revocability === 'expiry_only') return later(broker, lease, { due_at: overWithSkew })
 
-  // 4. Ask the provider to end it, then to prove it.
+  // 5. Ask the provider to end it, then to prove it.
   const issuer = broker.issuers.get(lease.issuer)
-  if (issuer === undefined) {
-    const last_error = 'this issuer is not configured here; it cannot be revoked before it expires'
+  if (issuer === undefined || (lease.revocation_group !== null && issuer.revokeGroup === undefined)) {
+    const last_error = 'no issuer is configured here that can revoke it; it cannot end before it expires'
     broker.log.error({ alarm: 'issuer_missing', lease: lease.id, issuer: lease.issuer }, last_error)
     return later(broker, lease, { due_at: now + broker.limits.backoffCapMs, last_error })
   }
@@ -47,25 +57,71 @@ async function revokeAndProve(
   issuer: Issuer,
   now: number,
 ): Promise<ReapOutcome> {
-  const handle = handleOf(broker, lease)
   let how: 'revoked' | 'already_gone' = 'revoked'
-  if (lease.revoked_at === null) how = await issuer.revoke(handle)
+  if (lease.revoked_at === null) how = await issuer.revoke(handleOf(broker, lease))
   const revoked_at = lease.revoked_at ?? now
-  let proof: Awaited<ReturnType<Issuer['probe']>>
+  let seen: Observation
   try {
-    proof = await issuer.probe(handle)
+    seen = observed(await issuer.probe(handleOf(broker, { ...lease, revoked_at })))
   } catch (cause) {
     return failed(broker, { ...lease, revoked_at }, now, cause)
   }
-  if (proof === 'dead') return close(broker, lease, { closed_as: how, revoked_at, confirmed_dead_at: now })
+  const proven = { ...lease, proof: seen.remember ?? lease.proof }
+  if (seen.proof === 'dead') {
+    const dead_after_ms = Math.max(0, (seen.deadSince ?? now) - revoked_at)
+    return close(broker, proven, { closed_as: how, revoked_at, confirmed_dead_at: now }, { dead_after_ms })
+  }
   // Told dead and yet alive: revoke again next time. Not known: only ask again.
   const attempts = lease.attempts + 1
-  return later(broker, lease, {
-    due_at: now + backoff(broker, attempts),
+  if (seen.proof === 'alive' && now - revoked_at > broker.limits.groupDoubtMs) await doubt(broker, lease)
+  const wait = seen.lookAgainMs ?? backoff(broker, attempts)
+  return later(broker, proven, {
+    due_at: Math.min(now + wait, lifeEnd(broker, lease)),
     attempts,
-    last_error: `the provider says ${proof} after it was revoked`,
-    ...(proof === 'unknown' ? { revoked_at } : {}),
+    last_error: seen.detail ?? `the provider says ${seen.proof} after it was revoked`,
+    ...(seen.proof === 'unknown' ? { revoked_at } : {}),
   })
+}
+
+/** Once nothing of it can be alive, whatever anyone answers. Epoch ms. */
+export function lifeEnd(broker: Broker, lease: Pick<LeaseRow, 'provider_expires_at' | 'dead_by'>): number {
+  if (lease.provider_expires_at === null) return lease.dead_by
+  return lease.provider_expires_at + broker.limits.clockSkewMs
+}
+
+/** Active, in a group, and not yet due to end. */
+function isFirstLook(lease: LeaseRow, now: number): boolean {
+  return lease.state === 'active' && lease.revocation_group !== null && now < lease.expires_at
+}
+
+/** A few tries; what cannot be seen at work now is looked at again when it ends. Never held against the provider. */
+async function firstLook(broker: Broker, lease: LeaseRow, now: number): Promise<ReapOutcome> {
+  const promise = promiseDue(broker, lease.expires_at, lease.provider_expires_at ?? lease.dead_by)
+  const proof = await lookAt(broker, lease)
+  if (proof !== null) return later(broker, { ...lease, proof }, { due_at: promise, attempts: 0 })
+  const attempts = lease.attempts + 1
+  if (attempts >= broker.limits.firstLooks) return later(broker, lease, { due_at: promise, attempts: 0 })
+  return later(broker, lease, { due_at: Math.min(promise, now + backoff(broker, attempts)), attempts })
+}
+
+/** What the issuer remembers of a look at a credential that was not ended; null where it saw nothing. */
+export async function lookAt(broker: Broker, lease: LeaseRow): Promise<string | null> {
+  const issuer = broker.issuers.get(lease.issuer)
+  if (issuer === undefined) return null
+  try {
+    return observed(await issuer.probe(handleOf(broker, lease))).remember ?? null
+  } catch (cause) {
+    broker.log.debug({ lease: lease.id, issuer: lease.issuer, err: cause }, 'it could not be looked at')
+    return null
+  }
+}
+
+/** Ended long ago, and it still answers: perhaps the document that ends it was changed by someone else. */
+async function doubt(broker: Broker, lease: LeaseRow): Promise<void> {
+  const { revocation_group: group } = lease
+  if (group === null) return
+  broker.log.warn({ lease: lease.id, issuer: lease.issuer, group }, 'told dead, and it still answers')
+  await broker.ledger.write(tx => tx.wakeClaim(groupClaim(lease.issuer, group)))
 }
 
 /** Gives a claimed lease back untried: its provider is being left alone until `until`. */
@@ -73,7 +129,8 @@ export async function postpone(broker: Broker, lease: LeaseRow, until: number): 
   await later(broker, lease, { due_at: until })
 }
 
-async function startRevoking(broker: Broker, lease: LeaseRow): Promise<LeaseRow | undefined> {
+/** Undefined: somebody else moved it meanwhile. */
+export async function startRevoking(broker: Broker, lease: LeaseRow): Promise<LeaseRow | undefined> {
   const row = await broker.ledger.write(async tx => {
     const revoking = await tx.revokeLease(lease.id)
     const subject = { actor: 'broker', task: lease.task, agent: lease.agent, lease: lease.id }
@@ -87,12 +144,14 @@ async function close(
   broker: Broker,
   lease: LeaseRow,
   to: { closed_as: LeaseClose; revoked_at?: number; confirmed_dead_at?: number },
+  figures: Readonly<Record<string, number>> = {},
 ): Promise<ReapOutcome> {
+  const remembered = lease.proof === null ? {} : { proof: lease.proof }
   const closed = await broker.ledger.write(async tx => {
-    const row = await tx.closeLease(lease.id, lease.fence, to)
+    const row = await tx.closeLease(lease.id, lease.fence, { ...to, ...remembered })
     if (row === undefined) return undefined
     const subject = { actor: 'broker', task: lease.task, agent: lease.agent, lease: lease.id }
-    await record(tx, 'lease.closed', subject, { ...to })
+    await record(tx, 'lease.closed', subject, { ...to, ...figures })
     for (const id of await tx.settleTasks([lease.task]))
       await record(tx, 'task.settled', { actor: 'broker', task: id, agent: lease.agent })
     return row
@@ -105,23 +164,33 @@ async function close(
   return 'closed'
 }
 
-async function later(
+export async function later(
   broker: Broker,
   lease: LeaseRow,
   to: { due_at: number; attempts?: number; last_error?: string | null; revoked_at?: number },
 ): Promise<ReapOutcome> {
   await broker.ledger.write(tx =>
-    tx.retryLease(lease.id, lease.fence, { attempts: lease.attempts, last_error: lease.last_error, ...to }),
+    tx.retryLease(lease.id, lease.fence, {
+      attempts: lease.attempts,
+      last_error: lease.last_error,
+      ...(lease.proof === null ? {} : { proof: lease.proof }),
+      ...to,
+    }),
   )
   return 'later'
 }
 
 /** Back off with jitter, or as the provider asked; never beyond the moment the lease is over anyway. */
-async function failed(broker: Broker, lease: LeaseRow, now: number, cause: unknown): Promise<ReapOutcome> {
+export async function failed(
+  broker: Broker,
+  lease: LeaseRow,
+  now: number,
+  cause: unknown,
+): Promise<ReapOutcome> {
   const attempts = lease.attempts + 1
   const asked = cause instanceof ProviderUnavailable ? cause.retryAfterMs : undefined
   const wait = Math.max(backoff(broker, attempts), Math.min(asked ?? 0, broker.limits.retryAfterCapMs))
-  const over = (lease.provider_expires_at ?? lease.dead_by) + broker.limits.clockSkewMs
+  const over = lifeEnd(broker, lease)
   broker.log.warn(
     { lease: lease.id, issuer: lease.issuer, attempts, retry_in_ms: wait, err: cause },
     'revocation did not succeed yet',
@@ -153,6 +222,8 @@ function handleOf(broker: Broker, lease: LeaseRow): LeaseHandle {
     lease: lease.id,
     ask: JSON.parse(lease.granted) as unknown,
     ...(lease.provider_expires_at === null ? {} : { providerExpiresAt: lease.provider_expires_at }),
+    ...(lease.revoked_at === null ? {} : { revokedAt: lease.revoked_at }),
+    ...(lease.proof === null ? {} : { remembered: lease.proof }),
     ...(sealed === null ? {} : { secret: openSecret(broker, lease.id, sealed) }),
   }
 }

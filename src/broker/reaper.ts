@@ -5,7 +5,9 @@
 
 import type { LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
-import { postpone, reapLease } from './reap-lease.ts'
+import { groupOf, groupPrefix } from './group-claim.ts'
+import { postpone, type ReapOutcome, reapLease } from './reap-lease.ts'
+import { keepGroup, revokeInGroups } from './revoke-group.ts'
 
 /** Starts `run` once after `ms` on a monotonic clock; the returned function takes it back. */
 export type Schedule = (ms: number, run: () => void) => () => void
@@ -49,7 +51,14 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
       while (again && !stopped) {
         again = false
         const now = await broker.ledger.now()
-        for (const issuer of await broker.ledger.read.issuersDue(now)) startWorker(issuer, now)
+        for (const issuer of await broker.ledger.read.issuersDue(now))
+          startWorker(issuer, issuer, now, () => reapIssuer(issuer))
+        for (const { name } of await broker.ledger.read.claimsDue(
+          groupPrefix,
+          now,
+          broker.limits.groupsPerPass,
+        ))
+          startWorker(name, groupOf(name).issuer, now, () => keepOne(name))
         const next = await broker.ledger.read.nextDue(now)
         if (next !== null) wait = Math.min(wait, Math.max(1, next - now))
       }
@@ -59,16 +68,24 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
     if (!stopped) cancelTimer = schedule(wait, wake)
   }
 
-  function startWorker(issuer: string, now: number): void {
-    if (workers.has(issuer)) missed.add(issuer)
-    if (workers.has(issuer) || isOpen(issuer, now)) return
-    const worker = reapIssuer(issuer)
+  /** One worker for each issuer with due leases, and one for each group whose document is due. */
+  function startWorker(name: string, issuer: string, now: number, work: () => Promise<void>): void {
+    if (workers.has(name)) missed.add(name)
+    if (workers.has(name) || isOpen(issuer, now)) return
+    const worker = work()
       .catch(error => broker.log.error({ issuer, err: error }, 'reaping stopped short; it will go on'))
       .finally(() => {
-        workers.delete(issuer)
-        if (missed.delete(issuer)) wake()
+        workers.delete(name)
+        if (missed.delete(name)) wake()
       })
-    workers.set(issuer, worker)
+    workers.set(name, worker)
+  }
+
+  async function keepOne(name: string): Promise<void> {
+    const outcome = await keepGroup(broker, name)
+    if (outcome !== undefined) note(groupOf(name).issuer, outcome, await broker.ledger.now())
+    // What it told the provider of is now due to be proven.
+    if (outcome === 'later') wake()
   }
 
   async function reapIssuer(issuer: string): Promise<void> {
@@ -78,8 +95,10 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
         tx.claimDue(issuer, broker.limits.reaperBatch, now + broker.limits.reaperClaimMs),
       )
       if (due.length === 0) return
-      const queue = due.values()
-      const lanes = Math.min(due.length, broker.limits.reaperConcurrencyPerIssuer)
+      const { onward, outcomes } = await revokeInGroups(broker, issuer, due, schedule)
+      for (const outcome of outcomes) note(issuer, outcome, now)
+      const queue = onward.values()
+      const lanes = Math.min(onward.length, broker.limits.reaperConcurrencyPerIssuer)
       const ran = await Promise.allSettled(Array.from({ length: lanes }, () => lane(issuer, queue)))
       // Told only when every lane has ended: until then this issuer's worker is at work.
       for (const lane of ran) if (lane.status === 'rejected') throw lane.reason
@@ -100,7 +119,7 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
   const isOpen = (issuer: string, now: number) => (breakers.get(issuer)?.openUntil ?? 0) > now
 
   /** So many failures in a row, and the issuer is left alone for a while; one success closes the breaker. */
-  function note(issuer: string, outcome: Awaited<ReturnType<typeof reapLease>>, now: number): void {
+  function note(issuer: string, outcome: ReapOutcome, now: number): void {
     if (outcome !== 'provider_down') {
       breakers.delete(issuer)
       return

@@ -16,6 +16,7 @@ test('a wake at the very end of a pass is not lost', async () => {
         return []
       },
       nextDue: async () => null,
+      claimsDue: async () => [],
     },
   }
   // The parts of a broker that a reaper without due work touches.
