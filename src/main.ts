@@ -41,7 +41,7 @@ const terminal: Terminal = {
   schedule,
   fetch: globalThis.fetch,
   readFile: readFileWithMode,
-  readStdin,
+  readStdin: maxBytes => readAll(process.stdin, maxBytes),
   createSecretFile,
   removeFile: path => rm(path, { force: true }),
   run,
@@ -95,22 +95,22 @@ function schedule(ms: number, run: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
-async function readFileWithMode(path: string): Promise<{ text: string; mode: number }> {
+async function readFileWithMode(path: string, maxBytes: number): Promise<{ text: string; mode: number }> {
   const file = await open(path, 'r')
   try {
     const { mode } = await file.stat()
-    return { text: await file.readFile('utf8'), mode }
+    return { text: await readAll(file.createReadStream({ autoClose: false }), maxBytes), mode }
   } finally {
     await file.close()
   }
 }
 
-async function readStdin(maxBytes: number): Promise<string> {
+async function readAll(stream: NodeJS.ReadableStream, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
     size += chunk.byteLength
-    if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes on stdin`)
+    if (size > maxBytes) throw Object.assign(new Error(`more than ${maxBytes} bytes`), { code: 'EFBIG' })
     chunks.push(chunk)
   }
   return Buffer.concat(chunks, size).toString('utf8')
@@ -120,14 +120,17 @@ async function createSecretFile(path: string, { replace = false } = {}): Promise
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const reserved = replace ? `${path}.${randomBytes(8).toString('hex')}` : path
   const file = await open(reserved, 'wx', 0o600)
+  let committed = false
   return {
     async commit(text) {
       await file.writeFile(text)
       await file.sync()
-      await file.close()
       if (replace) await rename(reserved, path)
+      committed = true
+      await file.close()
     },
     async discard() {
+      if (committed) return
       await file.close()
       await rm(reserved, { force: true })
     },

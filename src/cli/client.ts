@@ -17,6 +17,8 @@ export type Call = {
    * evidence and body. `never`: the second call would do it again.
    */
   whenLost: 'repeat' | 'reopen' | 'never'
+  /** Of one attempt; CLI_LIMITS.callMs unless told. */
+  deadlineMs?: number
   /** Gives up at once. */
   signal?: AbortSignal
 }
@@ -49,7 +51,7 @@ export function createClient(terminal: Pick<Terminal, 'fetch' | 'schedule'>, url
 }
 
 async function send(fetch: Terminal['fetch'], url: string, call: Call): Promise<Outcome> {
-  const deadline = AbortSignal.timeout(CLI_LIMITS.callMs)
+  const deadline = AbortSignal.timeout(call.deadlineMs ?? CLI_LIMITS.callMs)
   try {
     const response = await fetch(url + call.path, {
       method: call.method,

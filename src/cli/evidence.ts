@@ -48,7 +48,7 @@ async function readEvidence(terminal: Terminal, file: string): Promise<string> {
   try {
     return file === '-'
       ? await terminal.readStdin(CLI_LIMITS.evidenceBytes)
-      : (await terminal.readFile(file)).text
+      : (await terminal.readFile(file, CLI_LIMITS.evidenceBytes)).text
   } catch (cause) {
     throw new CommandError(
       `the evidence in ${file === '-' ? 'stdin' : file} cannot be read (${errorCode(cause)})`,

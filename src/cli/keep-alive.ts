@@ -1,5 +1,6 @@
 import type { TaskAnswer } from './answers.ts'
 import type { Client } from './client.ts'
+import { CLI_LIMITS } from './limits.ts'
 import { BrokerRefusal } from './refusal.ts'
 import type { HeldTask } from './task-file.ts'
 import { beat } from './task-session.ts'
@@ -23,7 +24,8 @@ export function keepAlive(
 ): Life {
   const stopping = new AbortController()
   const deadline = Date.parse(task.deadline)
-  const everyMs = task.heartbeat_seconds === null ? undefined : (task.heartbeat_seconds * 1_000) / 3
+  const everyMs =
+    task.heartbeat_seconds === null ? undefined : Math.floor((task.heartbeat_seconds * 1_000) / 3)
   let ended: string | undefined
   let tell = (_why: string) => {}
   let cancel = plan()
@@ -37,7 +39,10 @@ export function keepAlive(
 
   async function once(): Promise<void> {
     try {
-      await beat(client, held, stopping.signal)
+      await beat(client, held, {
+        signal: stopping.signal,
+        deadlineMs: Math.min(everyMs ?? CLI_LIMITS.callMs, CLI_LIMITS.callMs),
+      })
     } catch (error) {
       if (error instanceof BrokerRefusal && ENDED.has(error.status)) {
         ended = `task ${held.id} has ended`

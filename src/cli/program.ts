@@ -130,7 +130,10 @@ deadline (--minutes) for example, the command is stopped. Whoever runs the comma
 mayfly: what it must not have, it must not be able to read elsewhere.`
 
 function addOperatorCommands(program: Command, terminal: Terminal): void {
-  const operator = program.command('operator').description('access for humans')
+  const operator = program
+    .command('operator')
+    .description('access for humans')
+    .addHelpText('after', `\n${OPERATOR_HELP}`)
   operator
     .command('init')
     .description('write a first operator token to a file; the broker must not be running')

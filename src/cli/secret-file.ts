@@ -8,7 +8,7 @@ export async function readSecretFile(
 ): Promise<string> {
   let file: { text: string; mode: number }
   try {
-    file = await readFile(path)
+    file = await readFile(path, CLI_LIMITS.secretFileBytes)
   } catch (cause) {
     throw new CommandError(`${path} cannot be read (${errorCode(cause)})`, { cause })
   }
@@ -17,7 +17,6 @@ export async function readSecretFile(
       `${path} holds a secret and can be read by others (mode ${(file.mode & 0o777).toString(8)}).\n` +
         `  If nobody has read it: chmod 600 ${path}`,
     )
-  if (file.text.length > CLI_LIMITS.secretFileBytes) throw new CommandError(`${path} is too large`)
   return file.text
 }
 

@@ -66,9 +66,14 @@ export function readTask(client: Client, { id, token }: HeldTask, signal?: Abort
   )
 }
 
-export async function beat(client: Client, { id, token }: HeldTask, signal: AbortSignal): Promise<void> {
+/** @param deadlineMs of one attempt: a connection that hangs must not outlast the agreed silence */
+export async function beat(
+  client: Client,
+  { id, token }: HeldTask,
+  { signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number },
+): Promise<void> {
   const path = `/v1/tasks/${id}/heartbeat`
-  await client.call({ method: 'POST', path, token, whenLost: 'repeat', signal }, heartbeatAnswer)
+  await client.call({ method: 'POST', path, token, whenLost: 'repeat', signal, deadlineMs }, heartbeatAnswer)
 }
 
 export function complete(
@@ -105,10 +110,16 @@ export async function untilQuiet(
   signal?: AbortSignal,
 ): Promise<TaskAnswer> {
   const until = terminal.now() + CLI_LIMITS.settleMs
+  const isStopped = () => signal?.aborted === true
   let task = ended
-  while (isBusy(task) && terminal.now() < until && signal?.aborted !== true) {
+  while (isBusy(task) && terminal.now() < until && !isStopped()) {
     await sleep(terminal, CLI_LIMITS.settlePollMs)
-    task = await readTask(client, held, signal)
+    try {
+      task = await readTask(client, held, signal)
+    } catch (error) {
+      // Whoever stopped the waiting wants what is known by now.
+      if (!isStopped()) throw error
+    }
   }
   return task
 }

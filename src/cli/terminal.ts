@@ -20,9 +20,9 @@ export type Terminal = {
   /** Runs once after `ms`; the returned function takes it back. */
   schedule(ms: number, run: () => void): () => void
   fetch: typeof fetch
-  /** UTF-8 text and permission bits, from one handle. @throws NodeJS.ErrnoException */
-  readFile(path: string): Promise<{ text: string; mode: number }>
-  /** Standard input to its end. @throws Error past `maxBytes` */
+  /** UTF-8 text and permission bits, from one handle. @throws NodeJS.ErrnoException, `EFBIG` past `maxBytes` */
+  readFile(path: string, maxBytes: number): Promise<{ text: string; mode: number }>
+  /** Standard input to its end. @throws Error with code `EFBIG` past `maxBytes` */
   readStdin(maxBytes: number): Promise<string>
   /**
    * Reserves a file with mode 0600, and its folder, before there is anything to put into it.
@@ -36,6 +36,7 @@ export type Terminal = {
   edge(logLevel?: string): Promise<Edge>
 }
 
+/** `discard` after `commit` does nothing: what is there stays. */
 export type SecretFile = { commit(text: string): Promise<void>; discard(): Promise<void> }
 
 export type Child = { signal(signal: NodeJS.Signals): void; ended: Promise<ChildEnd> }
