@@ -80,6 +80,7 @@ function rowsOf({ broker }: Core, { issuer, state }: Filling): { task: TaskRow; 
       },
       sealed_secret: held ? broker.keyring.seal(secret, { row: lease, column: 'sealed_secret' }) : null,
       ...{ secret_sha256: secretHash(secret), revoked_at: null, confirmed_dead_at: null, closed_at: null },
+      ...{ revocation_group: null, proof: null },
     },
   }
 }
