@@ -10,29 +10,41 @@ import { runWithFault, startWithFault } from './fault-run.ts'
 
 const POINTS = new URL('./fault-points.json', import.meta.url)
 
+/** Two looks of the reaper may become one on a busy machine, and a run is then a few reads short. */
+const TRIES = 3
+
 let installation: Installation
 beforeAll(async () => {
   installation = await createInstallation()
 })
 afterAll(() => installation?.close())
 
-test('a clean run has as many places for each fault as are written down', async () => {
-  const { counts } = await runWithFault(installation)
+test('a clean run has no fewer places for any fault than are written down', async () => {
+  const counts = await mostPlaces()
   if (process.env.MAYFLY_WRITE_FAULT_POINTS !== undefined)
     await writeFile(POINTS, `${JSON.stringify(counts, null, 2)}\n`)
-  expect(counts, UPDATE).toEqual(await writtenDown())
+  const known = await writtenDown()
+  const fewer = wayNames.filter(way => counts[way] < known[way])
+  expect(
+    fewer.map(way => `${way}: ${counts[way]} places, ${known[way]} written down`),
+    UPDATE,
+  ).toEqual([])
+  const more = wayNames.filter(way => counts[way] > known[way])
+  if (more.length > 0) process.stdout.write(`more places than written down (${more.join(', ')}); ${UPDATE}\n`)
 })
 
 describe('wherever one thing fails, no credential is left that the ledger does not know', () => {
   test.for(wayNames)('%s', async way => {
     const atLeast = (await writtenDown())[way]
-    for (let n = 1; ; n += 1) {
+    let misses = 0
+    for (let n = 1; ; ) {
       const { struck } = await runWithFault(installation, { way, n }).catch((cause: Error) => {
         throw new Error(`${way}, for the ${n}. time: ${cause.message}`, { cause })
       })
-      if (struck !== undefined) continue
-      expect(n - 1, 'faults that struck').toBeGreaterThanOrEqual(atLeast)
-      return
+      if (struck === undefined && n > atLeast) return
+      if (struck === undefined) misses += 1
+      else n += 1
+      expect(misses, `only ${n - 1} faults struck, ${atLeast} are written down`).toBeLessThan(TRIES)
     }
   })
 })
@@ -48,6 +60,13 @@ describe('wherever one thing fails while a broker starts for the first time, it 
     }
   })
 })
+
+async function mostPlaces(): Promise<Record<WayName, number>> {
+  const runs: Readonly<Record<WayName, number>>[] = []
+  for (let run = 0; run < TRIES; run += 1) runs.push((await runWithFault(installation)).counts)
+  const most = wayNames.map(way => [way, Math.max(...runs.map(counts => counts[way]))])
+  return Object.fromEntries(most) as Record<WayName, number>
+}
 
 async function writtenDown(): Promise<Record<WayName, number>> {
   return JSON.parse(await readFile(POINTS, 'utf8')) as Record<WayName, number>
