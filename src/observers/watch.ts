@@ -1,4 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
+import { sweepWorkEnds } from '../broker/end-work.ts'
 import type { Schedule } from '../broker/reaper.ts'
 import { endOverdue } from './time.ts'
 
@@ -9,13 +10,15 @@ export type Watch = {
 }
 
 /**
- * Looks for tasks whose time is up, at the moment the next one is due and at least every backstop. Time in
- * which the ledger took no writes, or this process did not run, is not held against anyone's heartbeat.
+ * Looks for tasks whose time is up, or whose work has ended and was left to end, at the moment the next one is due and at least every backstop. Time in
+ * which the ledger took no writes, or this process did not run, is not held against anyone's heartbeat. All of
+ * it is told by the ledger's clock: this machine's own may be off.
  */
 export function createWatch(broker: Broker, schedule: Schedule): Watch {
   const backstop = broker.limits.reaperBackstopMs
-  let writableSince = broker.now()
-  let lastLook = writableSince
+  /** Undefined until a write has shown it. */
+  let writableSince: number | undefined
+  let lastLook = 0
   let looking: Promise<void> | undefined
   let cancel = () => {}
   let stopped = false
@@ -32,14 +35,15 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
     let wait = backstop
     try {
       const now = await broker.ledger.now()
-      if (now - lastLook > 3 * backstop) writableSince = now
-      lastLook = now
       await broker.ledger.write(tx => tx.setMeta('last_look', String(now)))
+      if (writableSince === undefined || now - lastLook > 3 * backstop) writableSince = now
+      lastLook = now
       await endOverdue(broker, writableSince)
+      await sweepWorkEnds(broker)
       const next = await broker.ledger.read.nextDue(now)
       if (next !== null) wait = Math.min(backstop, Math.max(1, next - now))
     } catch (error) {
-      writableSince = broker.now()
+      writableSince = undefined
       broker.log.error({ err: error }, 'tasks could not be looked at; trying again')
     }
     if (!stopped) cancel = schedule(wait, () => void look())
