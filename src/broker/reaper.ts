@@ -110,6 +110,8 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
     for (let next = queue.next(); !next.done; next = queue.next()) {
       const now = await broker.ledger.now()
       const openUntil = breakers.get(issuer)?.openUntil ?? 0
+      // A claim that ran out in the queue is another's by now, or due again.
+      if ((next.value.claimed_until ?? 0) <= now) continue
       if (stopped) await postpone(broker, next.value, now)
       else if (openUntil > now) await postpone(broker, next.value, openUntil)
       else note(issuer, await reapLease(broker, next.value), now)
