@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import { LIMITS } from '../../limits.ts'
 import type { SqlDialect } from '../dialect.ts'
-import type { LedgerWrite } from '../ledger.ts'
+import { LedgerUnavailable, type LedgerWrite } from '../ledger.ts'
 import type { EvidenceRow, TicketRow } from '../rows.ts'
 import { columns } from '../tables.ts'
 import { pick, prepare, type Transaction } from './prepare.ts'
@@ -20,7 +20,10 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
   return ({ run, now }) => ({
     async useEvidence(row) {
       if ((await run(use(row))).changed > 0) return undefined
-      return (await run(earlier({ id: row.id }))).rows[0]
+      const used = (await run(earlier({ id: row.id }))).rows[0]
+      // Forgotten between the two statements. Nobody may take that for a first use: this one is not recorded.
+      if (used === undefined) throw new LedgerUnavailable('evidence was forgotten while it was presented')
+      return used
     },
     async reuseEvidence(id, from, to) {
       return (await run(reuse({ id, from: from.task, to: to.task, usedAt: to.used_at }))).changed > 0
