@@ -116,9 +116,20 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     ledger: ledgerAt(shape.ledger, at),
     kek_file: at(shape.kek_file),
     plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
+    observers: observersAt(shape.observers, at),
     agents_dir: at(shape.agents_dir),
     resource_servers_dir: at(shape.resource_servers_dir),
   }
+}
+
+function observersAt(
+  observers: SettingsShape['observers'],
+  at: (path: string) => string,
+): SettingsShape['observers'] {
+  const { github_webhooks: webhooks } = observers
+  return webhooks === undefined
+    ? observers
+    : { ...observers, github_webhooks: { secret_file: at(webhooks.secret_file) } }
 }
 
 function ledgerAt(ledger: SettingsShape['ledger'], at: (path: string) => string): SettingsShape['ledger'] {

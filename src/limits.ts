@@ -103,6 +103,20 @@ export const LIMITS = {
   /** A group's member that still answers this long after it was ended: the document is looked at. */
   groupDoubtMs: 2 * minute,
   endBatch: 500,
+  /** How long the end of a CI job is remembered: longer than any evidence of it could live. */
+  workEndKeptMs: 24 * hour,
+  webhookBytes: 256 * kibibyte,
+  webhooksInFlight: 32,
+  /** Of each source, before anything is read of them. */
+  webhooksPerMinutePerSource: 3_000,
+  /** Deliveries told again within the hour are answered without work. */
+  webhooksRemembered: 10_000,
+  webhookRememberedMs: 1 * hour,
+  /** Runs that one pass of the poller looks at, and how many at once. */
+  pollRuns: 200,
+  pollConcurrency: 4,
+  pollMinSeconds: 10,
+  pollMaxSeconds: 60 * 60,
   backoffBaseMs: 1 * second,
   backoffCapMs: 5 * minute,
   retryAfterCapMs: 15 * minute,

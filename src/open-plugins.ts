@@ -67,12 +67,29 @@ export function openIssuers(
     jwt: { issuerUrl: settings.public_url, sign },
     userAgent: `mayfly/${version}`,
   }
-  return new Map(
+  const opened = new Map(
     Object.entries(settings.issuers).map(([name, instance]) => [
       name,
       types.find(({ type }) => type === instance.type)!.open(instance.settings, { ...deps, name }),
     ]),
   )
+  refuseBlindObservers(opened, settings)
+  return opened
+}
+
+/** Looking at jobs needs an issuer whose provider runs them. */
+function refuseBlindObservers(opened: ReadonlyMap<string, Issuer>, { observers, directory }: Settings): void {
+  const problems = (['github_poll', 'verify_job_running'] as const).flatMap(key => {
+    const issuer = observers[key]?.issuer
+    if (issuer === undefined || opened.get(issuer)?.watch !== undefined) return []
+    return {
+      ...{ file: fromDirectory(directory, 'mayfly.yaml'), line: 1, column: 1 },
+      key: `observers.${key}.issuer`,
+      expected: 'an issuer of type github-app',
+      remedy: 'Name the issuer whose App may read Actions',
+    }
+  })
+  if (problems.length > 0) throw new ConfigError(problems)
 }
 
 /** What the broker signs for tasks is no evidence: a credential would otherwise open the next task. */

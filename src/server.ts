@@ -23,7 +23,8 @@ import type { RandomBytes } from './keys/random.ts'
 import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { newToken } from './keys/tokens.ts'
 import { LIMITS, type Limits } from './limits.ts'
-import { createWatch } from './observers/watch.ts'
+import { createPoll } from './observers/poll-runs.ts'
+import { createWatch, type Watch } from './observers/watch.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
 import type { Agent } from './policy/agent.ts'
@@ -76,6 +77,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(() => reaper.stop())
   const watch = createWatch(core.broker, edge.schedule)
   stack.defer(() => watch.stop())
+  const poll = openPoll(core, loaded.settings, edge)
+  stack.defer(() => poll?.stop())
   const calendar = edge.everyDay(() => keepHouse(core))
   stack.defer(calendar)
   stack.defer(keepKeysFresh(core, edge))
@@ -103,12 +106,22 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
         return loadRegistry(loaded.settings, core.broker.issuers, edge.files)
       }),
     async look() {
+      await poll?.look()
       await watch.look()
       reaper.wake()
       await reaper.idle()
     },
     stop: () => running.disposeAsync(),
   }
+}
+
+/** What asks the provider about runs, where that is configured. */
+function openPoll({ broker }: Core, { observers }: Settings, { schedule }: Edge): Watch | undefined {
+  const chosen = observers.github_poll
+  const watch = chosen === undefined ? undefined : broker.issuers.get(chosen.issuer)?.watch
+  if (chosen === undefined || watch === undefined) return undefined
+  const { issuer, every_seconds } = chosen
+  return createPoll(broker, schedule, { issuer, watch, everyMs: every_seconds * 1_000 })
 }
 
 export type Core = {
@@ -165,6 +178,9 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
         ? {}
         : { heartbeatSeconds: settings.task_defaults.heartbeat_seconds }),
     },
+    ...(settings.observers.verify_job_running === undefined
+      ? {}
+      : { verifyRunning: settings.observers.verify_job_running }),
     now,
     attestors: openAttestors({ settings, ...types }, edge, outbound.get),
     issuers: openIssuers({ settings, ...types }, edge, { fetch: outbound.fetch, sign: keys.sign }),

@@ -6,7 +6,7 @@ import type { IdPrefix } from '../keys/ids.ts'
 import type { Keyring } from '../keys/keyring.ts'
 import type { TokenKind } from '../keys/tokens.ts'
 import type { Limits } from '../limits.ts'
-import type { Agent } from '../policy/agent.ts'
+import type { Agent, RiskTier } from '../policy/agent.ts'
 import type { Ledger } from '../store/ledger.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
@@ -27,6 +27,8 @@ export type Broker = {
   limits: Limits
   /** What a task gets where neither its agent nor its caller says. */
   defaults: { taskMinutes: number; heartbeatSeconds?: number }
+  /** With which issuer the provider is asked whether a job is running, and for agents of which tiers. */
+  verifyRunning?: { issuer: string; tiers: readonly RiskTier[] }
   /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
   now: () => number
   attestors: ReadonlyMap<string, Attestor>

@@ -9,8 +9,9 @@ import type { Agent } from '../policy/agent.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
 import { matchAgent } from '../policy/match-agent.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
-import type { AskRow, DecisionRow, EvidenceRow, TaskRow, TicketRow } from '../store/rows.ts'
+import type { AskRow, DecisionRow, EvidenceRow, Lifetime, TaskRow, TicketRow } from '../store/rows.ts'
 import { attest, evidenceRejected } from './attest.ts'
+import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
 import type { Broker, Identity } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
@@ -27,6 +28,7 @@ import { planLease } from './lease-plan.ts'
 import { lockAgent, lockMintable } from './lock-mintable.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from './resolve-asks.ts'
 import { taskMac, verifiedTicket } from './verified-rows.ts'
+import { demandRunning } from './verify-running.ts'
 
 export type OpenRequest = {
   evidence: Evidence
@@ -37,6 +39,8 @@ export type OpenRequest = {
   heartbeatSeconds?: number
   asks: readonly WantedAsk[]
   ticket?: Secret
+  /** How long it lives beside its CI job; the job's length where it is not said. */
+  lifetime?: Lifetime
   /** Mint the first ask at once and answer with it. */
   mintFirst: boolean
 }
@@ -62,6 +66,8 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   // 2. What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
   const parent = await parentOf(broker, request.ticket, agent)
   const judged = await judge(broker, agent, identity, parent, request)
+  const binding = await bindingOf(broker, identity, request.lifetime)
+  await demandRunning(broker, agent, identity)
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
@@ -72,7 +78,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   const local = plan?.issuer.mintsLocally ? await signLocally(broker, plan) : undefined
 
   // 4. Record: the task, its asks and the first intent are one transaction.
-  const recorded = { task, asks, judged, parent, identity, requestDigest, agent }
+  const recorded = { task, asks, judged, parent, identity, binding, requestDigest, agent }
   let replaced: string | undefined
   try {
     replaced = await broker.ledger.write(async tx => {
@@ -82,6 +88,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     })
   } catch (error) {
     if (error instanceof SpentEvidence) throw await replayed(broker, error.earlier)
+    if (error instanceof WorkOver) throw await rejectOver(broker, identity.attestor, error)
     throw error
   }
   // The reaper looks at least every backstop: what is due later than that need not wake it.
@@ -261,13 +268,15 @@ type Recorded = {
   judged: Judged
   parent: Parent | undefined
   identity: Identity
+  binding: Binding | undefined
   requestDigest: string
   agent: Agent
 }
 
 /** @returns the id of the task that this one replaces, where its evidence came again after a lost answer. */
 async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promise<string | undefined> {
-  const { task, parent } = it
+  const { task, parent, binding } = it
+  if (binding !== undefined) await enterWork(broker, tx, binding)
   const above = parent?.line.at(-1)
   if (above !== undefined) await lockMintable(broker, tx, above.id)
   await lockAgent(broker, tx, task.agent)
@@ -280,13 +289,18 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
       retryAfterMs: broker.limits.budgetRetryAfterMs,
     })
   await tx.insertTask(task, parent === undefined ? [] : parent.line.map(row => row.id))
+  if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
   for (const ask of it.asks) await tx.insertAsk(ask)
   await record(
     tx,
     earlier === undefined ? 'task.opened' : 'task.reissued',
     { actor: `agent:${task.agent}`, task: task.id, agent: task.agent },
-    { decision: it.judged.decision.id, ...(earlier === undefined ? {} : { instead_of: earlier }) },
+    {
+      decision: it.judged.decision.id,
+      ...worded(binding),
+      ...(earlier === undefined ? {} : { instead_of: earlier }),
+    },
   )
   return earlier
 }
@@ -372,8 +386,9 @@ function identityFacts({ attestor, issuer, subject, claims }: Identity) {
 /** What a retry must repeat to be one. The evidence is named by its use, the ticket by its hash. */
 function digestOfRequest(request: OpenRequest): string {
   const { agent = null, purpose, minutes = null, heartbeatSeconds = null, asks, mintFirst } = request
+  const { lifetime = null } = request
   const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
-  return canonicalDigest({ agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket })
+  return canonicalDigest({ agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime })
 }
 
 const MINUTE_MS = 60_000

@@ -5,7 +5,7 @@ import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { endTask } from './end-task.ts'
-import { intend, mintRemotely } from './issue-credential.ts'
+import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
 import { taskMac } from './verified-rows.ts'
 
@@ -13,15 +13,42 @@ import { taskMac } from './verified-rows.ts'
 export const SYSTEM_AGENT = 'mayfly'
 
 /**
- * A credential for the broker's own use (resolving names to ids), held to the same rules as any other: it
- * is a lease of a task, and the task ends as soon as the answer is there.
+ * A credential whose answer alone is wanted (resolving names to ids): it is on its way to being revoked when
+ * this returns.
  */
 export async function mintOwn(
   broker: Broker,
   issuer: string,
   ask: unknown,
 ): Promise<Issued<unknown> | Refused> {
-  const { task, askRow } = systemTask(broker, issuer, ask)
+  try {
+    return await withOwnLease(broker, issuer, ask, `resolve names at ${issuer}`, async own => {
+      const { secret, granted, providerExpiresAt, details } = own
+      return { ok: true, secret, granted, providerExpiresAt, details }
+    })
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'provider_refused') throw error
+    const { message: detail, retryAfterMs } = error
+    return retryAfterMs === undefined
+      ? { ok: false, reason: 'rejected', detail }
+      : { ok: false, reason: 'rate_limited', detail, retryAfterMs }
+  }
+}
+
+/**
+ * A credential for the broker's own use, held to the same rules as any other: it is a lease of a task, and the
+ * task ends as soon as `use` is done with it.
+ *
+ * @throws BrokerError where it could not be minted, and whatever `use` throws.
+ */
+export async function withOwnLease<Result>(
+  broker: Broker,
+  issuer: string,
+  ask: unknown,
+  purpose: string,
+  use: (credential: Credential) => Promise<Result>,
+): Promise<Result> {
+  const { task, askRow } = systemTask(broker, issuer, ask, purpose)
   const plan = planLease(broker, task, askRow, [])
   await broker.ledger.write(async tx => {
     await tx.insertTask(task, [])
@@ -36,20 +63,18 @@ export async function mintOwn(
       agent: SYSTEM_AGENT,
       lease: plan.row.id,
     })
-    const { secret, granted, providerExpiresAt, details } = credential
-    return { ok: true, secret, granted, providerExpiresAt, details }
-  } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== 'provider_refused') throw error
-    const { message: detail, retryAfterMs } = error
-    return retryAfterMs === undefined
-      ? { ok: false, reason: 'rejected', detail }
-      : { ok: false, reason: 'rate_limited', detail, retryAfterMs }
+    return await use(credential)
   } finally {
     await endTask(broker, task.id, 'completed', { actor: 'broker' })
   }
 }
 
-function systemTask(broker: Broker, issuer: string, ask: unknown): { task: TaskRow; askRow: AskRow } {
+function systemTask(
+  broker: Broker,
+  issuer: string,
+  ask: unknown,
+  purpose: string,
+): { task: TaskRow; askRow: AskRow } {
   const now = broker.now()
   const unsigned = {
     id: broker.newId('tsk'),
@@ -61,7 +86,7 @@ function systemTask(broker: Broker, issuer: string, ask: unknown): { task: TaskR
     state: 'active',
     end: null,
     end_detail: null,
-    purpose: `resolve names at ${issuer}`,
+    purpose,
     identity: '{}',
     evidence: null,
     ticket: null,

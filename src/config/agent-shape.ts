@@ -126,6 +126,7 @@ export const agentShape = z.strictObject({
     LIMITS.heartbeatMaxSeconds,
     'seconds',
   ).optional(),
+  verify_job_running: z.boolean().optional(),
 })
 
 export type AgentShape = z.infer<typeof agentShape>

@@ -33,6 +33,7 @@ export function parseAgents(folder: Folder, settings: Settings, issuers: AskSche
       ...(ceiling.ok ? [] : ceiling.problems),
       ...limitProblems(file, shape, settings),
       ...delegationProblems(file, shape, names),
+      ...verificationProblems(file, shape, settings),
     )
     if (ceiling.ok) agents.push(toAgent(shape, ceiling.value))
   }
@@ -110,8 +111,14 @@ function delegationProblems(file: YamlFile, shape: AgentShape, names: ReadonlySe
   return problems
 }
 
+function verificationProblems(file: YamlFile, shape: AgentShape, { observers }: Settings): Problem[] {
+  if (shape.verify_job_running !== true || observers.verify_job_running !== undefined) return []
+  const expected = 'expected observers.verify_job_running in mayfly.yaml, which names the issuer to ask with'
+  return [file.problem(['verify_job_running'], expected)]
+}
+
 function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
-  const { heartbeat_seconds: heartbeat, attest, limits, ...rest } = shape
+  const { heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...rest } = shape
   const delegates = shape.may_delegate_to.length > 0
   const document: AgentDocument = {
     ...rest,
@@ -126,6 +133,7 @@ function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
       children: limits.children ?? (delegates ? 8 : 0),
     },
     ...(heartbeat === undefined ? {} : { heartbeat_seconds: heartbeat }),
+    ...(verify === undefined ? {} : { verify_job_running: verify }),
   }
   return { ...document, digest: canonicalDigest(document) }
 }

@@ -122,6 +122,27 @@ export const settingsShape = z
         ).optional(),
       })
       .prefault({}),
+    /** How the end of a CI job is noticed, beside its own word, its heartbeat and its deadline. */
+    observers: z
+      .strictObject({
+        /** Taken at `/webhooks/github`. The file holds the App's webhook secret, or two during a rotation. */
+        github_webhooks: z.strictObject({ secret_file: pathShape }).optional(),
+        github_poll: z
+          .strictObject({
+            /** A `github-app` issuer whose App may read Actions. */
+            issuer: nameShape,
+            every_seconds: wholeNumber(LIMITS.pollMinSeconds, LIMITS.pollMaxSeconds, 'seconds').default(60),
+          })
+          .optional(),
+        /** At each open GitHub is asked whether the job runs: for agents of these tiers, or that say so. */
+        verify_job_running: z
+          .strictObject({
+            issuer: nameShape,
+            tiers: z.array(z.enum(['low', 'medium', 'high'])).default([]),
+          })
+          .optional(),
+      })
+      .prefault({}),
     limits: z
       .strictObject({
         connections: override(LIMITS.connections, 100_000, 'connections'),
@@ -137,6 +158,14 @@ export const settingsShape = z
         task_minutes: override(LIMITS.taskMinutes, LIMITS.taskMinutes, 'minutes'),
       })
       .prefault({}),
+  })
+  .superRefine(({ observers, issuers }, context) => {
+    for (const key of ['github_poll', 'verify_job_running'] as const) {
+      const issuer = observers[key]?.issuer
+      if (issuer === undefined || Object.hasOwn(issuers, issuer)) continue
+      const message = `expected one of the issuers: ${Object.keys(issuers).slice(0, 20).join(', ')}`
+      context.addIssue({ code: 'custom', path: ['observers', key, 'issuer'], message })
+    }
   })
   .superRefine(({ listen, operator_listen: operators, task_defaults, limits }, context) => {
     if (operators !== undefined && operators.port !== 0 && operators.port === listen.port) {

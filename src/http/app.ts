@@ -9,9 +9,11 @@ import { operatorRoutes } from './operators.ts'
 import { renderError } from './problem.ts'
 import { createExchangeGate, createRateLimiter } from './rate-limit.ts'
 import { taskRoutes } from './tasks.ts'
+import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
 import { wellKnownRoutes } from './well-known.ts'
 
-export type AppOptions = Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
+export type AppOptions = WebhookOptions &
+  Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
   keys: SigningKeys
   proxyHops: number
   version: string
@@ -29,6 +31,11 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   const requests = createRateLimiter(limits.requestsPerMinutePerSource, limits.rateSources, now)
   const exchanges = createExchangeGate(limits, now)
   const app = shell(broker, options)
+  // Before the general limits: ends are not held up by who else is asking.
+  if (options.githubWebhooks !== undefined) {
+    app.use('/webhooks/*', capInFlight(limits.webhooksInFlight))
+    app.route('/webhooks', webhookRoutes(broker, options.githubWebhooks))
+  }
   app.use('*', async (c, next) => {
     requests.take(c.get('source'))
     await next()

@@ -3,6 +3,8 @@ import type { ResourceServer, Settings } from '../config.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import { createApp, createOperatorApp } from './app.ts'
 import { type Listener, listen, type Tls } from './listen.ts'
+import { readWebhookSecrets } from './webhook-secrets.ts'
+import type { WebhookOptions } from './webhooks.ts'
 
 export type ListenersOptions = {
   settings: Settings
@@ -23,7 +25,9 @@ export type Listeners = {
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
   const { settings, resourceServers, keys, version, readFile } = given
   let stopping = false
+  const webhooks = await openWebhooks(settings, readFile)
   const options = {
+    ...webhooks,
     publicUrl: settings.public_url,
     resourceServers,
     keys,
@@ -71,6 +75,17 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
       await Promise.all(opened.map(one => one.listener.close()))
     },
   }
+}
+
+/** A file that cannot be used is told at the start, not by the first webhook. */
+async function openWebhooks(
+  { observers: { github_webhooks: webhooks } }: Settings,
+  readFile: ListenersOptions['readFile'],
+): Promise<WebhookOptions> {
+  if (webhooks === undefined) return {}
+  const githubWebhooks = () => readWebhookSecrets(readFile, webhooks.secret_file)
+  await githubWebhooks()
+  return { githubWebhooks }
 }
 
 /** Ready: the ledger answers, and its clock is ours. */

@@ -27,6 +27,7 @@ const KNOWN = new Set([
     'minutes',
     'heartbeat_seconds',
     'ticket',
+    'lifetime',
   ],
 ])
 const DEFAULT_PURPOSE = 'token exchange'
@@ -80,7 +81,7 @@ function readExchange(form: Form): OpenRequest {
     )
   const asks = readAsks(demand(form, 'authorization_details'))
   demandTarget(form, asks)
-  const { ticket, agent, purpose, minutes, heartbeat_seconds } = readTask(form)
+  const { ticket, agent, purpose, minutes, heartbeat_seconds, lifetime } = readTask(form)
   return {
     evidence: { type: 'jwt', token },
     purpose,
@@ -90,6 +91,7 @@ function readExchange(form: Form): OpenRequest {
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeat_seconds === undefined ? {} : { heartbeatSeconds: heartbeat_seconds }),
     ...(ticket === undefined ? {} : { ticket: new Secret(ticket) }),
+    ...(lifetime === undefined ? {} : { lifetime }),
   }
 }
 
@@ -127,6 +129,7 @@ function readTask(form: Form) {
     minutes: number('minutes'),
     heartbeat_seconds: number('heartbeat_seconds'),
     ticket: one(form, 'ticket'),
+    lifetime: one(form, 'lifetime'),
   })
 }
 

@@ -58,9 +58,19 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new BrokerError('request_invalid', problems.join('; '))
 }
 
-function demandContentType(c: Context<Env>, wanted: string): void {
+export function demandContentType(c: Context<Env>, wanted: string): void {
   const given = c.env.incoming.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (given !== wanted) throw new HttpRefusal(415, `the body must be ${wanted}`)
+}
+
+/** The body as it came. @throws BrokerError where it is not UTF-8. */
+export async function readText(c: Context<Env>, maxBytes: number): Promise<string> {
+  const bytes = await readBytes(c, maxBytes)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new BrokerError('request_invalid', 'the body is not UTF-8')
+  }
 }
 
 /**

@@ -29,6 +29,8 @@ export const openTaskBody = z
     heartbeat_seconds: z.int().min(LIMITS.heartbeatMinSeconds).max(LIMITS.heartbeatMaxSeconds).optional(),
     authorization_details: authorizationDetails.default([]),
     ticket: z.string().optional(),
+    /** Beside a CI job: until the client or the job's end (`step`), the job's end, or the whole run's end. */
+    lifetime: z.enum(['step', 'job', 'run']).optional(),
   })
   .openapi('OpenTask')
 

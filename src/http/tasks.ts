@@ -115,5 +115,6 @@ function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
     ...(body.minutes === undefined ? {} : { minutes: body.minutes }),
     ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),
     ...(body.ticket === undefined ? {} : { ticket: new Secret(body.ticket) }),
+    ...(body.lifetime === undefined ? {} : { lifetime: body.lifetime }),
   }
 }

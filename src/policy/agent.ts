@@ -42,6 +42,8 @@ export type Agent = {
   may_delegate_to: readonly string[]
   /** Tasks of this agent must be heard from this often, seconds. Absent: the caller's wish, or the default. */
   heartbeat_seconds?: number
+  /** Whether the provider is asked, at each open, if the CI job is running. Absent: as the broker does for the tier. */
+  verify_job_running?: boolean
   /** SHA-256 (hex) of the canonical JSON of all of the above: the generation of this agent. */
   digest: string
 }

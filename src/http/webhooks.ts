@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { isFromGithub, readGithubEnd } from '../../issuers/shared/github-webhook.ts'
+import { RecentMap } from '../../issuers/shared/recent-map.ts'
+import type { Secret } from '../../issuers/shared/secret.ts'
+import type { WorkEnd } from '../../issuers/shared/work.ts'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { endWork } from '../broker/end-work.ts'
+import type { Env } from './guard.ts'
+import { createRateLimiter } from './rate-limit.ts'
+import { demandContentType, readText, strictJson } from './read-body.ts'
+
+export type WebhookOptions = {
+  /** The secrets that GitHub may sign with; absent where its webhooks are not taken. */
+  githubWebhooks?: () => Promise<readonly Secret[]>
+}
+
+/**
+ * `/webhooks/github`: GitHub's word that a job or run is over. It may only end things. GitHub repeats a
+ * delivery only by hand, so one that is turned away is told in the log with an alarm; the poller, where there
+ * is one, and the deadline still end the task.
+ */
+export function webhookRoutes(broker: Broker, secrets: () => Promise<readonly Secret[]>): Hono<Env> {
+  const { limits, now, log } = broker
+  const deliveries = createRateLimiter(limits.webhooksPerMinutePerSource, limits.rateSources, now)
+  const done = new RecentMap<true>(limits.webhooksRemembered, limits.webhookRememberedMs, now)
+  const routes = new Hono<Env>()
+
+  routes.use('*', async (c, next) => {
+    await next()
+    const { status } = c.res
+    if (status !== 429 && status < 500) return
+    const delivery = c.req.header('x-github-delivery')?.slice(0, 64)
+    log.error({ alarm: 'webhook_turned_away', status, delivery }, 'a webhook was not taken; send it again')
+  })
+
+  routes.post('/github', async c => {
+    deliveries.take(c.get('source'))
+    demandContentType(c, 'application/json')
+    const body = await readText(c, limits.webhookBytes)
+    const [event = '', signature = '', delivery = ''] = ['event', 'signature', 'delivery'].map(name =>
+      c.req.header(name === 'signature' ? 'x-hub-signature-256' : `x-github-${name}`),
+    )
+    if (!(await isFromGithub({ event, signature, body }, await secrets())))
+      throw new BrokerError('unauthenticated', 'the body is not signed with a secret of this broker')
+    // The delivery's id is not signed: with the body's digest beside it, it can hide nothing but itself.
+    const id = `${delivery} ${event} ${createHash('sha256').update(body).digest('base64url')}`
+    if (done.get(id)) return c.json({ ended: 0, repeated: true }, 202)
+    const end = endIn(event, body)
+    const ended = end === undefined ? 0 : await endWork(broker, end, 'github-webhook')
+    done.set(id, true)
+    log.debug({ delivery, event, ended }, 'a webhook was taken')
+    return c.json({ ended }, 202)
+  })
+
+  function endIn(event: string, body: string): WorkEnd | undefined {
+    try {
+      return readGithubEnd(event, strictJson(body, 'the body'))
+    } catch (error) {
+      if (!(error instanceof z.ZodError)) throw error
+      const where = error.issues.slice(0, 5).map(issue => issue.path.join('.'))
+      log.error({ alarm: 'webhook_unreadable', event, where }, 'a signed webhook is not of the known form')
+      throw new BrokerError('request_invalid', `the payload is not of the known form at ${where.join(', ')}`)
+    }
+  }
+
+  return routes
+}
