@@ -1,8 +1,9 @@
 /**
  * `aws-sts`: temporary AWS credentials for one role, by AssumeRole with a session policy.
  *
- * A session cannot be revoked here: it stops at the deadline its policy carries. The role's trust policy
- * must allow sts:AssumeRole, sts:SetSourceIdentity and sts:TagSession to the broker.
+ * A session stops at the deadline its policy carries. With `revocation` it is ended before, alone, by a Deny on
+ * its role that names it. The role's trust policy must allow sts:AssumeRole, sts:SetSourceIdentity and
+ * sts:TagSession to the broker.
  */
 import { AssumeRoleCommand, type AssumeRoleCommandOutput } from '@aws-sdk/client-sts'
 import { z } from 'zod'
@@ -16,6 +17,8 @@ import {
   type Refused,
 } from './issuer.ts'
 import { type AwsAsk, awsAsk, awsCovers, awsFacts, roleArn } from './shared/aws-ask.ts'
+import { probeStatement } from './shared/aws-probe-call.ts'
+import { awsRevocation, revocationSettings } from './shared/aws-revocation.ts'
 import { MAX_POLICY_CHARACTERS, policyDeadline, sessionPolicy } from './shared/aws-session-policy.ts'
 import { beforeMint } from './shared/before-mint.ts'
 import { providerUrl } from './shared/provider-url.ts'
@@ -41,6 +44,8 @@ const settings = z.strictObject({
   credentials: z
     .union([z.literal('ambient'), z.strictObject({ access_key_file: z.string().min(1) })])
     .default('ambient'),
+  /** Absent: a session is not ended before its deadline. */
+  revocation: revocationSettings.optional(),
 })
 type Settings = z.infer<typeof settings>
 
@@ -51,10 +56,17 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
     const endpoint = { region: settings.region, endpoint: settings.endpoint }
     const credentials = credentialsOf(settings, deps)
 
+    const revocation =
+      settings.revocation && awsRevocation(settings.revocation, { ...endpoint, credentials }, deps)
+    const isReached = (ask: AwsAsk) => revocation?.reaches(ask) ?? false
+
     return {
-      revocability: 'expiry_only',
+      revocability: revocation === undefined ? 'expiry_only' : 'propagating',
+      revocabilityOf: ask => (isReached(ask) ? 'propagating' : 'expiry_only'),
+      notices: notices(settings),
       secretFormat: 'json',
-      holdsSecret: false,
+      // A probe is signed by the session itself.
+      holdsSecret: revocation !== undefined,
       mintsLocally: false,
       mintWindowMs: MINT_WINDOW_MS,
       longestLifeMs: settings.max_session_minutes * 60_000,
@@ -64,7 +76,7 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
 
       async issue(grant) {
         const now = deps.now()
-        const policy = sessionPolicy(grant.ask, grant.expiresAt)
+        const policy = policyFor(grant, settings, isReached(grant.ask))
         const refusal = refuse(grant, policy, settings, now)
         if (refusal) return refusal
         // AWS counts its quarter of an hour from the signature's date: the date is what ends the permission to mint.
@@ -83,14 +95,36 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
 
       // The host never asks for it; said plainly in case it does.
       revoke: async () => {
-        throw new Error('an AWS session stops at its deadline and cannot be revoked before')
+        throw new Error('an AWS session is ended by its role, or at its deadline, and never by itself')
       },
-      // AWS has no call that tells of another's session.
-      probe: async lease =>
-        lease.providerExpiresAt !== undefined && deps.now() >= lease.providerExpiresAt ? 'dead' : 'unknown',
+      async probe(lease) {
+        if (revocation !== undefined && isReached(lease.ask)) return revocation.probe(lease)
+        // AWS has no call that tells of another's session.
+        return lease.providerExpiresAt !== undefined && deps.now() >= lease.providerExpiresAt
+          ? 'dead'
+          : 'unknown'
+      },
+      ...(revocation && { group: ({ role }) => role, revokeGroup: revocation.revokeGroup }),
     }
   },
 })
+
+/** What these settings leave to expiry. */
+function notices({ revocation, roles = [] }: Settings): string[] {
+  const deadline = 'sessions live to the deadline in their policy, whenever their task ends'
+  if (revocation === undefined) return [`without \`revocation\`, ${deadline}`]
+  const outside = roles.filter(role => revocation.roles?.includes(role) === false)
+  return [
+    ...outside.map(role => `${role} is not among revocation.roles: its ${deadline}`),
+    `an ask with allow_role_chaining may reach other roles: such ${deadline}`,
+  ]
+}
+
+function policyFor(grant: Grant<AwsAsk>, { revocation }: Settings, isReached: boolean): string {
+  const partition = grant.ask.role.split(':')[1] ?? 'aws'
+  const probe = isReached && revocation ? probeStatement(revocation.probe, partition) : undefined
+  return sessionPolicy(grant.ask, grant.expiresAt, probe)
+}
 
 function refuse(grant: Grant<AwsAsk>, policy: string, settings: Settings, now: number): Refused | undefined {
   if (now >= grant.mintNotAfter) {

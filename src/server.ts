@@ -191,6 +191,8 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     reloaded: () => reloading,
     wake: () => wake(),
   }
+  for (const [issuer, { notices = [] }] of broker.issuers)
+    for (const notice of notices) log.info({ issuer }, notice)
   const setRegistry = (registry: Registry) => {
     agents = new Map(registry.agents.map(agent => [agent.name, agent]))
     resourceServers = new Map(registry.resourceServers.map(server => [server.name, server]))

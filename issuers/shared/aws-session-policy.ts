@@ -1,7 +1,7 @@
 /**
  * The session policy: what the session may do is the role's policies cut down to this (AssumeRole, "Policy").
  *
- * It carries the deadline, because a session cannot be taken back: permissions are judged anew at every
+ * It carries the deadline, which holds whatever becomes of the broker: permissions are judged anew at every
  * request, so an Allow with `DateLessThan aws:CurrentTime` is of no use from the deadline on, however long
  * the session itself lives.
  */
@@ -15,8 +15,12 @@ export function policyDeadline(expiresAt: number): number {
   return Math.floor(expiresAt / 1000) * 1000
 }
 
-/** JSON text. `expiresAt`: epoch ms. */
-export function sessionPolicy(ask: AwsAsk, expiresAt: number): string {
+/** JSON text. `expiresAt`: epoch ms. `probe`: a call without an effect that the broker makes to see the session end. */
+export function sessionPolicy(
+  ask: AwsAsk,
+  expiresAt: number,
+  probe?: { action: string; resource: string },
+): string {
   const deadline = new Date(policyDeadline(expiresAt)).toISOString().replace('.000Z', 'Z')
   const denied = [
     ...(ask.allow_role_chaining ? [] : CHAINING_ACTIONS),
@@ -25,7 +29,10 @@ export function sessionPolicy(ask: AwsAsk, expiresAt: number): string {
   return JSON.stringify({
     Version: '2012-10-17',
     Statement: [
-      ...ask.statements.map(({ actions, resources }) => ({
+      ...[
+        ...ask.statements,
+        ...(probe === undefined ? [] : [{ actions: probe.action, resources: probe.resource }]),
+      ].map(({ actions, resources }) => ({
         Effect: 'Allow',
         Action: actions,
         Resource: resources,

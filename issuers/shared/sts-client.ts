@@ -33,14 +33,26 @@ export function stsClient(
     customUserAgent: deps.userAgent,
     requestHandler: fetchHandler(deps.fetch),
   })
-  const { signer } = client.config
-  client.config.signer = async scheme => {
-    const inner = await signer(scheme)
-    return {
-      sign: (request, options) => inner.sign(request, { ...options, signingDate: new Date(signedAt) }),
-    }
-  }
+  pinSigningDate(client, () => signedAt)
   return client
+}
+
+type Signing = { signingDate?: Date }
+type Signer<Request> = { sign(request: Request, options?: Signing): Promise<Request> }
+
+/**
+ * Signs with the date we give (epoch ms). The SDK would otherwise take its clock from the Date header of the
+ * last reply, and so let a reply move the date of the next call.
+ */
+export function pinSigningDate<Scheme, Request>(
+  { config }: { config: { signer: (scheme?: Scheme) => Promise<Signer<Request>> } },
+  date: () => number,
+): void {
+  const { signer } = config
+  config.signer = async scheme => {
+    const inner = await signer(scheme)
+    return { sign: (request, options) => inner.sign(request, { ...options, signingDate: new Date(date()) }) }
+  }
 }
 
 /** What is read of the SDK's request; STS has no query string, everything is in the form body. */
@@ -54,7 +66,7 @@ type SignedRequest = {
   body?: string | Uint8Array<ArrayBuffer>
 }
 
-function fetchHandler(fetch: IssuerDeps['fetch']) {
+export function fetchHandler(fetch: IssuerDeps['fetch']) {
   return {
     async handle({ method, protocol, hostname, port, path, headers, body }: SignedRequest) {
       const url = `${protocol}//${hostname}${port === undefined ? '' : `:${port}`}${path}`
