@@ -11,6 +11,7 @@ import {
 } from '../../issuers/issuer.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
+import { KeyringError } from '../keys/keyring-error.ts'
 import type { LeaseClose, LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { groupClaim } from './group-claim.ts'
@@ -47,8 +48,20 @@ export async function reapLease(broker: Broker, claimed: LeaseRow): Promise<Reap
   try {
     return await revokeAndProve(broker, lease, issuer, now)
   } catch (cause) {
+    if (cause instanceof KeyringError) return unopened(broker, lease, now, cause)
     return failed(broker, lease, now, cause)
   }
+}
+
+/** The ledger's fault, not the provider's: nothing can be revoked with a secret that does not open. */
+function unopened(broker: Broker, lease: LeaseRow, now: number, cause: KeyringError): Promise<ReapOutcome> {
+  const { id, issuer } = lease
+  broker.log.error(
+    { alarm: 'sealed_secret_altered', lease: id, issuer, err: cause },
+    'a sealed secret does not open',
+  )
+  const due_at = Math.min(now + broker.limits.backoffCapMs, lifeEnd(broker, lease))
+  return later(broker, lease, { due_at, last_error: 'its sealed secret does not open' })
 }
 
 async function revokeAndProve(
@@ -59,7 +72,8 @@ async function revokeAndProve(
 ): Promise<ReapOutcome> {
   let how: 'revoked' | 'already_gone' = 'revoked'
   if (lease.revoked_at === null) how = await issuer.revoke(handleOf(broker, lease))
-  const revoked_at = lease.revoked_at ?? now
+  // A receipt says when: never a moment before the provider had answered.
+  const revoked_at = lease.revoked_at ?? (await broker.ledger.now())
   let seen: Observation
   try {
     seen = observed(await issuer.probe(handleOf(broker, { ...lease, revoked_at })))
@@ -68,8 +82,9 @@ async function revokeAndProve(
   }
   const proven = { ...lease, proof: seen.remember ?? lease.proof }
   if (seen.proof === 'dead') {
-    const dead_after_ms = Math.max(0, (seen.deadSince ?? now) - revoked_at)
-    return close(broker, proven, { closed_as: how, revoked_at, confirmed_dead_at: now }, { dead_after_ms })
+    const confirmed_dead_at = await broker.ledger.now()
+    const dead_after_ms = Math.max(0, (seen.deadSince ?? confirmed_dead_at) - revoked_at)
+    return close(broker, proven, { closed_as: how, revoked_at, confirmed_dead_at }, { dead_after_ms })
   }
   // Told dead and yet alive: revoke again next time. Not known: only ask again.
   const attempts = lease.attempts + 1
@@ -152,11 +167,13 @@ async function close(
     if (row === undefined) return undefined
     const subject = { actor: 'broker', task: lease.task, agent: lease.agent, lease: lease.id }
     await record(tx, 'lease.closed', subject, { ...to, ...figures })
-    for (const id of await tx.settleTasks([lease.task]))
+    const settled = await tx.settleTasks([lease.task])
+    for (const id of settled)
       await record(tx, 'task.settled', { actor: 'broker', task: id, agent: lease.agent })
-    return row
+    return { row, settled: settled.length > 0 }
   })
-  if (closed?.closed_as === 'expired_unconfirmed')
+  if (closed?.settled) broker.settled()
+  if (closed?.row.closed_as === 'expired_unconfirmed')
     broker.log.error(
       { alarm: 'expired_unconfirmed', lease: lease.id, issuer: lease.issuer, task: lease.task },
       'a credential expired at its provider without a confirmed revocation',

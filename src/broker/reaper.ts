@@ -120,12 +120,11 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
 
   const isOpen = (issuer: string, now: number) => (breakers.get(issuer)?.openUntil ?? 0) > now
 
-  /** So many failures in a row, and the issuer is left alone for a while; one success closes the breaker. */
+  /** So many failures in a row, and the issuer is left alone for a while; one lease closed closes the breaker. */
   function note(issuer: string, outcome: ReapOutcome, now: number): void {
-    if (outcome !== 'provider_down') {
-      breakers.delete(issuer)
-      return
-    }
+    if (outcome === 'closed') breakers.delete(issuer)
+    // Put off: the provider may not have been asked at all.
+    if (outcome !== 'provider_down') return
     const breaker = breakers.get(issuer) ?? { failures: 0, openUntil: 0 }
     breaker.failures += 1
     if (breaker.failures >= broker.limits.breakerFailures)
