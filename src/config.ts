@@ -116,6 +116,12 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     ledger: ledgerAt(shape.ledger, at),
     kek_file: at(shape.kek_file),
     plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
+    webhooks: Object.fromEntries(
+      Object.entries(shape.webhooks).map(([name, { url, secret_file }]) => [
+        name,
+        { url, secret_file: at(secret_file) },
+      ]),
+    ),
     observers: observersAt(shape.observers, at),
     agents_dir: at(shape.agents_dir),
     resource_servers_dir: at(shape.resource_servers_dir),

@@ -9,7 +9,7 @@ import { createOutbound } from './outbound.ts'
 type Types = Pick<LoadedSettings, 'settings' | 'attestorTypes' | 'issuerTypes'>
 type Surroundings = { now: () => number; files: ConfigFiles; version: string }
 
-/** The ways out: key sets are small and quick, a provider's answer may be long. */
+/** The ways out: key sets are small and quick, a provider's answer may be long, a webhook's is not read. */
 export function openOutbound({ outbound }: Settings, limits: Limits) {
   const common = {
     allowLoopback: outbound.allow_loopback,
@@ -25,11 +25,17 @@ export function openOutbound({ outbound }: Settings, limits: Limits) {
     deadlineMs: limits.providerDeadlineMs,
     maxBodyBytes: LONGEST_ANSWER_BYTES,
   })
+  const webhooks = createOutbound({
+    ...common,
+    deadlineMs: limits.deliveryDeadlineMs,
+    maxBodyBytes: limits.deliveryAnswerBytes,
+  })
   return {
+    webhooks: webhooks.fetch,
     get: (url: string) => keySets.get(url),
     fetch: providers.fetch,
     close: async () => {
-      await Promise.all([keySets.close(), providers.close()])
+      await Promise.all([keySets.close(), providers.close(), webhooks.close()])
     },
   }
 }

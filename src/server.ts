@@ -3,8 +3,10 @@
 import { attestorTypes } from '../attestors/index.ts'
 import { issuerTypes } from '../issuers/index.ts'
 import type { Broker, Log } from './broker/broker.ts'
+import { createDeliveryQueue } from './broker/deliver.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
 import { reassess, registerAgents } from './broker/register-agents.ts'
+import { createReceiptQueue } from './broker/sign-receipts.ts'
 import {
   type ConfigFiles,
   type LoadedSettings,
@@ -27,6 +29,7 @@ import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
+import { openWebhooks } from './open-webhooks.ts'
 import type { Agent } from './policy/agent.ts'
 import type { Ledger } from './store/ledger.ts'
 
@@ -65,6 +68,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   const core = await openCore(loaded, edge)
   stack.defer(() => core.close())
   await core.keys.ensure()
+  await core.receiptKeys.ensure()
 
   // 2. Agents, into the ledger that mints are judged against.
   const registry = await loadRegistry(loaded.settings, core.broker.issuers, edge.files)
@@ -77,6 +81,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(() => reaper.stop())
   const watch = createWatch(core.broker, edge.schedule)
   stack.defer(() => watch.stop())
+  const proof = await openProof(core, loaded.settings, edge)
+  stack.defer(() => proof.stop())
   const poll = openPoll(core, loaded.settings, edge)
   stack.defer(() => poll?.stop())
   const calendar = edge.everyDay(() => keepHouse(core))
@@ -88,12 +94,14 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     settings: loaded.settings,
     resourceServers: core.resourceServers,
     keys: core.keys,
+    receiptKeys: core.receiptKeys,
     version: edge.version,
     readFile: edge.files.readFile,
   })
   stack.defer(() => http.close())
   await watch.look()
   reaper.wake()
+  proof.wake()
   const running = stack.move()
   edge.log.info({ url: http.url, operators: http.operatorUrl, version: edge.version }, 'mayfly is ready')
   return {
@@ -110,6 +118,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
       await watch.look()
       reaper.wake()
       await reaper.idle()
+      proof.wake()
+      await proof.idle()
     },
     stop: () => running.disposeAsync(),
   }
@@ -127,10 +137,14 @@ function openPoll({ broker }: Core, { observers }: Settings, { schedule }: Edge)
 export type Core = {
   ledger: Ledger
   keys: SigningKeys
+  /** Of receipts alone. */
+  receiptKeys: SigningKeys
+  webhookFetch: typeof globalThis.fetch
   broker: Broker
   resourceServers: () => ReadonlyMap<string, ResourceServer>
   setRegistry(registry: Registry): void
   setWake(wake: () => void): void
+  setSettled(settled: () => void): void
   reload(load: () => Promise<Registry>): Promise<void>
   close(): Promise<void>
 }
@@ -160,12 +174,24 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
       longestTokenMs: limits.taskJwtMs,
     },
   })
+  const receiptKeys = createSigningKeys({
+    ledger,
+    keyring,
+    random,
+    purpose: 'receipt',
+    rotation: {
+      rotateAfterMs: limits.receiptKeyRotateAfterMs,
+      publishAheadMs: limits.signingKeyPublishAheadMs,
+      longestTokenMs: limits.receiptKeyPublishedMs,
+    },
+  })
   const outbound = openOutbound(settings, limits)
   stack.defer(() => outbound.close())
 
   let agents: ReadonlyMap<string, Agent> = new Map()
   let resourceServers: ReadonlyMap<string, ResourceServer> = new Map()
   let wake = () => {}
+  let settled = () => {}
   let reloading = Promise.resolve()
   const broker: Broker = {
     ledger,
@@ -190,6 +216,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     jitter: () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32,
     reloaded: () => reloading,
     wake: () => wake(),
+    settled: () => settled(),
   }
   for (const [issuer, { notices = [] }] of broker.issuers)
     for (const notice of notices) log.info({ issuer }, notice)
@@ -209,11 +236,16 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
   return {
     ledger,
     keys,
+    receiptKeys,
+    webhookFetch: outbound.webhooks,
     broker,
     resourceServers: () => resourceServers,
     setRegistry,
     setWake: next => {
       wake = next
+    },
+    setSettled: next => {
+      settled = next
     },
     reload: load => {
       const run = reloading.then(() => reload(load))
@@ -237,19 +269,48 @@ function effectiveLimits({ limits }: Settings): Limits {
   }
 }
 
+/** Receipts, and the webhooks that are told of them. */
+async function openProof(core: Core, settings: Settings, { schedule, files }: Edge) {
+  const webhooks = await openWebhooks(settings, files)
+  const deliveries = webhooks.map(webhook =>
+    createDeliveryQueue(core.broker, schedule, { webhook, fetch: core.webhookFetch }),
+  )
+  const receipts = createReceiptQueue(core.broker, schedule, {
+    issuer: settings.public_url,
+    sign: core.receiptKeys.sign,
+    webhooks: webhooks.map(({ name }) => name),
+    signed: () => {
+      for (const queue of deliveries) queue.wake()
+    },
+  })
+  core.setSettled(receipts.wake)
+  const queues = [receipts, ...deliveries]
+  return {
+    wake() {
+      for (const queue of queues) queue.wake()
+    },
+    async idle() {
+      for (const queue of queues) await queue.idle()
+    },
+    async stop() {
+      await Promise.all(queues.map(queue => queue.stop()))
+    },
+  }
+}
+
 /** Rotation and pruning: what the calendar asks for. */
-async function keepHouse({ ledger, keys, broker }: Core): Promise<void> {
+async function keepHouse({ ledger, keys, receiptKeys, broker }: Core): Promise<void> {
   await keys.rotate()
+  await receiptKeys.rotate()
   while ((await ledger.write(tx => tx.prune(broker.limits.pruneBatch))) === broker.limits.pruneBatch);
 }
 
 /** Another broker may have rotated: the published set is read again every minute. */
-function keepKeysFresh({ keys, broker }: Core, { schedule }: Edge): () => void {
+function keepKeysFresh({ keys, receiptKeys, broker }: Core, { schedule }: Edge): () => void {
   let cancel = () => {}
   const again = () => {
     cancel = schedule(broker.limits.signingKeyRefreshMs, () => {
-      keys
-        .refresh()
+      Promise.all([keys.refresh(), receiptKeys.refresh()])
         .catch(error => broker.log.error({ err: error }, 'signing keys could not be read again'))
         .finally(again)
     })

@@ -12,7 +12,7 @@ const text = new Map(files.map(file => [file, readFileSync(join(root, file), 'ut
 const LAYERS: readonly (readonly string[])[] = [
   ['src/main.ts', 'src/cli', 'src/calendar.ts'],
   ['src/server.ts'],
-  ['src/open-plugins.ts', 'src/open-ledger.ts'],
+  ['src/open-plugins.ts', 'src/open-ledger.ts', 'src/open-webhooks.ts'],
   [
     'src/config.ts',
     'src/config',
@@ -24,7 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/outbound-error.ts',
   ],
   ['src/broker'],
-  ['src/policy', 'src/store', 'src/audit', 'src/keys'],
+  ['src/policy', 'src/store', 'src/audit', 'src/keys', 'src/receipts'],
   ['src/canonical.ts'],
   ['src/limits.ts', 'attestors', 'issuers'],
 ]
@@ -39,6 +39,7 @@ const ALLOWED_SIDEWAYS: readonly (readonly [from: string, to: string])[] = [
   ['src/outbound.ts', 'src/outbound-error.ts'],
   ['src/outbound-connector.ts', 'src/outbound-error.ts'],
   ['src/audit', 'src/store'], // an audit row is written in a ledger transaction
+  ['src/receipts', 'src/store'], // a receipt is written from the ledger's rows
   ['src/keys', 'src/store'], // keys are kept in the ledger, sealed
 ]
 

@@ -20,6 +20,8 @@ export type ErrorCode =
   | 'forbidden'
   | 'not_found'
   | 'task_not_active'
+  | 'receipt_not_ready' // the task is not settled, or its receipt is being written
+  | 'drill_running' // one drill of an issuer at a time
   | 'provider_refused' // the provider said no; nothing exists
   | 'provider_unavailable' // the provider did not say; something may exist, and is in the ledger
   | 'provider_answered_wider' // more than was asked: revoked at once

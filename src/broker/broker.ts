@@ -43,4 +43,6 @@ export type Broker = {
   reloaded: () => Promise<void>
   /** Tells the reaper that there is work. Called after COMMIT. */
   wake: () => void
+  /** Tells those who write receipts that a task is settled. Called after COMMIT. */
+  settled: () => void
 }

@@ -18,6 +18,8 @@ export async function endTask(
 ): Promise<Ended> {
   const done = await broker.ledger.write(tx => endWithin(tx, task, end, options))
   broker.wake()
+  const holding = new Set(done.leases.map(lease => lease.task))
+  if (done.ended.some(({ id }) => !holding.has(id))) broker.settled()
   return done
 }
 

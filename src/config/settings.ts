@@ -72,6 +72,20 @@ function refuseBadUrl(text: string, context: z.RefinementCtx): void {
   refuse('expected a URL without a password', 'Put the URL into a file of mode 0600 and name it in url_file')
 }
 
+const webhookUrlShape = z
+  .string()
+  .max(2_000)
+  .superRefine((text, context) => {
+    const refuse = (message: string, remedy: string) =>
+      context.addIssue({ code: 'custom', message, params: { remedy } })
+    const url = URL.parse(text)
+    if (url === null) return refuse('expected a URL', 'Write it like https://ci.example.com/mayfly')
+    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname)))
+      refuse('expected https (http only on loopback)', 'Use https')
+    if (url.username !== '' || url.password !== '')
+      refuse('expected a URL without a user name', 'Messages are signed; put the secret into secret_file')
+  })
+
 /** What an instance of an attestor or issuer has beside its type's own settings. */
 const instanceShape = z.looseObject({
   type: z.string().min(1).max(LIMITS.nameChars),
@@ -102,6 +116,14 @@ export const settingsShape = z
       .default([]),
     attestors: instancesShape,
     issuers: instancesShape,
+    /** Who is told, by name, of every task that ended and how. */
+    webhooks: z
+      .record(nameShape, z.strictObject({ url: webhookUrlShape, secret_file: pathShape }))
+      .refine(
+        all => Object.keys(all).length <= LIMITS.webhooks,
+        `expected at most ${LIMITS.webhooks} webhooks`,
+      )
+      .default({}),
     agents_dir: pathShape.default('agents'),
     resource_servers_dir: pathShape.default('resource-servers'),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),

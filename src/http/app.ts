@@ -1,7 +1,6 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import type { SigningKeys } from '../keys/signing-keys.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
@@ -10,20 +9,20 @@ import { renderError } from './problem.ts'
 import { createExchangeGate, createRateLimiter } from './rate-limit.ts'
 import { taskRoutes } from './tasks.ts'
 import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
-import { wellKnownRoutes } from './well-known.ts'
+import { type PublishedKeys, wellKnownRoutes } from './well-known.ts'
 
 export type AppOptions = WebhookOptions &
+  PublishedKeys &
   Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
-  keys: SigningKeys
-  proxyHops: number
-  version: string
-  /** Whether the operators' endpoints are served here too. */
-  operators: boolean
-  /** Whether the broker can do its work: undefined, or what is wrong. */
-  notReady: () => Promise<string | undefined>
-  /** Whether the process is on its way out: answers then close their connection. */
-  stopping: () => boolean
-}
+    proxyHops: number
+    version: string
+    /** Whether the operators' endpoints are served here too. */
+    operators: boolean
+    /** Whether the broker can do its work: undefined, or what is wrong. */
+    notReady: () => Promise<string | undefined>
+    /** Whether the process is on its way out: answers then close their connection. */
+    stopping: () => boolean
+  }
 
 /** Everything the workloads' listener answers. */
 export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
@@ -42,7 +41,7 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   })
   app.use('*', capInFlight(limits.requestsInFlight))
   app.get('/openapi.json', c => c.json(openapiDocument(options.publicUrl, options.version)))
-  app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options.keys))
+  app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options))
   app.route('/oauth', oauthRoutes(broker, { ...options, exchanges }))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
   if (options.operators) app.route('/v1', operatorRoutes(broker))

@@ -1,15 +1,14 @@
 import type { Broker } from '../broker/broker.ts'
 import type { ResourceServer, Settings } from '../config.ts'
-import type { SigningKeys } from '../keys/signing-keys.ts'
 import { createApp, createOperatorApp } from './app.ts'
 import { type Listener, listen, type Tls } from './listen.ts'
 import { readWebhookSecrets } from './webhook-secrets.ts'
 import type { WebhookOptions } from './webhooks.ts'
+import type { PublishedKeys } from './well-known.ts'
 
-export type ListenersOptions = {
+export type ListenersOptions = PublishedKeys & {
   settings: Settings
   resourceServers: () => ReadonlyMap<string, ResourceServer>
-  keys: SigningKeys
   version: string
   readFile: (path: string) => Promise<string>
 }
@@ -23,7 +22,7 @@ export type Listeners = {
 
 /** The workloads' listener and, where one is configured, the operators' own; both or none. */
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
-  const { settings, resourceServers, keys, version, readFile } = given
+  const { settings, resourceServers, keys, receiptKeys, version, readFile } = given
   let stopping = false
   const webhooks = await openWebhooks(settings, readFile)
   const options = {
@@ -31,6 +30,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     publicUrl: settings.public_url,
     resourceServers,
     keys,
+    receiptKeys,
     version,
     operators: settings.operator_listen === undefined,
     stopping: () => stopping,

@@ -4,13 +4,21 @@ import { authenticateOperator } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { createOperatorToken } from '../broker/create-operator-token.ts'
+import { readReceiptOf } from '../broker/read-receipt.ts'
 import { revokeByOperator } from '../broker/revoke.ts'
 import type { Page } from '../store/ledger.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { parse, readJson } from './read-body.ts'
-import { renderAgent, renderAudit, renderLease, renderTask } from './render.ts'
-import { auditQuery, leasesQuery, operatorTokenBody, revocationBody, tasksQuery } from './schemas.ts'
+import { renderAgent, renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
+import {
+  auditQuery,
+  deliveriesQuery,
+  leasesQuery,
+  operatorTokenBody,
+  revocationBody,
+  tasksQuery,
+} from './schemas.ts'
 
 /** What a human with an operator token may read and end. Nothing here can read a secret. */
 export function operatorRoutes(broker: Broker): Hono<Env> {
@@ -28,6 +36,15 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   routes.get('/tasks', async c => {
     const { limit, after, ...filter } = query(c, tasksQuery)
     return c.json(page(await read.tasks(given(filter), given({ limit, after })), row => renderTask(row, [])))
+  })
+
+  routes.get('/tasks/:id/receipt', async c =>
+    c.json(renderReceipt(await readReceiptOf(broker, c.req.param('id')))),
+  )
+
+  routes.get('/deliveries', async c => {
+    const { limit, after, ...filter } = query(c, deliveriesQuery)
+    return c.json(page(await read.deliveries(given(filter), given({ limit, after })), renderDelivery))
   })
 
   routes.get('/leases', async c => {

@@ -83,6 +83,16 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'The task has ended',
     oauth: { status: 400, error: 'invalid_grant' },
   },
+  receipt_not_ready: {
+    status: 409,
+    title: 'There is no receipt yet',
+    oauth: { status: 409, error: 'invalid_request' },
+  },
+  drill_running: {
+    status: 409,
+    title: 'A drill of this issuer is running',
+    oauth: { status: 409, error: 'invalid_request' },
+  },
   provider_refused: {
     status: 422,
     title: 'The provider refused',

@@ -1,6 +1,8 @@
 /** Rows and credentials as the wire shows them. Times are RFC 3339; secrets leave here and nowhere else. */
 import type { Credential } from '../broker/issue-credential.ts'
-import type { AgentRow, AskRow, AuditRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { SignedReceipt } from '../broker/read-receipt.ts'
+import { readReceipt } from '../receipts/verify-receipt.ts'
+import type { AgentRow, AskRow, AuditRow, DeliveryRow, LeaseRow, TaskRow } from '../store/rows.ts'
 
 const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
 
@@ -75,6 +77,15 @@ export function renderCredential(credential: Credential) {
     provider_expires_at: time(credential.providerExpiresAt),
     details: credential.details,
   }
+}
+
+/** The JWS is the receipt; what stands beside it is for people. */
+export function renderReceipt({ task, jws, sha256, signedAt }: SignedReceipt) {
+  return { task, receipt: jws, sha256, signed_at: time(signedAt), content: readReceipt(jws) }
+}
+
+export function renderDelivery(row: DeliveryRow) {
+  return { ...row, created_at: time(row.created_at), due_at: time(row.due_at), done_at: time(row.done_at) }
 }
 
 export function renderAudit(row: AuditRow) {

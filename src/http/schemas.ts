@@ -85,6 +85,11 @@ export const leasesQuery = z.strictObject({
   agent: name.optional(),
   issuer: name.optional(),
 })
+export const deliveriesQuery = z.strictObject({
+  ...paging,
+  state: z.enum(['due', 'delivered', 'dead']).optional(),
+  task: z.string().optional(),
+})
 export const auditQuery = z.strictObject({
   ...paging,
   task: z.string().optional(),

@@ -9,13 +9,15 @@ import { type CredentialRequest, requestCredential } from '../broker/grant-ask.t
 import { extendTask, heartbeat } from '../broker/keep-task.ts'
 import { type OpenRequest, openTask } from '../broker/open-task.ts'
 import { openTicket } from '../broker/open-ticket.ts'
+import { readReceiptOf } from '../broker/read-receipt.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
+import { parseToken } from '../keys/tokens.ts'
 import type { TaskRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
-import { renderCredential, renderTask } from './render.ts'
+import { renderCredential, renderReceipt, renderTask } from './render.ts'
 import { completeBody, credentialBody, extendBody, openTaskBody, ticketBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
 
@@ -45,6 +47,13 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const task = (await broker.ledger.read.task(id))!
     const leases = await broker.ledger.read.leases({ task: id }, { limit: broker.limits.pageItems })
     return c.json(renderTask(task, await broker.ledger.read.asks(id), leases.items))
+  })
+
+  /** An operator's token goes on to the operators' own route, where they are served here too. */
+  routes.get('/:id/receipt', async (c, next) => {
+    if (parseToken(bearer(c).reveal())?.kind === 'operator') return next()
+    const { id } = await authorise(c)
+    return c.json(renderReceipt(await readReceiptOf(broker, id)))
   })
 
   routes.post('/:id/credentials', async c => {

@@ -4,8 +4,15 @@ import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Env } from './guard.ts'
 import { TOKEN_EXCHANGE } from './oauth-exchange.ts'
 
-/** Discovery (OpenID Connect Discovery 1.0, RFC 8414) and the key set for what Mayfly signs for tasks. */
-export function wellKnownRoutes(broker: Broker, publicUrl: string, keys: SigningKeys): Hono<Env> {
+/** What verifiers need, one key set for each purpose. */
+export type PublishedKeys = { keys: SigningKeys; receiptKeys: SigningKeys }
+
+/** Discovery (OpenID Connect Discovery 1.0, RFC 8414), and the key sets for what Mayfly signs for tasks and of tasks. */
+export function wellKnownRoutes(
+  broker: Broker,
+  publicUrl: string,
+  { keys, receiptKeys }: PublishedKeys,
+): Hono<Env> {
   const routes = new Hono<Env>()
   const metadata = () => ({
     issuer: publicUrl,
@@ -13,6 +20,8 @@ export function wellKnownRoutes(broker: Broker, publicUrl: string, keys: Signing
     introspection_endpoint: `${publicUrl}/oauth/introspect`,
     revocation_endpoint: `${publicUrl}/oauth/revoke`,
     jwks_uri: `${publicUrl}/.well-known/jwks.json`,
+    // Not in any registry: where the keys of receipts are, see docs/receipts.md.
+    mayfly_receipt_jwks_uri: `${publicUrl}/.well-known/receipt-jwks.json`,
     grant_types_supported: [TOKEN_EXCHANGE],
     response_types_supported: [],
     subject_types_supported: ['public'],
@@ -26,5 +35,6 @@ export function wellKnownRoutes(broker: Broker, publicUrl: string, keys: Signing
   for (const path of ['/openid-configuration', '/oauth-authorization-server'])
     routes.get(path, c => c.json(metadata(), 200, { 'cache-control': maxAge }))
   routes.get('/jwks.json', c => c.json(keys.jwks(), 200, { 'cache-control': maxAge }))
+  routes.get('/receipt-jwks.json', c => c.json(receiptKeys.jwks(), 200, { 'cache-control': maxAge }))
   return routes
 }

@@ -102,10 +102,8 @@ export interface LedgerRead {
     filter: { state?: DeliveryRow['state']; task?: string },
     page: { limit: number; after?: string },
   ): Promise<Page<DeliveryRow>>
-  /** Webhooks that a delivery is due for at or before `now`, configured or not. */
-  webhooksDue(now: number): Promise<string[]>
-  /** The soonest moment, past or to come, at which a delivery is due; null where none waits. */
-  nextDeliveryDue(): Promise<number | null>
+  /** The soonest moment, past or to come, at which a delivery to this webhook is due; null where none waits. */
+  nextDeliveryDue(webhook: string): Promise<number | null>
   drill(id: string): Promise<DrillRow | undefined>
   /** Newest first. */
   drills(filter: { issuer?: string }, page: { limit: number; after?: string }): Promise<Page<DrillRow>>

@@ -345,6 +345,7 @@ describe('R: slow clients, and many of them', () => {
     await core.keys.ensure()
     const app = createApp(core.broker, {
       ...{ publicUrl: 'http://127.0.0.1:8480', resourceServers: core.resourceServers, keys: core.keys },
+      receiptKeys: core.receiptKeys,
       ...{
         proxyHops: 0,
         version: 'test',

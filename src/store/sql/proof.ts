@@ -14,7 +14,6 @@ export type ProofReads = Pick<
   | 'nextReceiptDue'
   | 'delivery'
   | 'deliveries'
-  | 'webhooksDue'
   | 'nextDeliveryDue'
 >
 export type ProofWrites = Pick<
@@ -52,14 +51,19 @@ export function proofReads(dialect: SqlDialect, run: Run): ProofReads {
       .select(eb => eb.fn.min<number | null>('due_at').as('at'))
       .where('due_at', 'is not', null),
   )
-  const { due, next } = webhookQueries(dialect)
+  const nextDelivery = prepare((p: { webhook: string }) =>
+    db
+      .selectFrom('deliveries')
+      .select(eb => eb.fn.min<number | null>('due_at').as('at'))
+      .where('webhook', '=', p.webhook)
+      .where('state', '=', sql.lit('due')),
+  )
   return {
     receipt: async task => (await run(receipt({ task }))).rows[0],
     childReceipts: async task => (await run(children({ task }))).rows,
     nextReceiptDue: async () => (await run(nextReceipt({}))).rows[0]?.at ?? null,
     delivery: async id => (await run(delivery({ id }))).rows[0],
-    webhooksDue: async now => (await run(due({ now }))).rows.map(row => row.webhook),
-    nextDeliveryDue: async () => (await run(next({}))).rows[0]?.at ?? null,
+    nextDeliveryDue: async webhook => (await run(nextDelivery({ webhook }))).rows[0]?.at ?? null,
     async deliveries({ state, task }, { limit, after }) {
       let query = db.selectFrom('deliveries').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc')
       if (state === 'dead') query = query.where('state', '=', sql.lit('dead'))
@@ -72,36 +76,6 @@ export function proofReads(dialect: SqlDialect, run: Run): ProofReads {
       const { rows } = await run(query.limit(limit + 1).compile())
       return toPage(rows, limit, row => [row.created_at, row.id])
     },
-  }
-}
-
-/** Webhooks are found by hopping from one to the next in the index, never by reading what waits for them. */
-function webhookQueries({ db }: SqlDialect) {
-  const waiting = sql`
-    with recursive waiting(webhook) as (
-      select min(webhook) from deliveries where state = 'due'
-      union all
-      select (select min(webhook) from deliveries where state = 'due' and webhook > waiting.webhook)
-      from waiting where waiting.webhook is not null
-    )`
-  return {
-    due: prepare((p: { now: number }) => ({
-      compile: () =>
-        sql<{ webhook: string }>`${waiting}
-          select webhook from waiting where webhook is not null and exists (
-            select 1 from deliveries
-            where deliveries.webhook = waiting.webhook and state = 'due' and due_at <= ${p.now}
-          ) order by webhook`.compile(db),
-    })),
-    next: prepare((_: object) => ({
-      compile: () =>
-        sql<{ at: number | null }>`${waiting}
-          select min(moment) as at from (
-            select (select min(due_at) from deliveries
-              where deliveries.webhook = waiting.webhook and state = 'due') as moment
-            from waiting where webhook is not null
-          ) as moments`.compile(db),
-    })),
   }
 }
 
