@@ -12,8 +12,8 @@ import { openSqliteConnection, type SqliteConnection } from './sqlite-connection
 import { holdFile } from './sqlite-file.ts'
 
 const cacheKib = 32 * 1024
-/** Of 4 KiB each: the log grows to about 8 MiB before its pages are copied into the file. */
-const checkpointPages = 2_000
+/** Of 4 KiB each: the log grows to about 32 MiB before its pages are copied into the file. */
+const checkpointPages = 8_000
 
 export type SqliteLedgerOptions = {
   /** Created where there is none, with mode 0600; its folder too, with 0700. */
