@@ -56,7 +56,7 @@ server.on('listening', () => {
 function openDatabase(file: string): { database: DatabaseSync; insert: (row: Row) => void } {
   const database = new DatabaseSync(file)
   database.exec(`
-    pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 2000;
+    pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 8000;
     create table evidence (id text primary key not null, task text not null, at integer not null)
       strict, without rowid;
     create table tasks (id text primary key not null, agent text not null, token_hash text not null,

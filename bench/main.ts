@@ -28,11 +28,7 @@ const benches: [name: string, run: (at: string) => Promise<Row[]>][] = [
   ['exchange', at => benchExchange(at, { rounds: short ? 3 : 7, requests: short ? 800 : 1_500, say })],
   ['reap', at => benchReap(at, { rounds: short ? 2 : 3, outstanding, say })],
   ['start', at => benchStart(at, { rounds: short ? 3 : 5, outstanding, say })],
-  [
-    'ends',
-    at =>
-      benchEnds(at, { windows: short ? 3 : 5, seconds: short ? 2 : 4, stuck: short ? 1_000 : 10_000, say }),
-  ],
+  ['ends', at => benchEnds(at, { windows: short ? 3 : 9, seconds: 2, stuck: short ? 1_000 : 10_000, say })],
 ]
 
 try {
