@@ -1,5 +1,6 @@
 /** Makes a database fit to be the ledger, or refuses it. Any number of brokers may do so at once. */
 import { postgresDialect } from './dialect.ts'
+import { LedgerUnavailable } from './ledger.ts'
 import { migrate, registerTable } from './migrations.ts'
 import { StatementRefused } from './postgres-errors.ts'
 import {
@@ -12,8 +13,11 @@ import {
   say,
 } from './postgres-pool.ts'
 
-/** The database is set up to lose what it acknowledged, or cannot hold what the ledger writes. */
-export class UnsafeDatabase extends Error {
+/**
+ * The database is set up to lose what it acknowledged, or cannot hold what the ledger writes. To callers it
+ * is an outage: nothing was done, and the same request may be tried again once an operator has set it right.
+ */
+export class UnsafeDatabase extends LedgerUnavailable {
   override name = 'UnsafeDatabase'
 }
 

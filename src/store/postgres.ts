@@ -56,7 +56,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
 
 /** Whoever starts a broker must be told which database, and why. */
 function unavailableAt({ host, port, database }: PostgresAddress, error: unknown): unknown {
-  if (!(error instanceof LedgerUnavailable)) return error
+  if (!(error instanceof LedgerUnavailable) || error instanceof UnsafeDatabase) return error
   const why = error.cause instanceof Error ? `: ${error.cause.message}` : ''
   return new LedgerUnavailable(`the ledger ${database} at ${host}:${port} is unavailable${why}`, {
     cause: error.cause,

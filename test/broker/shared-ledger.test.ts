@@ -1,10 +1,12 @@
 /** Two brokers on one PostgreSQL: each racing pair in both orders, held so that they overlap, and set free. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Secret } from '../../issuers/shared/secret.ts'
+import type { WorkEnd } from '../../issuers/shared/work.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { endTask } from '../../src/broker/end-task.ts'
+import { endWork } from '../../src/broker/end-work.ts'
 import { requestCredential } from '../../src/broker/grant-ask.ts'
 import { extendTask } from '../../src/broker/keep-task.ts'
 import { type OpenedTask, openTask } from '../../src/broker/open-task.ts'
@@ -48,10 +50,13 @@ function races(postgres: TestPostgres): void {
   })
 
   const waiting = () => postgres.waiting(address.database)
-  const job = async (claims?: Record<string, unknown>) => ({
-    type: 'jwt' as const,
-    token: await installation.jobToken(claims),
-  })
+  let run = 0
+  /** Each of a run of its own: openings from one run wait for each other. */
+  const job = async (claims?: Record<string, unknown>) => {
+    run += 1
+    const token = await installation.jobToken({ run_id: `${run}`, check_run_id: `${run}`, ...claims })
+    return { type: 'jwt' as const, token }
+  }
   const spiffe = (path: string) => ({ type: 'jwt' as const, token: installation.svid(path) })
   const open = async (broker: Broker, over: Partial<Parameters<typeof openTask>[1]> = {}) =>
     openTask(broker, {
@@ -219,6 +224,57 @@ function races(postgres: TestPostgres): void {
     })
   })
 
+  describe('the end of a job × open', () => {
+    /** A job that is yet to open anything, and the notice that it is over. */
+    const newJob = async () => {
+      const sibling = await open(a)
+      const work = JSON.parse((await a.ledger.read.taskWork(sibling.task.id))!.work)
+      await end(a, sibling)
+      run += 1
+      const notice: WorkEnd = { ...work, run: `${run}`, job: `${run}`, outcome: 'failed', said: 'failure' }
+      return { claims: { run_id: `${run}`, check_run_id: `${run}` }, notice }
+    }
+    const told = (broker: Broker, notice: WorkEnd) => endWork(broker, notice, 'github-webhook')
+
+    test('the task first: it ends with its job', async () => {
+      const { claims, notice } = await newJob()
+      const evidence = await job(claims)
+      const { first, second, waited } = await overlap(
+        [a, 'bindTask', broker => open(broker, { evidence })],
+        () => told(b, notice),
+        waiting,
+      )
+      expect([waited, code(first), second]).toEqual([true, 'done', { status: 'fulfilled', value: 1 }])
+      await expectNothingLive((first as PromiseFulfilledResult<OpenedTask>).value.task.id)
+    })
+
+    test('the end first: its evidence is late', async () => {
+      const { claims, notice } = await newJob()
+      const evidence = await job(claims)
+      const { first, second, waited } = await overlap(
+        [a, 'endWork', broker => told(broker, notice)],
+        () => open(b, { evidence }),
+        waiting,
+      )
+      expect([waited, code(first), code(second)]).toEqual([true, 'done', 'evidence_rejected'])
+    })
+
+    test('told twice at once, it ends once', async () => {
+      const { claims, notice } = await newJob()
+      await open(a, { evidence: await job(claims) })
+      const { first, second, waited } = await overlap(
+        [a, 'endWork', broker => told(broker, notice)],
+        () => told(b, notice),
+        waiting,
+      )
+      expect(waited).toBe(true)
+      const ended = [first, second].map(result =>
+        result.status === 'fulfilled' ? result.value : result.reason,
+      )
+      expect(ended).toEqual([1, 0])
+    })
+  })
+
   test('evidence × evidence: one task', async () => {
     for (let time = 0; time < times; time += 1) {
       const evidence = await job()
@@ -291,6 +347,39 @@ function races(postgres: TestPostgres): void {
     }
   })
 
+  describe('the key of a shared ledger', () => {
+    const startWith = async (kek: string | undefined) => {
+      run += 1
+      const kek_file = join(installation.directory, `kek-${run}`)
+      if (kek !== undefined) await writeFile(kek_file, kek, { mode: 0o600 })
+      const { settings } = await sharedSettings(address)
+      await installation.configure({ settings: { ...settings, kek_file } })
+      return startShared(installation).then(
+        () => expect.unreachable(),
+        (error: Error) => error.message,
+      )
+    }
+
+    test('is the one it was created with, and never made anew', async () => {
+      expect(await startWith(undefined)).toMatch(/this ledger needs the one it was created with/)
+      expect(await startWith('b8'.repeat(32))).toMatch(/does not open this ledger/)
+    })
+
+    test('is made by hand for an empty one, and the refusal says how', async () => {
+      const { database } = address
+      address = await postgres.createDatabase()
+      expect(await startWith(undefined)).toMatch(/\(umask 077; openssl rand -hex 32 > .*kek-/)
+      address = { ...address, database }
+    })
+
+    test('as the URL with the password, is its owner’s alone', async () => {
+      const { settings } = await sharedSettings(address)
+      await chmod(settings.ledger.url_file, 0o644)
+      await installation.configure({ settings })
+      await expect(startShared(installation)).rejects.toThrow(/others can read it. Run: chmod 600/)
+    })
+  })
+
   test('what one broker signs the other publishes, and verifies', async () => {
     const keys = await Promise.all(
       servers.map(async ({ url }) => (await fetch(`${url}/.well-known/jwks.json`)).json()),
@@ -302,7 +391,8 @@ function races(postgres: TestPostgres): void {
 async function sharedSettings({ host, user, password, database }: PostgresAddress) {
   const url = `postgres://${user}:${password}@localhost/${database}?host=${host}`
   const file = join(dirname(host), 'ledger-url')
-  await writeFile(file, url, { mode: 0o600 })
+  await writeFile(file, url)
+  await chmod(file, 0o600)
   const single = {
     purpose: 'Holds one task at a time',
     risk_tier: 'low',
