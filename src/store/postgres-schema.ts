@@ -64,14 +64,15 @@ async function refuseUnsafe(client: PoolClient): Promise<void> {
 
 /**
  * The table that says which steps were taken is also the lock under which they are, so it must be there
- * first. Of those who create it at once, PostgreSQL may refuse all but one over a unique key of its own
- * catalogue; it is there then.
+ * first. Of those who create it at once, PostgreSQL may refuse all but one over its own catalogue; it is there
+ * then.
  */
 async function createRegister(client: PoolClient): Promise<void> {
   try {
     await say(client, registerTable(postgresDialect().words))
   } catch (error) {
-    const lostRace = error instanceof StatementRefused && ['23505', '42P07'].includes(error.code)
+    // unique_violation, duplicate_table, duplicate_object: which one depends on how far the other had come.
+    const lostRace = error instanceof StatementRefused && ['23505', '42P07', '42710'].includes(error.code)
     if (!lostRace) throw error
   }
 }
