@@ -11,8 +11,8 @@ import { Client } from 'pg'
 import type { PostgresAddress } from '../../src/store/postgres-address.ts'
 
 export type TestPostgres = {
-  /** A database with nothing in it, or a copy of one that nobody is connected to. */
-  createDatabase(copyOf?: PostgresAddress): Promise<PostgresAddress>
+  /** A database with nothing in it. */
+  createDatabase(): Promise<PostgresAddress>
   /** Runs SQL as the superuser, outside every ledger. */
   query<R extends object>(sql: string, database?: string): Promise<R[]>
   /** A connection that stays, for what is begun and not yet ended. */
@@ -94,10 +94,10 @@ function controls(
   return {
     query,
     session,
-    async createDatabase(copyOf) {
+    async createDatabase() {
       databases += 1
       const name = `ledger_${databases}`
-      await query(`create database ${name} template ${copyOf?.database ?? 'template1'}`)
+      await query(`create database ${name}`)
       return address(name)
     },
     async waiting(database) {
