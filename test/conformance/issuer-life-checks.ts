@@ -1,11 +1,14 @@
 /** Rules on a credential's life: minted, used, ended, proven. The provider answers throughout. */
 import assert from 'node:assert/strict'
 import {
+  end,
   grantOf,
   handleOf,
   type IssuerCheck,
   type IssuerSubject,
+  look,
   mintGranted,
+  prove,
   providerOf,
   withoutProvider,
   withoutRevocation,
@@ -74,9 +77,10 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
       (subject.issuer.revocability === 'introspected' ? 'the ledger, not the issuer, knows' : undefined),
     async run(subject) {
       const { handle } = await mintGranted(subject)
-      assert.equal(await subject.issuer.probe(handle), 'alive')
-      await subject.issuer.revoke(handle)
-      assert.equal(await subject.issuer.probe(handle), 'dead')
+      const before = await look(subject, handle)
+      assert.equal(before.proof, 'alive')
+      await end(subject, handle)
+      assert.equal(await prove(subject, before.lease), 'dead')
     },
   },
   {
@@ -85,9 +89,9 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
       issuer.revocability === 'expiry_only' ? undefined : 'the credential can be revoked',
     async run(subject) {
       const { handle, issued } = await mintGranted(subject)
-      assert.notEqual(await subject.issuer.probe(handle), 'dead')
+      assert.notEqual((await look(subject, handle)).proof, 'dead')
       subject.advance(issued.providerExpiresAt - subject.now() + ROUNDING_MS)
-      assert.notEqual(await subject.issuer.probe(handle), 'alive')
+      assert.notEqual((await look(subject, handle)).proof, 'alive')
     },
   },
   {
@@ -97,7 +101,7 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
       (subject.issuer.revocability === 'introspected' ? 'the ledger, not the issuer, knows' : undefined),
     async run(subject) {
       const { handle, secret } = await mintGranted(subject)
-      assert.equal(await subject.issuer.revoke(handle), 'revoked')
+      assert.equal(await end(subject, handle), 'revoked')
       assert.equal(await subject.use(secret), 'refused', 'a revoked credential is accepted')
       assert.equal(aliveAt(subject), 0)
     },
@@ -107,8 +111,8 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
     needless: withoutRevocation,
     async run(subject) {
       const { handle } = await mintGranted(subject)
-      assert.equal(await subject.issuer.revoke(handle), 'revoked')
-      assert.match(await subject.issuer.revoke(handle), /^(revoked|already_gone)$/)
+      assert.equal(await end(subject, handle), 'revoked')
+      assert.match(await end(subject, handle), /^(revoked|already_gone)$/)
     },
   },
   {
@@ -118,7 +122,7 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
       await mintGranted(subject)
       const [first, second] = await Promise.all([mintGranted(subject), mintGranted(subject)])
       assert.notEqual(first.secret, second.secret, 'two leases got one credential')
-      if (withoutRevocation(subject) === undefined) await subject.issuer.revoke(first.handle)
+      if (withoutRevocation(subject) === undefined) await end(subject, first.handle)
       assert.equal(await subject.use(second.secret), 'accepted', 'the other credential died with it')
     },
   },
@@ -151,7 +155,7 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
 export async function prepared(subject: IssuerSubject): Promise<unknown> {
   const { grant, issued } = await mintGranted(subject)
   if (withoutRevocation(subject) === undefined) {
-    await subject.issuer.revoke(handleOf(subject, grant, issued))
+    await end(subject, handleOf(subject, grant, issued))
   }
   return grant.ask
 }

@@ -1,7 +1,16 @@
 /** What a plugin's test supplies to the issuer suite: the issuer, a provider that tells the truth, and asks. */
 import { randomInt } from 'node:crypto'
 import type fc from 'fast-check'
-import type { Grant, Issued, Issuer, LeaseHandle, Refused } from '../../issuers/issuer.ts'
+import {
+  type Grant,
+  type GroupMember,
+  type Issued,
+  type Issuer,
+  type LeaseHandle,
+  type Observation,
+  observed,
+  type Refused,
+} from '../../issuers/issuer.ts'
 
 export type IssuerSubject = {
   /** Just opened; its provider answers. */
@@ -35,6 +44,8 @@ export type ProviderControls = {
   given(): readonly { alive: boolean; handle: string }[]
   /** Moves the provider's clock alone. */
   advance(ms: number): void
+  /** Where credentials are ended together: someone else writes over what ends this group. */
+  spoilGroup?(group: string): Promise<void>
   /** From now on every request is dropped without an effect. */
   goDown(): void
   /** From now on a mint has its effect, and its answer is lost. */
@@ -96,7 +107,7 @@ export async function resolved(subject: IssuerSubject, ask: unknown): Promise<un
 export async function mintOwn(subject: IssuerSubject, ask: unknown): Promise<Issued<unknown> | Refused> {
   const grant = grantOf(subject, ask)
   const issued = await subject.issuer.issue(grant)
-  if (issued.ok) await subject.issuer.revoke(handleOf(subject, grant, issued))
+  if (issued.ok) await end(subject, handleOf(subject, grant, issued))
   return issued
 }
 
@@ -107,6 +118,58 @@ export function handleOf(
   { secret, providerExpiresAt }: Issued<unknown>,
 ): LeaseHandle {
   return { lease, ask, providerExpiresAt, ...(issuer.holdsSecret && { secret }) }
+}
+
+/** Whom each subject has ended so far: a group's document goes on naming them. */
+const ended = new WeakMap<IssuerSubject, LeaseHandle[]>()
+
+/** As the host does: singly, or by the document of its group, which names whoever was ended before, too. */
+export async function end(subject: IssuerSubject, lease: LeaseHandle): Promise<'revoked' | 'already_gone'> {
+  const { issuer } = subject
+  if (!issuer.revokeGroup) return issuer.revoke(lease)
+  const before = ended.get(subject) ?? []
+  const all = [...before.filter(one => one.lease !== lease.lease), lease]
+  await endExactly(subject, all)
+  ended.set(subject, all)
+  return 'revoked'
+}
+
+/** These of one group, and nobody else. */
+export async function endExactly({ issuer, now }: IssuerSubject, leases: LeaseHandle[]): Promise<void> {
+  const { group, revokeGroup } = issuer
+  const [first] = leases
+  if (!group || !revokeGroup || !first) throw new Error('it ends each credential alone')
+  const members = leases.map(lease => memberOf(lease, now()))
+  const { left } = await revokeGroup(group(first.ask), members, now() + 60_000)
+  if (left.length > 0) throw new Error('there was room, and it was left out')
+}
+
+export function memberOf({ lease, ask }: LeaseHandle, now: number): GroupMember {
+  return { lease, ask, issuedBy: now, told: false }
+}
+
+/** One look, and the handle with what the issuer asked to remember. */
+export async function look(
+  { issuer }: IssuerSubject,
+  lease: LeaseHandle,
+): Promise<Observation & { lease: LeaseHandle }> {
+  const seen = observed(await issuer.probe(lease))
+  const { remember } = seen
+  return { ...seen, lease: remember === undefined ? lease : { ...lease, remembered: remember } }
+}
+
+const LOOKS = 20
+
+/** Looks at an ended credential, when the issuer says, until it says dead. Returns its last word otherwise. */
+export async function prove(subject: IssuerSubject, lease: LeaseHandle): Promise<Observation['proof']> {
+  let ended: LeaseHandle = { ...lease, revokedAt: subject.now() }
+  for (let looks = 1; ; looks += 1) {
+    const seen = await look(subject, ended)
+    const wait = seen.lookAgainMs ?? 0
+    if (seen.proof === 'dead' || looks === LOOKS || wait === 0 || !Number.isFinite(wait)) return seen.proof
+    ended = seen.lease
+    subject.advance(wait)
+  }
 }
 
 export type Minted = { grant: Grant<unknown>; issued: Issued<unknown>; handle: LeaseHandle; secret: string }

@@ -12,6 +12,7 @@ import {
   ProviderUnavailable,
   type Revocability,
 } from '../../issuers/issuer.ts'
+import { grouped, wrongGroups } from './grouped-locksmith.ts'
 import { issuerChecks } from './issuer.ts'
 import {
   type Change,
@@ -337,13 +338,19 @@ function triedAgain(issue: Issue): Issue {
   return grant => issue(grant).catch(() => issue(grant))
 }
 
+const allWrong = [...wrong, ...wrongGroups]
+
 describe('the issuer suite', () => {
   const revocabilities: Revocability[] = ['immediate', 'propagating']
   test.each(revocabilities)('a sound issuer breaks no rule (%s)', async revocability => {
     expect(await broken(() => ({ revocability }))).toEqual([])
   })
 
-  test.each(wrong.map(([rule, change], index) => ({ rule, change, index })))(
+  test('a sound issuer that ends by one document breaks no rule', async () => {
+    expect(await broken(grouped)).toEqual([])
+  })
+
+  test.each(allWrong.map(([rule, change], index) => ({ rule, change, index })))(
     'wrong issuer $index is caught: $rule',
     async ({ rule, change }) => {
       const names = await broken(change)
@@ -355,7 +362,7 @@ describe('the issuer suite', () => {
   )
 
   test('every rule has a wrong issuer that it catches', () => {
-    const uncaught = issuerChecks.filter(({ name }) => !wrong.some(([rule]) => name.startsWith(rule)))
+    const uncaught = issuerChecks.filter(({ name }) => !allWrong.some(([rule]) => name.startsWith(rule)))
     expect(uncaught.map(({ name }) => name)).toEqual([])
   })
 })

@@ -5,6 +5,7 @@
 import { describe, test } from 'vitest'
 import { issuerAskChecks } from './issuer-ask-checks.ts'
 import { issuerFaultChecks } from './issuer-fault-checks.ts'
+import { issuerGroupChecks } from './issuer-group-checks.ts'
 import { issuerLifeChecks } from './issuer-life-checks.ts'
 import type { IssuerCheck, IssuerSubject } from './issuer-subject.ts'
 
@@ -14,6 +15,7 @@ export type { IssuerCheck, IssuerSubject, ProviderControls } from './issuer-subj
 export const issuerChecks: readonly IssuerCheck[] = [
   ...issuerAskChecks,
   ...issuerLifeChecks,
+  ...issuerGroupChecks,
   ...issuerFaultChecks,
 ]
 

@@ -43,6 +43,11 @@ export class Locksmith {
     key.revoked = true
     return 204
   }
+  /** A list of the keys that open nothing, and of no others. */
+  list(leases: readonly string[]): void {
+    this.#receive()
+    for (const key of this.keys) key.revoked = leases.some(lease => key.handle.includes(lease))
+  }
   open(token: string, door: string, rank: Rank): boolean {
     const key = this.#alive(token)
     return key?.doors.includes(door) === true && (rank === 'read' || key.rank === 'write')
@@ -165,6 +170,9 @@ export function subjectWith(change: Change): IssuerSubject {
       given: () => locksmith.keys.map(key => ({ alive: locksmith.isAlive(key), handle: key.handle })),
       advance: ms => {
         locksmith.ahead += ms
+      },
+      async spoilGroup() {
+        for (const key of locksmith.keys) key.revoked = false
       },
       goDown: () => {
         locksmith.down = true

@@ -1,5 +1,12 @@
 /** An AWS account with a broker in it, and issuers opened against it. */
 import { randomBytes } from 'node:crypto'
+import {
+  DeleteRolePolicyCommand,
+  GetRolePolicyCommand,
+  IAMClient,
+  ListRolePoliciesCommand,
+  PutRolePolicyCommand,
+} from '@aws-sdk/client-iam'
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { awsSts } from '../../issuers/aws-sts.ts'
 import type { Grant, Issued, Issuer, Refused } from '../../issuers/issuer.ts'
@@ -10,6 +17,23 @@ import { Clocks, hostDeps } from './stand-in.ts'
 export const BROKER_KEY = { AccessKeyId: 'AKIABROKER0000000000', SecretAccessKey: 'broker-secret-access-key' }
 
 const LEASE = `lse_${'a'.repeat(26)}`
+
+/** What docs/aws.md tells an operator to give the broker: nothing on a role that it does not name. */
+const OWN_POLICY = {
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Effect: 'Allow',
+      Action: ['iam:GetRole', 'iam:ListRolePolicies', 'iam:GetRolePolicy'],
+      Resource: 'arn:aws:iam::123456789012:role/deploy',
+    },
+    {
+      Effect: 'Allow',
+      Action: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'],
+      Resource: 'arn:aws:iam::123456789012:role/deploy',
+    },
+  ],
+}
 
 export type SessionKeys = {
   AccessKeyId: string
@@ -37,6 +61,7 @@ export class AwsWorld {
       name: 'broker',
       accessKeyId: BROKER_KEY.AccessKeyId,
       secretAccessKey: BROKER_KEY.SecretAccessKey,
+      policy: OWN_POLICY,
     })
     const policy = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }
     const deploy = aws.addRole({ name: 'deploy', trusts: [arn], policy, maxSessionSeconds: 7200 })
@@ -49,6 +74,16 @@ export class AwsWorld {
   static async start(): Promise<AwsWorld> {
     const clocks = new Clocks()
     return new AwsWorld(await startAws({ now: clocks.provider, random: randomBytes }), clocks)
+  }
+
+  /** With everything that ends sessions pointed at the stand-in. */
+  openRevoking(revocation: object = {}, settings: object = {}): Issuer<AwsAsk> {
+    const { url } = this.aws
+    const probe = { call: 'ec2:DescribeRegions', endpoint: url }
+    return this.open({
+      revocation: { role_policy: true, iam_endpoint: url, probe, ...revocation },
+      ...settings,
+    })
   }
 
   open(settings: object = {}): Issuer<AwsAsk> {
@@ -68,10 +103,10 @@ export class AwsWorld {
     return { role: this.role, statements, ...more }
   }
 
-  grant(issuer: Issuer<AwsAsk>, ask: AwsAsk, minutes = 10): Grant<AwsAsk> {
+  grant(issuer: Issuer<AwsAsk>, ask: AwsAsk, minutes = 10, lease = LEASE): Grant<AwsAsk> {
     const now = this.clocks.broker()
     return {
-      lease: LEASE,
+      lease,
       ask,
       task: 'tsk_1',
       agent: 'deployer',
@@ -81,12 +116,17 @@ export class AwsWorld {
     }
   }
 
-  issue(issuer: Issuer<AwsAsk>, input: unknown, minutes?: number): Promise<Issued<AwsAsk> | Refused> {
-    return issuer.issue(this.grant(issuer, issuer.ask.parse(input), minutes))
+  issue(
+    issuer: Issuer<AwsAsk>,
+    input: unknown,
+    minutes?: number,
+    lease?: string,
+  ): Promise<Issued<AwsAsk> | Refused> {
+    return issuer.issue(this.grant(issuer, issuer.ask.parse(input), minutes, lease))
   }
 
-  async issued(issuer: Issuer<AwsAsk>, input: unknown, minutes?: number) {
-    const answer = await this.issue(issuer, input, minutes)
+  async issued(issuer: Issuer<AwsAsk>, input: unknown, minutes?: number, lease?: string) {
+    const answer = await this.issue(issuer, input, minutes, lease)
     if (!answer.ok) throw new Error(`refused: ${answer.detail}`)
     const keys = JSON.parse(answer.secret.reveal()) as SessionKeys
     return { ...answer, keys, config: this.config(keys) }
@@ -102,9 +142,31 @@ export class AwsWorld {
       credentials: {
         accessKeyId: AccessKeyId,
         secretAccessKey: SecretAccessKey,
-        sessionToken: SessionToken,
+        ...(SessionToken !== '' && { sessionToken: SessionToken }),
       },
     }
+  }
+
+  /** The role's inline policies, read by the broker's own key. */
+  async policies(role = 'deploy'): Promise<Map<string, string>> {
+    const iam = this.#iam()
+    const { PolicyNames = [] } = await iam.send(new ListRolePoliciesCommand({ RoleName: role }))
+    const texts = PolicyNames.map(async (PolicyName): Promise<[string, string]> => {
+      const { PolicyDocument = '' } = await iam.send(new GetRolePolicyCommand({ RoleName: role, PolicyName }))
+      return [PolicyName, decodeURIComponent(PolicyDocument)]
+    })
+    return new Map(await Promise.all(texts))
+  }
+
+  /** Somebody else writes a policy on the role; without a document, deletes it. */
+  async interfere(PolicyName: string, document?: object, RoleName = 'deploy'): Promise<void> {
+    const PolicyDocument = JSON.stringify(document)
+    if (document === undefined) await this.#iam().send(new DeleteRolePolicyCommand({ RoleName, PolicyName }))
+    else await this.#iam().send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument }))
+  }
+
+  #iam(): IAMClient {
+    return new IAMClient(this.config({ ...BROKER_KEY, SessionToken: '', Expiration: '' }))
   }
 
   async close(): Promise<void> {
