@@ -40,7 +40,6 @@ export async function endWithin(
   const ids = ended.map(row => row.id)
   const leases = await tx.revokeLeasesOf(ids)
   for (const row of ended) {
-    if (row.system === 0) await tx.giveBudget(activeTasksBudget(row.agent))
     await record(
       tx,
       'task.ended',
@@ -52,6 +51,9 @@ export async function endWithin(
       },
     )
   }
+  // In one order everywhere, so that two ends of lines with the same agents wait for each other and never cross.
+  const agents = ended.filter(row => row.system === 0).map(row => row.agent)
+  for (const agent of agents.toSorted()) await tx.giveBudget(activeTasksBudget(agent))
   for (const id of await tx.settleTasks(ids)) await record(tx, 'task.settled', { actor: 'broker', task: id })
   return { ended, leases }
 }
