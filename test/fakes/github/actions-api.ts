@@ -1,8 +1,8 @@
-/** The Actions jobs API: what a broker asks to learn whether a job is over. */
+/** The Actions API of jobs and runs: what a broker asks to learn whether a job is over. */
 import { authorize } from './access.ts'
 import { notFound } from './answer.ts'
 import { type Call, type Handler, paged } from './handler.ts'
-import { iso, nodeId } from './render.ts'
+import { iso, nodeId, renderRepository } from './render.ts'
 import type { JobRecord, RepositoryRecord, RunRecord } from './state.ts'
 
 export const listJobsForAttempt: Handler = call => {
@@ -12,7 +12,10 @@ export const listJobsForAttempt: Handler = call => {
   const jobs = [...call.state.jobs.values()].filter(job => job.runId === run.id && job.runAttempt === attempt)
   if (jobs.length === 0) throw notFound()
   const { items, headers } = paged(call, jobs)
-  const body = { total_count: jobs.length, jobs: items.map(job => renderJob(call, repository, run, job)) }
+  const body = {
+    total_count: jobs.length,
+    jobs: items.map(job => renderJob(call.origin, repository, run, job)),
+  }
   return { status: 200, headers, body }
 }
 
@@ -20,7 +23,17 @@ export const getJob: Handler = call => {
   const repository = authorize(call, { permission: 'actions', level: 'read' })
   const job = call.state.jobs.get(Number(call.params.job_id))
   if (job === undefined) throw notFound()
-  return { status: 200, body: renderJob(call, repository, runOf(call, repository, job.runId), job) }
+  return { status: 200, body: renderJob(call.origin, repository, runOf(call, repository, job.runId), job) }
+}
+
+export const getRunAttempt: Handler = call => {
+  const repository = authorize(call, { permission: 'actions', level: 'read' })
+  const run = runOf(call, repository, Number(call.params.run_id))
+  const attempt = Number(call.params.attempt_number)
+  if (![...call.state.jobs.values()].some(job => job.runId === run.id && job.runAttempt === attempt)) {
+    throw notFound()
+  }
+  return { status: 200, body: renderRun(call.origin, repository, run, attempt) }
 }
 
 /** A run of another repository is not there. */
@@ -30,9 +43,9 @@ function runOf(call: Call, repository: RepositoryRecord, runId: number): RunReco
   return run
 }
 
-function renderJob(call: Call, repository: RepositoryRecord, run: RunRecord, job: JobRecord) {
-  const api = `${call.origin}/repos/${repository.owner}/${repository.name}`
-  const html = `${call.origin}/${repository.owner}/${repository.name}/actions/runs/${run.id}/job/${job.id}`
+export function renderJob(origin: string, repository: RepositoryRecord, run: RunRecord, job: JobRecord) {
+  const api = `${origin}/repos/${repository.owner}/${repository.name}`
+  const html = `${origin}/${repository.owner}/${repository.name}/actions/runs/${run.id}/job/${job.id}`
   return {
     id: job.id,
     node_id: nodeId('Job', job.id),
@@ -57,5 +70,39 @@ function renderJob(call: Call, repository: RepositoryRecord, run: RunRecord, job
     runner_name: 'runner-1',
     runner_group_id: 1,
     runner_group_name: 'Default',
+  }
+}
+
+export function renderRun(origin: string, repository: RepositoryRecord, run: RunRecord, attempt: number) {
+  const url = `${origin}/repos/${repository.owner}/${repository.name}/actions/runs/${run.id}`
+  const conclusion = run.conclusions.get(attempt) ?? null
+  const at = iso(repository.createdAt)
+  const whole = renderRepository(repository, origin, false)
+  return {
+    id: run.id,
+    name: run.name,
+    node_id: nodeId('WorkflowRun', run.id),
+    head_branch: run.headBranch,
+    head_sha: run.headSha,
+    path: '.github/workflows/ci.yml',
+    display_title: run.name,
+    run_number: 1,
+    run_attempt: attempt,
+    event: 'push',
+    status: conclusion === null ? 'in_progress' : 'completed',
+    conclusion,
+    workflow_id: 1,
+    url,
+    html_url: `${origin}/${repository.owner}/${repository.name}/actions/runs/${run.id}`,
+    pull_requests: [],
+    created_at: at,
+    updated_at: at,
+    ...{ jobs_url: `${url}/jobs`, logs_url: `${url}/logs`, artifacts_url: `${url}/artifacts` },
+    ...{ cancel_url: `${url}/cancel`, rerun_url: `${url}/rerun` },
+    check_suite_url: `${origin}/repos/${repository.owner}/${repository.name}/check-suites/1`,
+    workflow_url: `${origin}/repos/${repository.owner}/${repository.name}/actions/workflows/1`,
+    head_commit: null,
+    repository: whole,
+    head_repository: whole,
   }
 }

@@ -22,6 +22,7 @@ import {
   repositoryKey,
   withMetadata,
 } from './state.ts'
+import { type Delivery, delivery, type Subject } from './webhooks.ts'
 
 export type GithubOptions = {
   /** Epoch milliseconds. */
@@ -102,6 +103,10 @@ export type Github = {
   addJob(job: { id: number; runId: number; runAttempt?: number; name?: string; status?: JobStatus }): void
   /** A conclusion completes the job. */
   setJob(id: number, to: { status: JobStatus } | { conclusion: JobConclusion }): void
+  /** The end of one attempt, the first one where it is not said. */
+  endRun(id: number, to: { conclusion: JobConclusion; attempt?: number }): void
+  /** What GitHub would send of a job or run as it is now. Nothing is sent by itself. */
+  delivery(of: Subject, secret: string, origin: string): Delivery
   /** The truth: every installation token ever given, in the order of minting. */
   credentials(): readonly GithubCredential[]
 }
@@ -123,6 +128,7 @@ export function createGithub(options: GithubOptions): Github {
   return Object.assign(knobs, {
     handle: (request: Request) => handle(pipeline, request),
     credentials: () => credentials(state),
+    delivery: (of: Subject, secret: string, origin: string) => delivery(state, of, secret, origin),
     ...accountControls(state),
     ...actionsControls(state),
   })
@@ -204,7 +210,7 @@ function accountControls(state: GithubState) {
 function actionsControls(state: GithubState) {
   return {
     addWorkflowRun: ({ name = 'CI', headBranch = 'main', headSha = '0'.repeat(40), ...run }) => {
-      state.runs.set(run.id, { ...run, name, headBranch, headSha })
+      state.runs.set(run.id, { ...run, name, headBranch, headSha, conclusions: new Map() })
     },
     addJob: ({ runAttempt = 1, name = 'build', status = 'in_progress', ...job }) => {
       const startedAt = state.now()
@@ -217,6 +223,9 @@ function actionsControls(state: GithubState) {
         startedAt,
         completedAt: null,
       })
+    },
+    endRun: (id, { conclusion, attempt = 1 }) => {
+      state.runs.get(id)!.conclusions.set(attempt, conclusion)
     },
     setJob: (id, to) => {
       const job = state.jobs.get(id)!

@@ -28,4 +28,5 @@ export const handlers: Readonly<Record<OperationId, Handler>> = {
   'pulls/create': issues.createPull,
   'actions/list-jobs-for-workflow-run-attempt': actions.listJobsForAttempt,
   'actions/get-job-for-workflow-run': actions.getJob,
+  'actions/get-workflow-run-attempt': actions.getRunAttempt,
 }

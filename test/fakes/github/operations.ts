@@ -24,6 +24,7 @@ export const operationIds = [
   'pulls/create',
   'actions/list-jobs-for-workflow-run-attempt',
   'actions/get-job-for-workflow-run',
+  'actions/get-workflow-run-attempt',
 ] as const
 
 export type OperationId = (typeof operationIds)[number]

@@ -44,6 +44,7 @@ describe('the scope of a token is judged at each call', () => {
       ['POST /repos/acme/api/git/refs', 'contents=write'],
       ['GET /repos/acme/api/actions/jobs/1', 'actions=read'],
       ['GET /repos/acme/api/actions/runs/1/attempts/1/jobs', 'actions=read'],
+      ['GET /repos/acme/api/actions/runs/1/attempts/1', 'actions=read'],
     ]
     const bodies = { ...file, title: 'x', head: 'fix', base: 'main', ref: 'refs/heads/x', sha: '0' }
     for (const [route, needed] of calls) {
@@ -230,6 +231,12 @@ describe('Actions jobs', () => {
     expect(await job()).toMatchObject({
       data: { status: 'completed', conclusion: 'failure', completed_at: '2026-11-22T09:30:00Z' },
     })
+    const attempt = (number: number) =>
+      world.call(token, `GET /repositories/1/actions/runs/300/attempts/${number}`)
+    github.endRun(300, { conclusion: 'failure' })
+    expect(await attempt(1)).toMatchObject({ data: { status: 'completed', conclusion: 'failure' } })
+    expect(await attempt(2)).toMatchObject({ data: { status: 'in_progress', run_attempt: 2 } })
+    expect(await attempt(3)).toMatchObject(notFound)
     expect(await world.call(token, 'GET /repos/acme/web/actions/jobs/501')).toMatchObject(notFound)
     expect(await world.call(token, 'GET /repos/acme/api/actions/jobs/999')).toMatchObject(notFound)
   })

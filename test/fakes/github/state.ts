@@ -60,6 +60,8 @@ export type RunRecord = {
   name: string
   headBranch: string
   headSha: string
+  /** By attempt; a run without one goes on. */
+  conclusions: Map<number, JobConclusion>
 }
 export type JobRecord = {
   /** Also the id of the check run (the `check_run_id` claim of the job's OIDC token). */
