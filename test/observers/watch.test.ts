@@ -17,6 +17,7 @@ test('an outage ends, for heartbeats, when the ledger itself says that it takes 
     },
     read: {
       tasksPastDeadline: async () => [],
+      pendingWorkEnds: async () => [],
       tasksLapsed: async (_now: number, writableSince: number) => {
         since.push(writableSince)
         return []
