@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join } from 'node:path'
 import type { AttestorType } from '../attestors/attestor.ts'
 import type { IssuerType } from '../issuers/issuer.ts'
 import { type AskSchemas, parseAgents } from './config/agents.ts'
+import { type Drill, parseDrills } from './config/drills.ts'
 import { parseInstances } from './config/instances.ts'
 import { parseShape } from './config/parse-shape.ts'
 import { ConfigError, type Problem } from './config/problem.ts'
@@ -39,6 +40,8 @@ export type Registry = {
   /** Sorted by name. */
   agents: readonly Agent[]
   resourceServers: readonly ResourceServer[]
+  /** By issuer. */
+  drills: ReadonlyMap<string, Drill>
 }
 
 /**
@@ -92,10 +95,11 @@ export async function loadRegistry(
     await readFolder(files, settings.resource_servers_dir, 'resource_servers_dir'),
     settings,
   )
-  if (!agents.ok || !servers.ok) {
-    throw new ConfigError([agents, servers].flatMap(part => (part.ok ? [] : part.problems)))
+  const drills = parseDrills(settings, issuers)
+  if (!agents.ok || !servers.ok || !drills.ok) {
+    throw new ConfigError([agents, servers, drills].flatMap(part => (part.ok ? [] : part.problems)))
   }
-  return { agents: agents.value, resourceServers: servers.value }
+  return { agents: agents.value, resourceServers: servers.value, drills: drills.value }
 }
 
 /** Where a path from a configuration file points. */

@@ -150,7 +150,8 @@ export const LIMITS = {
   deliveryKeptMs: 30 * day,
 
   // Drills.
-  drillMs: 5 * minute,
+  /** Longer than the slowest revocation takes to spread. */
+  drillMs: 10 * minute,
   drillPollMs: 100,
 
   // Signing keys for task JWTs.

@@ -4,6 +4,8 @@ import { attestorTypes } from '../attestors/index.ts'
 import { issuerTypes } from '../issuers/index.ts'
 import type { Broker, Log } from './broker/broker.ts'
 import { createDeliveryQueue } from './broker/deliver.ts'
+import type { DrillSettings } from './broker/drill.ts'
+import { createDrills, type Drills } from './broker/drills.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
 import { reassess, registerAgents } from './broker/register-agents.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
@@ -85,7 +87,13 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(() => proof.stop())
   const poll = openPoll(core, loaded.settings, edge)
   stack.defer(() => poll?.stop())
-  const calendar = edge.everyDay(() => keepHouse(core))
+  const drills = createDrills(core.broker, {
+    schedule: edge.schedule,
+    fetch: core.providerFetch,
+    settings: core.drills,
+  })
+  stack.defer(() => drills.stop())
+  const calendar = edge.everyDay(() => keepHouse(core, drills))
   stack.defer(calendar)
   stack.defer(keepKeysFresh(core, edge))
 
@@ -95,6 +103,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     resourceServers: core.resourceServers,
     keys: core.keys,
     receiptKeys: core.receiptKeys,
+    drills,
     version: edge.version,
     readFile: edge.files.readFile,
   })
@@ -140,8 +149,10 @@ export type Core = {
   /** Of receipts alone. */
   receiptKeys: SigningKeys
   webhookFetch: typeof globalThis.fetch
+  providerFetch: typeof globalThis.fetch
   broker: Broker
   resourceServers: () => ReadonlyMap<string, ResourceServer>
+  drills: () => ReadonlyMap<string, DrillSettings>
   setRegistry(registry: Registry): void
   setWake(wake: () => void): void
   setSettled(settled: () => void): void
@@ -190,6 +201,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
 
   let agents: ReadonlyMap<string, Agent> = new Map()
   let resourceServers: ReadonlyMap<string, ResourceServer> = new Map()
+  let drills: ReadonlyMap<string, DrillSettings> = new Map()
   let wake = () => {}
   let settled = () => {}
   let reloading = Promise.resolve()
@@ -223,6 +235,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
   const setRegistry = (registry: Registry) => {
     agents = new Map(registry.agents.map(agent => [agent.name, agent]))
     resourceServers = new Map(registry.resourceServers.map(server => [server.name, server]))
+    drills = registry.drills
   }
   async function reload(load: () => Promise<Registry>): Promise<void> {
     const registry = await load()
@@ -238,8 +251,10 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     keys,
     receiptKeys,
     webhookFetch: outbound.webhooks,
+    providerFetch: outbound.fetch,
     broker,
     resourceServers: () => resourceServers,
+    drills: () => drills,
     setRegistry,
     setWake: next => {
       wake = next
@@ -298,11 +313,12 @@ async function openProof(core: Core, settings: Settings, { schedule, files }: Ed
   }
 }
 
-/** Rotation and pruning: what the calendar asks for. */
-async function keepHouse({ ledger, keys, receiptKeys, broker }: Core): Promise<void> {
+/** Rotation, pruning and drills: what the calendar asks for. */
+async function keepHouse({ ledger, keys, receiptKeys, broker }: Core, drills: Drills): Promise<void> {
   await keys.rotate()
   await receiptKeys.rotate()
   while ((await ledger.write(tx => tx.prune(broker.limits.pruneBatch))) === broker.limits.pruneBatch);
+  await drills.daily()
 }
 
 /** Another broker may have rotated: the published set is read again every minute. */

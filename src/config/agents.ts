@@ -10,7 +10,7 @@ import type { Settings } from './settings.ts'
 import type { YamlFile } from './yaml-file.ts'
 
 /** The part of an opened issuer that ceilings are parsed with, by configured name. */
-export type AskSchemas = ReadonlyMap<string, Pick<Issuer, 'ask'>>
+export type AskSchemas = ReadonlyMap<string, Pick<Issuer, 'ask'> & Partial<Pick<Issuer, 'facts'>>>
 
 type ParsedFile = { file: YamlFile; shape: AgentShape }
 

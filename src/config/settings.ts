@@ -72,7 +72,7 @@ function refuseBadUrl(text: string, context: z.RefinementCtx): void {
   refuse('expected a URL without a password', 'Put the URL into a file of mode 0600 and name it in url_file')
 }
 
-const webhookUrlShape = z
+const outgoingUrlShape = z
   .string()
   .max(2_000)
   .superRefine((text, context) => {
@@ -83,7 +83,7 @@ const webhookUrlShape = z
     if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname)))
       refuse('expected https (http only on loopback)', 'Use https')
     if (url.username !== '' || url.password !== '')
-      refuse('expected a URL without a user name', 'Messages are signed; put the secret into secret_file')
+      refuse('expected a URL without a user name', 'Remove it: no secret belongs into a URL')
   })
 
 /** What an instance of an attestor or issuer has beside its type's own settings. */
@@ -118,10 +118,21 @@ export const settingsShape = z
     issuers: instancesShape,
     /** Who is told, by name, of every task that ended and how. */
     webhooks: z
-      .record(nameShape, z.strictObject({ url: webhookUrlShape, secret_file: pathShape }))
+      .record(nameShape, z.strictObject({ url: outgoingUrlShape, secret_file: pathShape }))
       .refine(
         all => Object.keys(all).length <= LIMITS.webhooks,
         `expected at most ${LIMITS.webhooks} webhooks`,
+      )
+      .default({}),
+    /** By issuer: the canary that shows, again and again, that what it mints can be ended. */
+    drills: z
+      .record(
+        nameShape,
+        z.strictObject({
+          ask: z.record(z.string(), z.unknown()),
+          through: outgoingUrlShape.optional(),
+          daily: z.boolean().default(true),
+        }),
       )
       .default({}),
     agents_dir: pathShape.default('agents'),

@@ -1,6 +1,8 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
+import type { Drills } from '../broker/drills.ts'
+import { drillRoutes } from './drills.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
@@ -14,6 +16,7 @@ import { type PublishedKeys, wellKnownRoutes } from './well-known.ts'
 export type AppOptions = WebhookOptions &
   PublishedKeys &
   Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
+    drills: Pick<Drills, 'start'>
     proxyHops: number
     version: string
     /** Whether the operators' endpoints are served here too. */
@@ -44,7 +47,7 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options))
   app.route('/oauth', oauthRoutes(broker, { ...options, exchanges }))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
-  if (options.operators) app.route('/v1', operatorRoutes(broker))
+  if (options.operators) mountOperators(app, broker, options)
   log.debug({ routes: app.routes.length }, 'routes are mounted')
   return app
 }
@@ -52,8 +55,13 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
 /** The operators' own listener, where one is configured. */
 export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env> {
   const app = shell(broker, options)
-  app.route('/v1', operatorRoutes(broker))
+  mountOperators(app, broker, options)
   return app
+}
+
+function mountOperators(app: Hono<Env>, broker: Broker, { drills }: AppOptions): void {
+  app.route('/v1', operatorRoutes(broker))
+  app.route('/v1/drills', drillRoutes(broker, drills))
 }
 
 /** What every listener has: errors, guards, liveness and readiness. */

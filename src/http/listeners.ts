@@ -1,4 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
+import type { Drills } from '../broker/drills.ts'
 import type { ResourceServer, Settings } from '../config.ts'
 import { createApp, createOperatorApp } from './app.ts'
 import { type Listener, listen, type Tls } from './listen.ts'
@@ -9,6 +10,7 @@ import type { PublishedKeys } from './well-known.ts'
 export type ListenersOptions = PublishedKeys & {
   settings: Settings
   resourceServers: () => ReadonlyMap<string, ResourceServer>
+  drills: Pick<Drills, 'start'>
   version: string
   readFile: (path: string) => Promise<string>
 }
@@ -22,7 +24,7 @@ export type Listeners = {
 
 /** The workloads' listener and, where one is configured, the operators' own; both or none. */
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
-  const { settings, resourceServers, keys, receiptKeys, version, readFile } = given
+  const { settings, resourceServers, keys, receiptKeys, drills, version, readFile } = given
   let stopping = false
   const webhooks = await openWebhooks(settings, readFile)
   const options = {
@@ -31,6 +33,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     resourceServers,
     keys,
     receiptKeys,
+    drills,
     version,
     operators: settings.operator_listen === undefined,
     stopping: () => stopping,

@@ -2,7 +2,7 @@
 import type { Credential } from '../broker/issue-credential.ts'
 import type { SignedReceipt } from '../broker/read-receipt.ts'
 import { readReceipt } from '../receipts/verify-receipt.ts'
-import type { AgentRow, AskRow, AuditRow, DeliveryRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { AgentRow, AskRow, AuditRow, DeliveryRow, DrillRow, LeaseRow, TaskRow } from '../store/rows.ts'
 
 const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
 
@@ -82,6 +82,15 @@ export function renderCredential(credential: Credential) {
 /** The JWS is the receipt; what stands beside it is for people. */
 export function renderReceipt({ task, jws, sha256, signedAt }: SignedReceipt) {
   return { task, receipt: jws, sha256, signed_at: time(signedAt), content: readReceipt(jws) }
+}
+
+export function renderDrill({ started_at, deadline, finished_at, ...row }: DrillRow) {
+  return {
+    ...row,
+    started_at: time(started_at),
+    deadline: time(deadline),
+    finished_at: time(finished_at),
+  }
 }
 
 export function renderDelivery(row: DeliveryRow) {

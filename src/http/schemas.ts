@@ -85,6 +85,8 @@ export const leasesQuery = z.strictObject({
   agent: name.optional(),
   issuer: name.optional(),
 })
+export const drillBody = z.strictObject({ issuer: name }).openapi('StartDrill')
+export const drillsQuery = z.strictObject({ ...paging, issuer: name.optional() })
 export const deliveriesQuery = z.strictObject({
   ...paging,
   state: z.enum(['due', 'delivered', 'dead']).optional(),
