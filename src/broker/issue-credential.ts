@@ -59,14 +59,15 @@ export async function intend(
 ): Promise<void> {
   const { row } = plan
   const subject = { actor: `task:${row.task}`, task: row.task, agent: row.agent, lease: row.id }
-  await takeMintBudget(broker, tx, row)
   if (local === undefined) {
     await tx.insertLease(row)
     await record(tx, 'lease.intended', subject, { issuer: row.issuer })
-    return
+  } else {
+    await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
+    await record(tx, 'lease.activated', subject, { issuer: row.issuer })
   }
-  await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
-  await record(tx, 'lease.activated', subject, { issuer: row.issuer })
+  // Last: every mint of this agent waits for this row until the transaction is over.
+  await takeMintBudget(broker, tx, row)
 }
 
 /** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */

@@ -283,11 +283,6 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   const earlier = await claimEvidence(broker, tx, it)
   if (parent !== undefined && (await tx.redeemTicket(parent.ticket.token_hash, task.id)) === undefined)
     throw ticketRejected()
-  const limit = it.agent.limits.active_tasks
-  if (!(await tx.takeBudget(activeTasksBudget(task.agent), limit, Number.MAX_SAFE_INTEGER)))
-    throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} active tasks is reached`, {
-      retryAfterMs: broker.limits.budgetRetryAfterMs,
-    })
   await tx.insertTask(task, parent === undefined ? [] : parent.line.map(row => row.id))
   if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
@@ -302,7 +297,18 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
       ...(earlier === undefined ? {} : { instead_of: earlier }),
     },
   )
+  // Late: every opening of this agent waits for this row until the transaction is over.
+  await takeTaskBudget(broker, tx, it.agent)
   return earlier
+}
+
+/** One against the agent's limit of active tasks; an end gives it back. */
+async function takeTaskBudget(broker: Broker, tx: LedgerWrite, agent: Agent): Promise<void> {
+  const limit = agent.limits.active_tasks
+  if (await tx.takeBudget(activeTasksBudget(agent.name), limit, Number.MAX_SAFE_INTEGER)) return
+  throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} active tasks is reached`, {
+    retryAfterMs: broker.limits.budgetRetryAfterMs,
+  })
 }
 
 /**
