@@ -71,6 +71,31 @@ describe('events', () => {
   })
 })
 
+describe('the job', () => {
+  test('is named by ids, and by the host that its notices come from', async () => {
+    expect(await attest({})).toMatchObject({
+      proof: {
+        work: {
+          provider: '127.0.0.1',
+          repository: '501',
+          repositoryName: 'acme/api',
+          run: '1900100200',
+          attempt: '1',
+          job: '5512345678',
+        },
+      },
+    })
+  })
+
+  test('may be missing from the claims of an older server', async () => {
+    for (const check_run_id of [undefined, '']) {
+      const verdict = await attest({ check_run_id })
+      expect(verdict).toMatchObject({ ok: true, proof: { work: { run: '1900100200' } } })
+      expect(verdict).not.toHaveProperty('proof.work.job')
+    }
+  })
+})
+
 describe('subjects', () => {
   test.each([
     'repo:acme/api:ref:refs/heads/main',
