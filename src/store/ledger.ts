@@ -24,6 +24,7 @@ import type {
   LeaseState,
   OperatorTokenRow,
   ReceiptRow,
+  RevocationRow,
   SigningKeyRow,
   TaskEnd,
   TaskRow,
@@ -53,8 +54,31 @@ export type LeaseFilter = {
   task?: string
   agent?: string
   issuer?: string
+  /** Of this task and every task below it. */
+  within?: string
+  /** What this revocation reached. */
+  revocation?: string
 }
-export type TaskFilter = { state?: TaskState; agent?: string }
+/** `within`: this task and every task below it. */
+export type TaskFilter = { state?: TaskState; agent?: string; within?: string }
+/** Where the leases stand that a revocation reached; all but `reached` are apart from each other. */
+export type RevocationProgress = {
+  reached: number
+  /** Ended at the provider, and seen dead. */
+  confirmed_dead: number
+  /** The minter's word that nothing exists. */
+  never_minted: number
+  /** Over by what it carried. */
+  expired: number
+  /** Over by its provider's clock, without proof that it was dead before. */
+  expired_unconfirmed: number
+  /** The provider was told, and has not been seen to refuse it yet. */
+  revoked: number
+  /** The provider is still to be told. */
+  waiting: number
+  /** Cannot be ended: it stops by itself. */
+  expiry_only: number
+}
 export type AuditFilter = { task?: string; agent?: string; lease?: string }
 
 /** Committed data only; each call is its own snapshot. */
@@ -82,6 +106,16 @@ export interface LedgerRead {
   claimsDue(prefix: string, now: number, limit: number): Promise<ClaimRow[]>
   /** Newest first, ids only break ties; `after` is the `next` of the page before. */
   leases(filter: LeaseFilter, page: { limit: number; after?: string }): Promise<Page<LeaseRow>>
+  revocation(id: string): Promise<RevocationRow | undefined>
+  /** Newest first. `blocking`: those that refuse new tasks and credentials. */
+  revocations(
+    filter: { blocking?: true },
+    page: { limit: number; after?: string },
+  ): Promise<Page<RevocationRow>>
+  revocationProgress(id: string): Promise<RevocationProgress>
+  /** Leases being revoked, by issuer, and since when the longest of them is. */
+  revokingBacklog(): Promise<{ issuer: string; count: number; oldest: number }[]>
+  /** Costs in proportion to the rows counted; no request waits for it. */
   leaseCounts(): Promise<{ state: LeaseState; issuer: string; count: number }[]>
   ticket(id: string): Promise<TicketRow | undefined>
   ticketByToken(tokenHash: string): Promise<TicketRow | undefined>
@@ -278,6 +312,26 @@ export interface LedgerWrite {
   ): Promise<boolean>
   /** Running drills past their deadline -> failed; returns them. */
   abandonDrills(detail: string): Promise<DrillRow[]>
+
+  insertRevocation(row: RevocationRow): Promise<void>
+  /** Those that refuse, oldest first. Read after the locks that {@link awaitMints} waits for. */
+  blocks(): Promise<RevocationRow[]>
+  /** What a mint that stands on no agent's row holds instead. */
+  lockMintGate(): Promise<void>
+  /**
+   * Waits for every mint and opening under way, by locking all that they stand on: each agent in order of name,
+   * then the gate. Whatever comes afterwards sees what was committed before this.
+   */
+  awaitMints(): Promise<void>
+  /** Adds to what a run ended and reached; leases that it had reached already count once. */
+  noteReached(
+    id: string,
+    reached: { tasks: number; leases: readonly string[]; cursor?: string },
+  ): Promise<void>
+  /** running -> done; it stops refusing unless it holds. */
+  finishRevocation(id: string): Promise<boolean>
+  /** It stops refusing; false where it did not. */
+  unblockRevocation(id: string, by: string): Promise<boolean>
 
   /** Counts one against a limit; false where the limit is reached. `until`: when the counter may be forgotten. */
   takeBudget(key: string, limit: number, until: number): Promise<boolean>

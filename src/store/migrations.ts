@@ -8,6 +8,7 @@ import { ledgerSchema } from './schema-1.ts'
 import { revocationGroups } from './schema-2.ts'
 import { proofSchema } from './schema-3.ts'
 import { worksSchema } from './schema-4.ts'
+import { revocationsSchema } from './schema-5.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -23,6 +24,7 @@ export const migrations: readonly Migration[] = [
   { id: 2, name: 'revocation groups', statements: revocationGroups },
   { id: 3, name: 'proof', statements: proofSchema },
   { id: 4, name: 'works', statements: worksSchema },
+  { id: 5, name: 'revocations', statements: revocationsSchema },
 ]
 
 /**

@@ -226,6 +226,27 @@ export type DrillRow = {
   detail: string | null
 }
 
+/** What an operator revokes: one run over the ledger, and the refusal of new credentials that goes with it. */
+export type RevocationRow = {
+  id: string
+  /** JSON of the filter (policy/revocation-filter.ts); `{}` is everything. */
+  filter: string
+  actor: string
+  reason: string
+  /** 1: refuses on when the run is done, until somebody unblocks it. */
+  hold: 0 | 1
+  state: 'running' | 'done'
+  /** 1 while it refuses new tasks and credentials. */
+  blocking: 0 | 1
+  created_at: number
+  /** How far the run has read the leases: the `next` of the last page it is done with. */
+  cursor: string | null
+  tasks_ended: number
+  finished_at: number | null
+  unblocked_at: number | null
+  unblocked_by: string | null
+}
+
 export type TicketRow = {
   id: string
   parent_task: string

@@ -12,6 +12,7 @@ import type {
   LeaseRow,
   OperatorTokenRow,
   ReceiptRow,
+  RevocationRow,
   SigningKeyRow,
   TaskRow,
   TaskWorkRow,
@@ -36,6 +37,9 @@ export type Tables = {
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
+  revocations: RevocationRow
+  /** What each run reached. */
+  revocation_leases: { revocation: string; lease: string }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
   meta: { key: string; value: string }
@@ -164,6 +168,21 @@ export const columns = {
     revoke_ms: 1,
     dead_ms: 1,
     detail: 1,
+  }),
+  revocations: names<RevocationRow>({
+    id: 1,
+    filter: 1,
+    actor: 1,
+    reason: 1,
+    hold: 1,
+    state: 1,
+    blocking: 1,
+    created_at: 1,
+    cursor: 1,
+    tasks_ended: 1,
+    finished_at: 1,
+    unblocked_at: 1,
+    unblocked_by: 1,
   }),
   signing_keys: names<SigningKeyRow>({
     kid: 1,

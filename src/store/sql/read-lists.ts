@@ -12,11 +12,12 @@ export type ListReads = Pick<LedgerRead, 'tasks' | 'leases' | 'audit'>
 
 export function listReads({ db }: SqlDialect, run: Run): ListReads {
   return {
-    async tasks({ state, agent }, { limit, after }) {
+    async tasks({ state, agent, within }, { limit, after }) {
       let query = db.selectFrom('tasks').selectAll().orderBy('opened_at', 'desc').orderBy('id', 'desc')
       if (state !== undefined) query = query.where('state', '=', state)
       if (state === 'active' || state === 'ended') query = query.where('state', '<>', sql.lit('settled'))
       if (agent !== undefined) query = query.where('agent', '=', agent)
+      if (within !== undefined) query = query.where(isWithin('id', within))
       if (after !== undefined) {
         const key = decodeCursor(after)
         query = query.where(eb => eb(eb.refTuple('opened_at', 'id'), '<', eb.tuple(...key)))
@@ -25,13 +26,18 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.opened_at, row.id])
     },
 
-    async leases({ state, task, agent, issuer }, { limit, after }) {
+    async leases({ state, task, agent, issuer, within, revocation }, { limit, after }) {
       let query = db.selectFrom('leases').selectAll().orderBy('intended_at', 'desc').orderBy('id', 'desc')
       if (state !== undefined && state !== 'outstanding') query = query.where('state', '=', state)
       if (state !== undefined && state !== 'closed') query = query.where('state', '<>', sql.lit('closed'))
       if (task !== undefined) query = query.where('task', '=', task)
       if (agent !== undefined) query = query.where('agent', '=', agent)
       if (issuer !== undefined) query = query.where('issuer', '=', issuer)
+      if (within !== undefined) query = query.where(isWithin('task', within))
+      if (revocation !== undefined)
+        query = query.where('id', 'in', eb =>
+          eb.selectFrom('revocation_leases').select('lease').where('revocation', '=', revocation),
+        )
       if (after !== undefined) {
         const key = decodeCursor(after)
         query = query.where(eb => eb(eb.refTuple('intended_at', 'id'), '<', eb.tuple(...key)))
@@ -50,4 +56,10 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.seq, ''])
     },
   }
+}
+
+/** The column names this task, or one below it. */
+function isWithin(column: 'id' | 'task', task: string) {
+  const at = sql.ref(column)
+  return sql<boolean>`(${at} = ${task} or ${at} in (select task from task_ancestors where ancestor = ${task}))`
 }

@@ -8,6 +8,7 @@ import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
+import { revocationReads } from './revocations.ts'
 import { workReads } from './works.ts'
 
 export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
@@ -20,6 +21,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...workReads(dialect, run),
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),
+    ...revocationReads(dialect, run),
   }
 }
 

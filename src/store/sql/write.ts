@@ -10,6 +10,7 @@ import { leaseWrites } from './leases.ts'
 import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
+import { revocationWrites } from './revocations.ts'
 import { taskWrites } from './tasks.ts'
 import { workWrites } from './works.ts'
 
@@ -24,6 +25,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const drills = drillWrites(dialect)
   const claims = claimWrites(dialect)
   const works = workWrites(dialect)
+  const revocations = revocationWrites(dialect)
   return tx => ({
     now: tx.now,
     ...agents(tx),
@@ -36,5 +38,6 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...proof(tx),
     ...drills(tx),
     ...claims(tx),
+    ...revocations(tx),
   })
 }
