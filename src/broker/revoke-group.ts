@@ -171,16 +171,19 @@ async function noteWritten(
   const soonest = Math.min(...members.map(lease => lifeEnd(broker, lease)))
   const due_at =
     members.length === 0 ? null : Math.max(at + limits.groupPauseMs, Math.min(againAt, soonest + 1))
-  const isOurs = await ledger.write(async tx => {
+  await ledger.write(async tx => {
     for (const row of await tx.noteRevoked([...told], at)) {
       const subject = { actor: 'broker', task: row.task, agent: row.agent, lease: row.id }
       await record(tx, 'lease.revoked', subject, { group })
     }
     await tx.deferLeases([...out], { due_at: againAt, last_error: because })
-    return tx.giveClaim(claim.name, claim.fence, { pausedUntil: at + limits.groupPauseMs, due_at })
+    const isOurs = await tx.giveClaim(claim.name, claim.fence, {
+      pausedUntil: at + limits.groupPauseMs,
+      due_at,
+    })
+    // Slower than its claim: another may have written meanwhile, and this one over it. The next pass compares.
+    if (!isOurs) await tx.wakeClaim(claim.name)
   })
-  // Slower than its claim: another may have written meanwhile, and this one over it. The next pass compares.
-  if (!isOurs) await ledger.write(tx => tx.wakeClaim(claim.name))
   if (out.size > 0) {
     const fields = { alarm: 'group_full', issuer, group, left: out.size, told: told.size }
     broker.log.error(fields, `credentials are not ended before they expire: ${because}`)
@@ -213,8 +216,12 @@ export async function keepGroup(broker: Broker, name: string): Promise<ReapOutco
   }
 }
 
+/** The work stays due. */
 async function giveBack(broker: Broker, claim: ClaimRow, due_at: number): Promise<void> {
-  await broker.ledger.write(tx => tx.giveClaim(claim.name, claim.fence, { pausedUntil: null, due_at }))
+  await broker.ledger.write(async tx => {
+    if (!(await tx.giveClaim(claim.name, claim.fence, { pausedUntil: null, due_at })))
+      await tx.wakeClaim(claim.name)
+  })
 }
 
 function memberOf(lease: LeaseRow): GroupMember {

@@ -52,6 +52,8 @@ export type Installation = {
 
 export type ConfigChanges = {
   settings?: Record<string, unknown>
+  /** What the `aws` issuer's settings have besides. */
+  aws?: Record<string, unknown>
   agents?: Record<string, Record<string, unknown>>
 }
 
@@ -83,8 +85,10 @@ export async function createInstallation(changes: ConfigChanges = {}): Promise<I
   await writeFile(join(directory, 'bundle.json'), spiffe.bundle())
   await configure(changes)
 
-  async function configure({ settings = {}, agents = {} }: ConfigChanges): Promise<void> {
-    await writeFile(join(directory, 'mayfly.yaml'), stringify({ ...settingsFor(written), ...settings }))
+  async function configure({ settings = {}, aws: more = {}, agents = {} }: ConfigChanges): Promise<void> {
+    const plain = settingsFor(written)
+    const issuers = { ...plain.issuers, aws: { ...plain.issuers.aws, ...more } }
+    await writeFile(join(directory, 'mayfly.yaml'), stringify({ ...plain, issuers, ...settings }))
     const all = { ...declared, ...agents }
     for (const [name, agent] of Object.entries(all))
       await writeFile(join(directory, 'agents', `${name}.yaml`), stringify({ name, ...agent }))
@@ -142,11 +146,14 @@ function stockAws(aws: AwsServer): string {
     name: 'mayfly',
     accessKeyId: AWS_KEY.AccessKeyId,
     secretAccessKey: AWS_KEY.SecretAccessKey,
-    policy: { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'sts:*', Resource: '*' }] },
+    policy: {
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', Action: ['sts:*', 'iam:*'], Resource: '*' }],
+    },
   })
   const policy = {
     Version: '2012-10-17',
-    Statement: [{ Effect: 'Allow', Action: ['s3:*', 'sts:*'], Resource: '*' }],
+    Statement: [{ Effect: 'Allow', Action: ['s3:*', 'sts:*', 'ec2:DescribeRegions'], Resource: '*' }],
   }
   aws.putObject(BUCKET, 'build.txt', 'built')
   aws.putObject('ledgers', 'payroll.txt', 'not yours')
