@@ -9,12 +9,7 @@ import { pick, prepare, type Run, type Transaction } from './prepare.ts'
 
 export type ProofReads = Pick<
   LedgerRead,
-  | 'receipt'
-  | 'childReceipts'
-  | 'nextReceiptDue'
-  | 'delivery'
-  | 'deliveries'
-  | 'nextDeliveryDue'
+  'receipt' | 'childReceipts' | 'nextReceiptDue' | 'delivery' | 'deliveries' | 'nextDeliveryDue'
 >
 export type ProofWrites = Pick<
   LedgerWrite,
