@@ -74,11 +74,20 @@ export async function runOn<R>(
   query: CompiledQuery<R>,
   answerMs: number = POSTGRES_LIMITS.answerMs,
 ): Promise<Result<R>> {
+  if (asksForNul(query)) return { rows: [], changed: 0 }
   const { rows, rowCount } = await on
     .query({ text: query.sql, values: [...query.parameters], query_timeout: answerMs })
     .catch(error => Promise.reject(toLedgerError(error)))
   // The driver cannot know the row's type; the query does.
   return { rows: rows as R[], changed: rowCount ?? 0 }
+}
+
+/** PostgreSQL holds no NUL in a text and refuses one that is asked for, as if the program were wrong: there is no such row. */
+function asksForNul({ query, parameters }: CompiledQuery): boolean {
+  return (
+    query.kind === 'SelectQueryNode' &&
+    parameters.some(value => typeof value === 'string' && value.includes('\0'))
+  )
 }
 
 /** SQL without parameters: one statement or several in one round trip. Answers the last one. @throws as {@link runOn} */

@@ -199,6 +199,14 @@ function sharedLedgerTests(postgres: TestPostgres): void {
     await expect(ledger.read.task('t')).rejects.toThrow(RangeError)
   })
 
+  test('nothing has a NUL in its name: what is asked for by one is not there, and none is written', async () => {
+    const ledger = await open()
+    expect(await ledger.read.task('t\0')).toBeUndefined()
+    expect(await ledger.read.leases({ agent: '\0' }, { limit: 9 })).toEqual({ items: [], next: null })
+    expect(await ledger.write(tx => tx.lockDescent('\0'))).toEqual([])
+    await expect(ledger.write(tx => tx.setMeta('k\0', 'v'))).rejects.toThrow('refused a value (22021)')
+  })
+
   test('a stopped database is an outage; when it is back, the same ledger goes on', async () => {
     const ledger = await open()
     await ledger.write(tx => tx.setMeta('k', 'before'))
