@@ -27,6 +27,10 @@ export const CLI_LIMITS = {
   offlineSeconds: 60,
   offlinePollMs: 100,
 
+  /** Longer than the broker gives a drill. */
+  drillMs: 11 * 60 * second,
+  drillPollMs: 250,
+
   secretFileBytes: 64 * kibibyte,
   asks: 16,
   leaseRows: 100,

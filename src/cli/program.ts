@@ -37,6 +37,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addTaskCommands(program, terminal)
   addCredentialCommands(program, terminal)
   addOperatorCommands(program, terminal)
+  addProofCommands(program, terminal)
   return program
 }
 
@@ -64,6 +65,9 @@ function addTaskCommands(program: Command, terminal: Terminal): void {
   withOpening(task.command('open'))
     .description('prove what this is, and open a task; its token goes into a file')
     .option('--heartbeat-seconds <n>', 'end the task after such a silence', wholeNumber)
+    .addOption(
+      new Option('--lifetime <of>', 'what ends it at the latest, in a CI job').choices(['step', 'job', 'run']),
+    )
     .option('--task-token-file <file>', 'where the token goes (mode 0600)')
     .option(...JSON_OPTION)
     .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}\n\n${TASK_FILE_HELP}`)
@@ -86,6 +90,7 @@ function addTaskCommands(program: Command, terminal: Terminal): void {
         .default('completed'),
     )
     .option('--detail <text>', 'a note for the audit log')
+    .option('--receipt <file>', 'where the signed receipt goes, once everything is over')
     .option('--task-token-file <file>', 'the file with its token; it goes when the task is settled')
     .option(...JSON_OPTION)
     .addHelpText('after', `\n${TASK_FILE_HELP}`)
@@ -171,6 +176,37 @@ function addOperatorCommands(program: Command, terminal: Terminal): void {
     .option('--offline', 'by ledger and key alone; the broker must not be running')
     .option('--config <file>', `with --offline: settings (default: "${DEFAULT_CONFIG}")`)
     .action(options => revoke(terminal, options))
+}
+
+function addProofCommands(program: Command, terminal: Terminal): void {
+  const receipt = program.command('receipt').description('what is proven of a task that has ended')
+  receipt
+    .command('show')
+    .description('the receipt of a settled task, in words')
+    .argument('[task]', 'its id')
+    .option('--file <file>', 'from a file instead of the broker')
+    .option('--jws', 'print the signed receipt itself, to keep it')
+    .option('--task-token-file <file>', 'the file with its token')
+    .option('--operator-token-file <file>', 'as an operator, for any task (mode 0600)')
+    .option('--broker <url>', "as an operator: the operators' address")
+    .option(...JSON_OPTION)
+    .addHelpText('after', `\n${TASK_FILE_HELP}`)
+    .action(async (id, options) => (await import('./receipt.ts')).receiptShow(terminal, id, options))
+  receipt
+    .command('verify')
+    .description('check receipts, with a key set and nothing else')
+    .argument('<receipt...>', 'files, each with one signed receipt')
+    .requiredOption('--keys <file>', 'from /.well-known/receipt-jwks.json of the broker')
+    .option('--issuer <url>', 'the public URL of the broker that must have signed them')
+    .option('--tree', "fail where a child's receipt is not among them")
+    .option(...JSON_OPTION)
+    .action(async (files, options) =>
+      (await import('./receipt-verify.ts')).receiptVerify(terminal, files, options),
+    )
+  withOperator(program.command('drill'))
+    .description('mint a canary, revoke it, and see it dead from outside')
+    .argument('<issuer>', 'one that has a drill in the settings')
+    .action(async (issuer, options) => (await import('./drill.ts')).drill(terminal, issuer, options))
 }
 
 /** What opening a task takes, wherever it is done. */

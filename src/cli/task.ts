@@ -2,10 +2,11 @@
 import type { TaskAnswer } from './answers.ts'
 import { readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
-import { createClient } from './client.ts'
+import { type Client, createClient } from './client.ts'
 import { type EvidenceOption, findEvidence } from './evidence.ts'
-import { printable, printJson, shortTime, showAsk } from './print.ts'
-import { readTaskFile, type TaskFileOption, taskFilePath, writeTaskFile } from './task-file.ts'
+import { note, printable, printJson, shortTime, showAsk } from './print.ts'
+import { reserveSecretFile } from './secret-file.ts'
+import { type HeldTask, readTaskFile, type TaskFileOption, taskFilePath, writeTaskFile } from './task-file.ts'
 import {
   abandon,
   complete,
@@ -72,17 +73,36 @@ export async function taskShow(
 export async function taskComplete(
   terminal: Terminal,
   id: string | undefined,
-  options: TaskFileOption & JsonOption & { outcome: Outcome; detail?: string },
+  options: TaskFileOption & JsonOption & { outcome: Outcome; detail?: string; receipt?: string },
 ): Promise<void> {
   const path = taskFilePath(terminal, id, options)
   const held = await readTaskFile(terminal, path, id)
   const client = createClient(terminal, held.broker)
   const ended = await complete(client, held, options.outcome, options.detail)
   const task = await untilQuiet(terminal, client, held, ended)
-  if (task.state === 'settled') await terminal.removeFile(path)
+  const kept = options.receipt === undefined || (await keepReceipt(terminal, client, held, options.receipt))
+  if (task.state === 'settled' && kept) await terminal.removeFile(path)
   if (options.json) return printJson(terminal, task)
   terminal.out(`${tellEnd(task).join('\n')}\n`)
   if (task.state !== 'settled') terminal.out(`Look again with: mayfly task show --task-token-file ${path}\n`)
+}
+
+/** @returns whether it is there; the token file stays where it is still to be fetched. */
+async function keepReceipt(
+  terminal: Terminal,
+  client: Client,
+  held: HeldTask,
+  path: string,
+): Promise<boolean> {
+  const { waitForReceipt } = await import('./receipt.ts')
+  const receipt = await waitForReceipt(terminal, client, held)
+  if (receipt === undefined) {
+    note(terminal, `there is no receipt yet; get it later with: mayfly receipt show --jws ${held.id}`)
+    return false
+  }
+  const file = await reserveSecretFile(terminal, path, { onExisting: 'Name another file for the receipt.' })
+  await file.commit(`${receipt}\n`)
+  return true
 }
 
 function describe(task: TaskAnswer): string[] {
