@@ -1,0 +1,83 @@
+/** What the simulated ledger keeps: every table of the real one, by its key. */
+import type {
+  AgentRow,
+  AskRow,
+  AuditRow,
+  ClaimRow,
+  DecisionRow,
+  DeliveryRow,
+  DrillRow,
+  EvidenceRow,
+  LeaseRow,
+  OperatorTokenRow,
+  ReceiptRow,
+  RevocationRow,
+  SigningKeyRow,
+  TaskRow,
+  TaskWorkRow,
+  TicketRow,
+  WorkRow,
+} from '../../../src/store/rows.ts'
+
+export type BudgetRow = { key: string; used: number; until: number }
+/** The whole line of one task: its ancestors root first, without itself. */
+export type LineRow = { task: string; ancestors: readonly string[] }
+
+export type SimTables = {
+  agents: AgentRow
+  tasks: TaskRow
+  lines: LineRow
+  task_works: TaskWorkRow
+  works: WorkRow
+  evidence: EvidenceRow
+  tickets: TicketRow
+  decisions: DecisionRow
+  asks: AskRow
+  leases: LeaseRow
+  claims: ClaimRow
+  budgets: BudgetRow
+  receipts: ReceiptRow
+  deliveries: DeliveryRow
+  drills: DrillRow
+  revocations: RevocationRow
+  revocation_leases: { revocation: string; lease: string }
+  signing_keys: SigningKeyRow
+  operator_tokens: OperatorTokenRow
+  meta: { key: string; value: string }
+  audit: AuditRow
+}
+export type TableName = keyof SimTables
+
+export const tableNames: readonly TableName[] = [
+  'agents',
+  'tasks',
+  'lines',
+  'task_works',
+  'works',
+  'evidence',
+  'tickets',
+  'decisions',
+  'asks',
+  'leases',
+  'claims',
+  'budgets',
+  'receipts',
+  'deliveries',
+  'drills',
+  'revocations',
+  'revocation_leases',
+  'signing_keys',
+  'operator_tokens',
+  'meta',
+  'audit',
+]
+
+/** One row as a transaction left it. `before` or `after` is undefined where it was inserted or deleted. */
+export type Change = {
+  [Name in TableName]: {
+    table: Name
+    key: string
+    before: SimTables[Name] | undefined
+    after: SimTables[Name] | undefined
+  }
+}[TableName]
