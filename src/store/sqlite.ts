@@ -92,6 +92,8 @@ async function prepareFile(writer: SqliteConnection, now: number): Promise<void>
   try {
     await migrate(sqliteDialect(), async query => writer.run(query), now)
     for (const statement of releaseClaims) writer.exec(statement)
+    // A claim on a receipt is its due time; whoever waits for a child's is put off again.
+    writer.exec(`update receipts set due_at = ${now} where due_at > ${now}`)
     writer.exec('COMMIT')
   } catch (error) {
     if (writer.inTransaction) writer.exec('ROLLBACK')
