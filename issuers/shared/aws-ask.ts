@@ -15,8 +15,8 @@ export type AwsAsk = {
   allow_iam_writes: boolean
 }
 
-/** Actions that hand out credentials of their own life: roles, federated sessions, identity tokens. */
-export const CHAINING_ACTIONS = ['sts:Assume*', 'sts:GetFederationToken', 'sts:GetWebIdentityToken'] as const
+/** Actions that hand out credentials of their own life: roles, federated sessions, identity and session tokens. */
+export const CHAINING_ACTIONS = ['sts:Assume*', 'sts:Get*Token'] as const
 
 /**
  * IAM's verbs but Get, List, Generate and Simulate: Accept to Attach, Change, Create, De..., Di..., Enable,
