@@ -34,6 +34,8 @@ type LogLine = (fields: Readonly<Record<string, unknown>>, message: string) => v
 
 /** How often one body may run; deadlocks of more than two are resolved one victim at a time. */
 const attemptsMax = 6
+/** On how many connections a body may try to begin: each may take as long as an answer is waited for. */
+const connectionsMax = 2
 
 /**
  * @throws LedgerUnavailable where the database cannot be reached
@@ -124,7 +126,7 @@ async function transact<T>(pool: Pool, body: Body<T>, log: Surroundings['log']):
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await attemptOnce(pool, body)
     if (!('again' in outcome)) return outcome.value
-    if (attempt === attemptsMax) throw outcome.again
+    if (attempt === (isPassing(outcome.again) ? attemptsMax : connectionsMax)) throw outcome.again
     log?.warn({ attempt, err: outcome.again }, 'ledger: a transaction runs again')
   }
 }

@@ -3,6 +3,7 @@ import { type Ledger, LedgerUnavailable } from '../../src/store/ledger.ts'
 import { migrations } from '../../src/store/migrations.ts'
 import { openPostgresLedger } from '../../src/store/postgres.ts'
 import type { PostgresAddress } from '../../src/store/postgres-address.ts'
+import { POSTGRES_LIMITS } from '../../src/store/postgres-pool.ts'
 import { UnsafeDatabase } from '../../src/store/postgres-schema.ts'
 import { activeLease, agent, ids, start, task } from '../conformance/store/subject.ts'
 import { describeStore, type StoreSubject } from '../conformance/store.ts'
@@ -197,6 +198,16 @@ function sharedLedgerTests(postgres: TestPostgres): void {
     await ledger.write(tx => tx.insertTask(task('t'), []))
     await sql("update tasks set deadline = 9007199254740993 where id = 't'")
     await expect(ledger.read.task('t')).rejects.toThrow(RangeError)
+  })
+
+  test('more callers than can wait are refused at once, and the others served', async () => {
+    const ledger = await open()
+    const most = 4 + POSTGRES_LIMITS.queued
+    const asked = Array.from({ length: most + 5 }, () => ledger.read.meta('k'))
+    const answers = await Promise.allSettled(asked)
+    const refused = answers.flatMap(answer => (answer.status === 'rejected' ? [answer.reason.message] : []))
+    expect(refused).toEqual(Array(5).fill('the ledger is overloaded'))
+    expect(await ledger.read.meta('k')).toBeUndefined()
   })
 
   test('nothing has a NUL in its name: what is asked for by one is not there, and none is written', async () => {
