@@ -235,6 +235,44 @@ const broken: Broken[] = [
     caughtBy: 'the next due moment is the soonest after now of lease, deadline, heartbeat and claim',
     breakIt: reading(read => ({ nextDue: async now => read.nextDue(now - 1) })),
   },
+  {
+    store: 'says that it signed a receipt for the second time',
+    caughtBy: 'a receipt is signed once, and not without being owed',
+    breakIt: writing(tx => ({
+      signReceipt: async receipt => {
+        await tx.signReceipt(receipt)
+        return true
+      },
+    })),
+  },
+  {
+    store: 'gives a receipt to whoever asks',
+    caughtBy: 'two who claim receipts at once share nothing, and a claim that runs out is taken again',
+    breakIt: writing(tx => ({ claimReceipts: async limit => tx.claimReceipts(limit, tx.now) })),
+  },
+  {
+    store: 'forgets that a child has no receipt',
+    caughtBy: 'a child that is not settled is waited for, too',
+    breakIt: writing(() => ({ childrenWithoutReceipt: async () => [] })),
+  },
+  {
+    store: 'lets an overtaken attempt finish a delivery',
+    caughtBy: 'deliveries are claimed by webhook, each attempt counts, and an older attempt changes nothing',
+    breakIt: writing(tx => ({
+      finishDelivery: async (id, attempts, to) =>
+        (await tx.finishDelivery(id, attempts, to)) || tx.finishDelivery(id, attempts + 1, to),
+    })),
+  },
+  {
+    store: 'runs two drills of an issuer',
+    caughtBy: 'one drill of an issuer runs at a time, and finishes once',
+    breakIt: writing(tx => ({
+      startDrill: async row => {
+        await tx.startDrill(row)
+        return true
+      },
+    })),
+  },
 ]
 
 test.each(broken)('a store that $store is caught', async ({ caughtBy, breakIt }) => {
