@@ -22,6 +22,7 @@ export type TaskOptions = {
   purpose?: string
   minutes?: number
   heartbeatSeconds?: number
+  lifetime?: 'step' | 'job' | 'run'
 }
 
 export type Outcome = 'completed' | 'failed' | 'cancelled'
@@ -33,7 +34,7 @@ export async function openTask(
   asks: readonly AskDetail[],
   options: TaskOptions & { purpose: string },
 ): Promise<{ held: HeldTask; task: TaskAnswer }> {
-  const { agent, purpose, minutes, heartbeatSeconds } = options
+  const { agent, purpose, minutes, heartbeatSeconds, lifetime } = options
   const body = {
     evidence: { type: 'jwt', token: evidence.reveal() },
     purpose,
@@ -41,6 +42,7 @@ export async function openTask(
     ...(agent === undefined ? {} : { agent }),
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
+    ...(lifetime === undefined ? {} : { lifetime }),
   }
   const answer = await client.call(
     { method: 'POST', path: '/v1/tasks', body, whenLost: 'reopen' },

@@ -59,7 +59,7 @@ export function createPoll(broker: Broker, schedule: Schedule, options: PollOpti
     after = page.length < broker.limits.pollRuns ? '' : (page.at(-1)?.run_key ?? '')
   }
 
-  if (!stopped) cancel = schedule(options.everyMs, () => void look())
+  cancel = schedule(options.everyMs, () => void look())
   return {
     look,
     async stop() {

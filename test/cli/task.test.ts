@@ -199,3 +199,15 @@ test('evidence that the broker refuses is told as denied', async () => {
   expect(err).toContain('agent_unmatched')
   expect(err).not.toContain('eyJ')
 })
+
+test('a lifetime is asked for by name, and the broker says where the evidence cannot end by it', async () => {
+  const job = join(shell.home, 'job.jwt')
+  await writeFile(job, await installation.jobToken())
+  const open = (evidence: string, lifetime: string) =>
+    shell.run(['task', 'open', '--purpose', 'x', '--evidence-file', evidence, '--lifetime', lifetime])
+  const opened = await open(job, 'run')
+  const id = /^tsk_\w+/.exec(opened.out)![0]
+  expect(await broker.broker.ledger.read.taskWork(id)).toMatchObject({ lifetime: 'run' })
+  expect((await open(svid, 'run')).err).toContain('names no run')
+  expect((await open(svid, 'forever')).err).toContain('step, job, run')
+})
