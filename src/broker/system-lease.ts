@@ -1,6 +1,7 @@
 import type { Issued, Refused } from '../../issuers/issuer.ts'
 import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
+import { SYSTEM_AGENT } from '../policy/agent.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
@@ -8,9 +9,6 @@ import { endTask } from './end-task.ts'
 import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
 import { taskMac } from './verified-rows.ts'
-
-/** Under whose name the broker's own provider calls stand in the ledger. No agent may be called this. */
-export const SYSTEM_AGENT = 'mayfly'
 
 /**
  * A credential whose answer alone is wanted (resolving names to ids): it is on its way to being revoked when

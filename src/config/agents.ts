@@ -1,11 +1,11 @@
 /** `agents/*.yaml`: each file against its shape, then against the instances and agents it speaks of. */
 import type { Issuer } from '../../issuers/issuer.ts'
 import { canonicalDigest } from '../canonical.ts'
-import type { Agent, AgentDocument } from '../policy/agent.ts'
+import { type Agent, type AgentDocument, SYSTEM_AGENT } from '../policy/agent.ts'
 import { type AgentShape, agentShape } from './agent-shape.ts'
 import { type Parsed, parseShape } from './parse-shape.ts'
 import type { Problem } from './problem.ts'
-import { type Folder, nameProblems } from './read-files.ts'
+import { type Folder, type NamedFile, nameProblems } from './read-files.ts'
 import type { Settings } from './settings.ts'
 import type { YamlFile } from './yaml-file.ts'
 
@@ -19,7 +19,7 @@ export function parseAgents(folder: Folder, settings: Settings, issuers: AskSche
   const problems: Problem[] = [...folder.problems]
   const parsed: ParsedFile[] = []
   for (const named of folder.files) {
-    problems.push(...nameProblems(named))
+    problems.push(...nameProblems(named), ...reservedName(named))
     const result = parseShape(named.file, agentShape, named.file.value)
     if (result.ok) parsed.push({ file: named.file, shape: result.value })
     else problems.push(...result.problems)
@@ -38,6 +38,12 @@ export function parseAgents(folder: Folder, settings: Settings, issuers: AskSche
     if (ceiling.ok) agents.push(toAgent(shape, ceiling.value))
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: agents }
+}
+
+/** What the broker does for itself stands in the ledger under this name, and counters go by name. */
+function reservedName({ name, file }: NamedFile): Problem[] {
+  if (name !== SYSTEM_AGENT) return []
+  return [file.problem(['name'], `expected another name: ${SYSTEM_AGENT} is the broker itself`, 'Rename it')]
 }
 
 function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Settings['attestors']): Problem[] {

@@ -1,5 +1,8 @@
 /** A registered agent, as its file declares it and as every decision reads it. Plain data. */
 
+/** Under whose name the broker's own provider calls stand in the ledger. No agent may be called this. */
+export const SYSTEM_AGENT = 'mayfly'
+
 export type RiskTier = 'low' | 'medium' | 'high'
 
 /** Evidence matches when the attestor, every claim and the subject match: each is one of the listed values. */

@@ -225,6 +225,13 @@ describe('refused, with file, line and key', () => {
     ])
   })
 
+  // Its counters and its leases would be the broker's own.
+  test('an agent called like the broker itself', async () => {
+    const problems = await problemsOf(load({ 'mayfly.yaml': release.replace('release', 'mayfly') }))
+    expect(places(problems)).toEqual(['1:1 name'])
+    expect(problems[0]?.expected).toBe('expected another name: mayfly is the broker itself')
+  })
+
   test('delegation with no room for children', async () => {
     const text = `${release.replace('active_tasks: 5', 'active_tasks: 5\n  children: 0')}may_delegate_to: [release]\n`
     expect(places(await problemsOf(load({ 'release.yaml': text })))).toEqual(['23:3 limits.children'])
