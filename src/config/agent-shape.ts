@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
 import { lineShape, nameShape, wholeNumber, wordsShape } from './shapes.ts'
 
-type RuleValue = string | boolean
+type RuleValue = string | number | boolean
 
 /** One value or a list, read as a list. Exact: what looks like a pattern is refused, never taken literally. */
 const claimValues = z.unknown().transform((input, context): RuleValue[] => {
@@ -29,11 +29,9 @@ const claimValues = z.unknown().transform((input, context): RuleValue[] => {
 const subjectValues = claimValues.pipe(z.array(z.string('expected a subject as text, or a list of them')))
 
 function valueFault(value: unknown): { expected: string; remedy?: string } | undefined {
-  if (typeof value === 'boolean') return undefined
-  if (typeof value === 'number') {
-    return { expected: 'expected text', remedy: 'Put it in quotes: ids in evidence are text' }
-  }
-  if (typeof value !== 'string') return { expected: 'expected text, true or false, or a list of them' }
+  if (typeof value === 'boolean' || Number.isSafeInteger(value)) return undefined
+  if (typeof value !== 'string')
+    return { expected: 'expected text, a whole number, true or false, or a list of them' }
   if (value === '' || value.length > LIMITS.claimChars || /\p{Cc}/u.test(value) || value.trim() !== value) {
     return {
       expected: `expected 1 to ${LIMITS.claimChars} characters, no control characters, no white space at the ends`,

@@ -4,8 +4,9 @@ import { canonicalDigest } from '../canonical.ts'
 import { type Agent, type AgentDocument, SYSTEM_AGENT } from '../policy/agent.ts'
 import { type AgentShape, agentShape } from './agent-shape.ts'
 import { type Parsed, parseShape } from './parse-shape.ts'
-import type { Problem } from './problem.ts'
+import { oneOf, type Problem } from './problem.ts'
 import { type Folder, type NamedFile, nameProblems } from './read-files.ts'
+import { ruleProblems } from './rule-problems.ts'
 import type { Settings } from './settings.ts'
 import type { YamlFile } from './yaml-file.ts'
 
@@ -44,26 +45,6 @@ export function parseAgents(folder: Folder, settings: Settings, issuers: AskSche
 function reservedName({ name, file }: NamedFile): Problem[] {
   if (name !== SYSTEM_AGENT) return []
   return [file.problem(['name'], `expected another name: ${SYSTEM_AGENT} is the broker itself`, 'Rename it')]
-}
-
-function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Settings['attestors']): Problem[] {
-  return shape.attest.flatMap((rule, index) => {
-    const attestor = Object.hasOwn(attestors, rule.attestor) ? attestors[rule.attestor] : undefined
-    if (attestor === undefined) {
-      return [file.problem(['attest', index, 'attestor'], oneOf('attestors', Object.keys(attestors)))]
-    }
-    const pinned =
-      rule.subject !== undefined || 'repository_id' in rule.claims || 'repository_owner_id' in rule.claims
-    if (attestor.type !== 'github-actions' || pinned) return []
-    // Names are given again after a rename or a deletion; without an id the next owner would match.
-    return [
-      file.problem(
-        ['attest', index],
-        'expected repository_id or repository_owner_id among the claims, or an exact subject',
-        'Find the id: gh api repos/OWNER/REPO --jq .id',
-      ),
-    ]
-  })
 }
 
 function parseCeiling(
@@ -142,10 +123,4 @@ function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
     ...(verify === undefined ? {} : { verify_job_running: verify }),
   }
   return { ...document, digest: canonicalDigest(document) }
-}
-
-function oneOf(what: string, names: readonly string[]): string {
-  if (names.length === 0) return `expected one of the ${what}, of which there are none`
-  const shown = names.slice(0, 20).join(', ')
-  return `expected one of the ${what}: ${shown}${names.length > 20 ? ', …' : ''}`
 }

@@ -36,3 +36,10 @@ function inOrder(a: Problem, b: Problem): number {
   if (a.file !== b.file) return a.file < b.file ? -1 : 1
   return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
 }
+
+/** What to expect where a name must be one of those that exist. */
+export function oneOf(what: string, names: readonly string[]): string {
+  if (names.length === 0) return `expected one of the ${what}, of which there are none`
+  const shown = names.slice(0, 20).join(', ')
+  return `expected one of the ${what}: ${shown}${names.length > 20 ? ', …' : ''}`
+}

@@ -9,7 +9,7 @@ export type RiskTier = 'low' | 'medium' | 'high'
 export type AttestRule = {
   /** The configured name of an attestor. */
   attestor: string
-  claims: Readonly<Record<string, readonly (string | boolean)[]>>
+  claims: Readonly<Record<string, readonly (string | number | boolean)[]>>
   subject?: readonly string[]
 }
 

@@ -40,6 +40,7 @@ limits:
   active_tasks: 5
   credentials_per_hour: 60
 `
+const live = '    claims:\n      environment: live'
 const load = (agents: Readonly<Record<string, string>>) => {
   const texts = { 'c/mayfly.yaml': settings, ...mapNames(agents) }
   return loadConfig('c/mayfly.yaml', memoryFiles(texts, ['c/agents', 'c/resource-servers']), {
@@ -121,7 +122,21 @@ describe('accepted', () => {
     '"$x"',
     '"a^b"',
   ])('an exact value that only resembles a pattern from afar: %s', async value => {
-    await only(release.replace('"42"', `"42"\n      extra: ${value}`))
+    await only(release.replace(/subject: spiffe.*/, `claims: { extra: ${value} }`))
+  })
+
+  // An integer claim could not be matched by any rule.
+  test('whole numbers, where claims are numbers', async () => {
+    const agent = await only(release.replace(/subject: spiffe.*/, 'claims: { level: [3, 4] }'))
+    expect(agent.attest[1]).toEqual({ attestor: 'other', claims: { level: [3, 4] } })
+  })
+
+  test('subjects of GitHub Actions that carry ids, in place of claims', async () => {
+    const subject = 'repo:acme@77/orders@501:ref:refs/heads/main'
+    const agent = await only(
+      release.replace('claims:\n      repository_id: "42"', `subject: ${subject}\n    claims:`),
+    )
+    expect(agent.attest[0]?.subject).toEqual([subject])
   })
 })
 
@@ -183,6 +198,16 @@ describe('refused, with file, line and key', () => {
     ['repository_id: "42"', 'repository_id: [["42"]]', '12:23', 'attest[0].claims.repository_id[0]'],
     ['repository_id: "42"', 'repository_id: " 42"', '12:7', 'attest[0].claims.repository_id'],
     ['repository_id: "42"', 'repository: acme/orders', '10:5', 'attest[0]'],
+    // A subject of names alone would match whoever has the name next.
+    ['claims:\n      repository_id: "42"', `subject: repo:a/b:ref:x\n${live}`, '10:5', 'attest[0]'],
+    [
+      'repository_id: "42"',
+      'environment: live\n    subject: [repo:a@1/b@2, repo:a/b@2]',
+      '10:5',
+      'attest[0]',
+    ],
+    ['repository_id: "42"', 'repository_id: true', '12:7', 'attest[0].claims.repository_id'],
+    ['repository_id: "42"', 'repository_id: 4.2', '12:7', 'attest[0].claims.repository_id'],
     ['repository_id: "42"', 'repository id: "42"', '12:7', 'attest[0].claims.repository id'],
     ['  - attestor: github\n', '  - attestor: github\n    pattern: x\n', '11:5', 'attest[0].pattern'],
     ['    subject: spiffe://example.org/ns/ci/sa/release\n', '', '14:5', 'attest[1]'],
