@@ -7,9 +7,8 @@ import type { DrillRow, LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { liveCredential } from './introspect.ts'
-import type { Credential } from './issue-credential.ts'
+import { type Credential, providerRefused } from './issue-credential.ts'
 import { issuerOf } from './lease-plan.ts'
-import { resolveAsks } from './resolve-asks.ts'
 import { withOwnLease } from './system-lease.ts'
 
 export type DrillSettings = {
@@ -44,21 +43,15 @@ export async function runDrill(
   try {
     // 1. Mint, and see that it works: a credential that never worked proves nothing by being refused.
     const issuer = issuerOf(broker, name)
-    const [wanted] = await resolveAsks(broker, [{ issuer: name, ask: settings.ask }], [])
+    const wanted = await resolveNames(broker, issuer, name, settings.ask)
     const began = broker.now()
-    const { credential, alive } = await withOwnLease(
-      broker,
-      name,
-      wanted!.ask,
-      `drill of ${name}`,
-      async own => {
-        outcome.mint_ms = since(broker, began)
-        outcome.lease = own.lease
-        if (own.revocability === 'introspected' && settings.through === undefined)
-          outcome.proof = 'introspection'
-        return { credential: own, alive: await look(broker, issuer, own, settings, around) }
-      },
-    )
+    const { credential, alive } = await withOwnLease(broker, name, wanted, `drill of ${name}`, async own => {
+      outcome.mint_ms = since(broker, began)
+      outcome.lease = own.lease
+      if (own.revocability === 'introspected' && settings.through === undefined)
+        outcome.proof = 'introspection'
+      return { credential: own, alive: await look(broker, issuer, own, settings, around) }
+    })
 
     // 2. Its task has ended. What nobody can end early ends by itself, and that is all there is to say.
     if (credential.revocability === 'expiry_only') return unprovable(outcome, credential)
@@ -90,6 +83,20 @@ export async function runDrill(
 /** The broker stops; what was minted is revoked by whoever runs next. */
 export class DrillStopped extends Error {
   override name = 'DrillStopped'
+}
+
+/** Names to ids, with a lease of its own where the provider must be asked. The schema was held to it at load. */
+async function resolveNames(broker: Broker, issuer: Issuer, name: string, ask: unknown): Promise<unknown> {
+  const parsed = issuer.ask.parse(ask)
+  if (issuer.resolve === undefined) return parsed
+  const outcome = await issuer.resolve(parsed, wanted =>
+    withOwnLease(broker, name, wanted, `resolve names at ${name}`, async own => {
+      const { secret, granted, providerExpiresAt, details } = own
+      return { ok: true, secret, granted, providerExpiresAt, details }
+    }),
+  )
+  if (!outcome.ok) throw providerRefused(outcome)
+  return outcome.ask
 }
 
 type Sight = 'alive' | 'dead' | 'unknown'

@@ -148,5 +148,7 @@ async function abandon(broker: Broker): Promise<void> {
 }
 
 function tellUnstarted(broker: Broker, issuer: string, error: unknown): void {
+  // An operator was quicker.
+  if (error instanceof BrokerError && error.code === 'drill_running') return
   broker.log.error({ alarm: 'drill_failed', issuer, err: error }, 'a drill could not be started')
 }

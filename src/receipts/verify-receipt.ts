@@ -4,6 +4,8 @@ import { createLocalJWKSet, type JSONWebKeySet, errors as joseErrors, jwtVerify 
 import { z } from 'zod'
 import { RECEIPT_TYP, type Receipt, receiptShape } from './receipt.ts'
 
+export { RECEIPT_TYP, type Receipt, receiptShape }
+
 export type ReceiptFault =
   | 'malformed' // not a compact JWS in its one spelling
   | 'wrong_type' // signed as something else
