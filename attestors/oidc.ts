@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { type ClaimValue, defineAttestor, type Proof } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { hasControlCharacters } from './shared/claims.ts'
+import { isGithubActions } from './shared/github-issuer.ts'
 import { namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, type JsonValue, member } from './shared/strict-json.ts'
@@ -29,7 +30,11 @@ const claimName = z
 
 const settings = z
   .strictObject({
-    issuer: issuerUrl,
+    /** Not GitHub Actions: what its events and names are worth, only `github-actions` knows. */
+    issuer: issuerUrl.refine(
+      issuer => !URL.canParse(issuer) || !isGithubActions(issuer),
+      'is GitHub Actions: use type github-actions, whose rules must name ids and risky events',
+    ),
     audience,
     /** What the issuer signs with. RS256 is what OpenID Connect makes the default. */
     algorithms: algorithms.default(['RS256']),

@@ -137,6 +137,14 @@ describe('settings', () => {
   const good = { issuer: 'https://issuer.test', audience: AUDIENCE }
   test.each([
     ['an unknown key', { ...good, audiences: [] }],
+    // Its rules would need neither ids nor the names of risky events.
+    ['GitHub Actions', { ...good, issuer: 'https://token.actions.githubusercontent.com' }],
+    [
+      'GitHub Actions of an enterprise',
+      { ...good, issuer: 'https://token.actions.githubusercontent.com/acme' },
+    ],
+    ['GitHub Actions on ghe.com', { ...good, issuer: 'https://token.actions.acme.ghe.com' }],
+    ['GitHub Actions on a server', { ...good, issuer: 'https://github.acme.test/_services/token' }],
     ['plain http', { ...good, issuer: 'http://issuer.test' }],
     ['a query', { ...good, issuer: 'https://issuer.test?a' }],
     ['a user name', { ...good, issuer: 'https://me@issuer.test' }],
