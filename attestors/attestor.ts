@@ -84,6 +84,11 @@ export interface Attestor {
    * it only routes; `attest` checks everything again.
    */
   recognises(evidence: Evidence): boolean
+  /**
+   * Asked where several attestors recognise the evidence, as two audiences of one issuer do: whether it is
+   * meant for this one. Routes only, like `recognises`. Absent: it is.
+   */
+  isFor?(evidence: Evidence): boolean
   /** @throws AttestationUnavailable when the evidence could not be checked. */
   attest(evidence: Evidence): Promise<Verdict>
 }

@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { defineAttestor, type Proof, type Work } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { hasControlCharacters } from './shared/claims.ts'
-import { namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
+import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { audience, issuerUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, member } from './shared/strict-json.ts'
 import { verifyJwt } from './shared/verify-jwt.ts'
@@ -51,6 +51,7 @@ export const githubActions = defineAttestor({
     })
     return {
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
+      isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
         const verified = await verifyJwt(evidence.token, profile, keys, deps.now)
         if (!verified.ok) return verified

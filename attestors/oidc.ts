@@ -9,7 +9,7 @@ import { type ClaimValue, defineAttestor, type Proof } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { hasControlCharacters } from './shared/claims.ts'
 import { isGithubActions } from './shared/github-issuer.ts'
-import { namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
+import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, type JsonValue, member } from './shared/strict-json.ts'
 import { verifyJwt } from './shared/verify-jwt.ts'
@@ -76,6 +76,7 @@ export const oidc = defineAttestor({
     })
     return {
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
+      isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
         const verified = await verifyJwt(evidence.token, profile, keys, deps.now)
         if (!verified.ok) return verified

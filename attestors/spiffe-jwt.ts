@@ -10,6 +10,7 @@ import { defineAttestor, type Evidence } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
 import { peekClaim } from './shared/compact-jws.ts'
+import { namesAudience } from './shared/oidc-profile.ts'
 import { algorithms, audience, seconds } from './shared/settings.ts'
 import { createBundleFile } from './shared/spiffe-bundle.ts'
 import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
@@ -65,6 +66,7 @@ export const spiffeJwt = defineAttestor({
     }
     return {
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
+      isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
         const verified = await verifyJwt(evidence.token, profile, keys, deps.now)
         if (!verified.ok) return verified

@@ -27,6 +27,12 @@ export function oidcProfile(issuer: OidcIssuer, claims: ClaimRules): JwtProfile 
   }
 }
 
+/** Unverified: for choosing among attestors of one issuer only. */
+export function namesAudience({ token }: Evidence, audience: string): boolean {
+  const claimed = peekClaim(token, 'aud')
+  return claimed === audience || (Array.isArray(claimed) && claimed.includes(audience))
+}
+
 /** Unverified: for choosing an attestor only. */
 export function namesIssuer(evidence: Evidence, issuer: string): boolean {
   return peekClaim(evidence.token, 'iss') === issuer

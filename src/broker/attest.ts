@@ -11,14 +11,20 @@ import { BrokerError } from './broker-error.ts'
  * `attestation_unavailable`.
  */
 export async function attest(broker: Broker, evidence: Evidence): Promise<Identity> {
-  const candidates = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
+  const recognising = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
+  const candidates =
+    recognising.length === 1
+      ? recognising
+      : recognising.filter(([, attestor]) => attestor.isFor?.(evidence) ?? true)
   if (candidates.length !== 1) {
-    const names = candidates.map(([name]) => name)
+    const names = recognising.map(([name]) => name).join(', ')
+    if (recognising.length === 0)
+      throw await rejectEvidence(broker, 'none', 'issuer_not_trusted', 'no attestor recognises it')
     throw await rejectEvidence(
       broker,
       'none',
-      'issuer_not_trusted',
-      `recognised by ${names.length} attestors: ${names.join(', ')}`,
+      'audience_wrong',
+      `recognised by ${names}, and meant for ${candidates.length} of them`,
     )
   }
   const [name, attestor] = candidates[0]!

@@ -35,5 +35,22 @@ export function parseInstances(
       settings: settings.value,
     }
   }
+  if (section === 'attestors') problems.push(...clashes(file, instances))
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: instances }
+}
+
+/** Evidence goes to one attestor, by its trust root and audience; two that have both would take each other's. */
+function clashes(file: YamlFile, attestors: Readonly<Record<string, PluginInstance>>): Problem[] {
+  const seen = new Map<string, string>()
+  return Object.entries(attestors).flatMap(([name, { settings }]) => {
+    const { issuer, trust_domain, audience } = settings as Readonly<Record<string, unknown>>
+    const root = issuer ?? trust_domain
+    if (typeof root !== 'string' || typeof audience !== 'string') return []
+    const key = JSON.stringify([root, audience])
+    const earlier = seen.get(key)
+    seen.set(key, name)
+    if (earlier === undefined) return []
+    const expected = `expected an audience of its own: ${earlier} takes the same tokens`
+    return [file.problem(['attestors', name, 'audience'], expected, 'Use one of the two, or tell them apart')]
+  })
 }
