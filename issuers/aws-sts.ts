@@ -5,56 +5,73 @@
  * its role that names it. The role's trust policy must allow sts:AssumeRole, sts:SetSourceIdentity and
  * sts:TagSession to the broker.
  */
-import { AssumeRoleCommand, type AssumeRoleCommandOutput } from '@aws-sdk/client-sts'
+import {
+  AssumeRoleCommand,
+  type AssumeRoleCommandOutput,
+  AssumeRoleWithWebIdentityCommand,
+  type STSClient,
+} from '@aws-sdk/client-sts'
 import { z } from 'zod'
 import {
   defineIssuer,
   type Grant,
   type Issued,
   type Issuer,
-  type IssuerDeps,
   ProviderUnavailable,
   type Refused,
 } from './issuer.ts'
 import { type AwsAsk, awsAsk, awsCovers, awsFacts, roleArn } from './shared/aws-ask.ts'
+import { credentialSettings, credentialsOf, isWebIdentity } from './shared/aws-credentials.ts'
 import { probeStatement } from './shared/aws-probe-call.ts'
 import { awsRevocation, revocationSettings } from './shared/aws-revocation.ts'
 import { MAX_POLICY_CHARACTERS, policyDeadline, sessionPolicy } from './shared/aws-session-policy.ts'
 import { beforeMint } from './shared/before-mint.ts'
 import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
-import { type AwsKeys, ambientCredentials, stsClient } from './shared/sts-client.ts'
+import { stsClient } from './shared/sts-client.ts'
 import { stsRefusal } from './shared/sts-refusal.ts'
+import {
+  WEB_IDENTITY_WINDOW_MS,
+  type WebIdentity,
+  webIdentity,
+  webIdentityClient,
+} from './shared/web-identity.ts'
 
 /** AWS accepts a signature for a quarter of an hour around its date (SigV4). */
 const MINT_WINDOW_MS = 15 * 60_000
 /** AssumeRole's own floor. */
 const SHORTEST_SESSION_S = 900
 
-const settings = z.strictObject({
-  region: z.string().regex(/^[a-z0-9-]{1,32}$/),
-  /** Another STS endpoint than the region's own: a VPC endpoint, or a stand-in. */
-  endpoint: providerUrl.optional(),
-  /** The only roles this issuer assumes. Absent: any role that trusts the broker. */
-  roles: z.array(roleArn).min(1).max(256).optional(),
-  external_id: z.string().min(2).max(1224).optional(),
-  /** The longest session to ask for. A role's own maximum is one to twelve hours; a chained role's one hour. */
-  max_session_minutes: z.int().min(15).max(720).default(60),
-  /** `ambient`: the SDK's default chain. A file: JSON with AccessKeyId, SecretAccessKey, perhaps SessionToken. */
-  credentials: z
-    .union([z.literal('ambient'), z.strictObject({ access_key_file: z.string().min(1) })])
-    .default('ambient'),
-  /** Absent: a session is not ended before its deadline. */
-  revocation: revocationSettings.optional(),
-})
+const settings = z
+  .strictObject({
+    region: z.string().regex(/^[a-z0-9-]{1,32}$/),
+    /** Another STS endpoint than the region's own: a VPC endpoint, or a stand-in. */
+    endpoint: providerUrl.optional(),
+    /** The only roles this issuer assumes. Absent: any role that trusts the broker. */
+    roles: z.array(roleArn).min(1).max(256).optional(),
+    external_id: z.string().min(2).max(1224).optional(),
+    /** The longest session to ask for. A role's own maximum is one to twelve hours; a chained role's one hour. */
+    max_session_minutes: z.int().min(15).max(720).default(60),
+    credentials: credentialSettings.default('ambient'),
+    /** Absent: a session is not ended before its deadline. */
+    revocation: revocationSettings.optional(),
+  })
+  .refine(({ credentials, revocation }) => credentials !== 'web_identity' || revocation === undefined, {
+    path: ['credentials'],
+    error:
+      'to end sessions, name the role in which the broker does it: { web_identity: { broker_role: ... } }',
+  })
 type Settings = z.infer<typeof settings>
+/** What both calls answer alike. */
+type Answer = Pick<AssumeRoleCommandOutput, 'Credentials' | 'AssumedRoleUser'>
 
 export const awsSts = defineIssuer<Settings, AwsAsk>({
   type: 'aws-sts',
   settings,
   open(settings, deps): Issuer<AwsAsk> {
     const endpoint = { region: settings.region, endpoint: settings.endpoint }
-    const credentials = credentialsOf(settings, deps)
+    const identity = isWebIdentity(settings.credentials) ? webIdentity(deps) : undefined
+    const credentials = credentialsOf(settings.credentials, endpoint, deps)
 
     const revocation =
       settings.revocation && awsRevocation(settings.revocation, { ...endpoint, credentials }, deps)
@@ -68,7 +85,7 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
       // A probe is signed by the session itself.
       holdsSecret: revocation !== undefined,
       mintsLocally: false,
-      mintWindowMs: MINT_WINDOW_MS,
+      mintWindowMs: identity === undefined ? MINT_WINDOW_MS : WEB_IDENTITY_WINDOW_MS,
       longestLifeMs: settings.max_session_minutes * 60_000,
       ask: awsAsk,
       covers: awsCovers,
@@ -79,18 +96,17 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
         const policy = policyFor(grant, settings, isReached(grant.ask))
         const refusal = refuse(grant, policy, settings, now)
         if (refusal) return refusal
+        const session = sessionOf(grant, policy, settings, now)
+        if (identity !== undefined) {
+          const token = await beforeMint(() => tokenFor(identity, grant))
+          const command = new AssumeRoleWithWebIdentityCommand({ ...session, WebIdentityToken: token })
+          return mint(webIdentityClient(endpoint, deps), client => client.send(command), grant, settings)
+        }
         // AWS counts its quarter of an hour from the signature's date: the date is what ends the permission to mint.
         const signedAt = Math.min(now, grant.mintNotAfter - MINT_WINDOW_MS)
-        const keys = await beforeMint(credentials)
-        const client = stsClient(endpoint, keys, signedAt, deps)
-        try {
-          const answer = await client.send(assumeRole(grant, policy, settings, now))
-          return issuedFrom(answer, grant, settings)
-        } catch (error) {
-          return stsRefusal(error, grant.ask.role)
-        } finally {
-          client.destroy()
-        }
+        const client = stsClient(endpoint, await beforeMint(credentials), signedAt, deps)
+        const command = assumeRole(grant, session, settings)
+        return mint(client, client => client.send(command), grant, settings)
       },
 
       // The host never asks for it; said plainly in case it does.
@@ -143,38 +159,58 @@ function refuse(grant: Grant<AwsAsk>, policy: string, settings: Settings, now: n
   return undefined
 }
 
-/** The lease id is session name and source identity: CloudTrail and later denials name the lease by it. */
-function assumeRole(
-  grant: Grant<AwsAsk>,
-  policy: string,
-  settings: Settings,
-  now: number,
-): AssumeRoleCommand {
+type Session = { RoleArn: string; RoleSessionName: string; DurationSeconds: number; Policy: string }
+
+/** The lease id is the session's name: CloudTrail and later denials name the lease by it. */
+function sessionOf(grant: Grant<AwsAsk>, policy: string, settings: Settings, now: number): Session {
   const wanted = Math.ceil((grant.expiresAt - now) / 1000)
-  return new AssumeRoleCommand({
+  return {
     RoleArn: grant.ask.role,
     RoleSessionName: grant.lease,
-    SourceIdentity: grant.lease,
     DurationSeconds: Math.max(SHORTEST_SESSION_S, Math.min(wanted, settings.max_session_minutes * 60)),
     Policy: policy,
-    Tags: [
-      { Key: 'mayfly:lease', Value: grant.lease },
-      { Key: 'mayfly:task', Value: grant.task },
-      { Key: 'mayfly:agent', Value: grant.agent },
-    ],
+  }
+}
+
+function tagsOf({ lease, task, agent }: Grant<AwsAsk>): Record<string, string> {
+  return { 'mayfly:lease': lease, 'mayfly:task': task, 'mayfly:agent': agent }
+}
+
+function assumeRole(grant: Grant<AwsAsk>, session: Session, settings: Settings): AssumeRoleCommand {
+  return new AssumeRoleCommand({
+    ...session,
+    SourceIdentity: grant.lease,
+    Tags: Object.entries(tagsOf(grant)).map(([Key, Value]) => ({ Key, Value })),
     ...(settings.external_id !== undefined && { ExternalId: settings.external_id }),
   })
+}
+
+/** Tags and source identity are claims of the token: this call has no parameters for them. */
+function tokenFor(identity: WebIdentity, grant: Grant<AwsAsk>): Promise<string> {
+  const { lease: id, mintNotAfter: notAfter } = grant
+  return identity.token('task', { id, notAfter, tags: tagsOf(grant), sourceIdentity: id })
+}
+
+async function mint(
+  client: STSClient,
+  send: (client: STSClient) => Promise<Answer>,
+  grant: Grant<AwsAsk>,
+  settings: Settings,
+): Promise<Issued<AwsAsk> | Refused> {
+  try {
+    return issuedFrom(await send(client), grant, settings)
+  } catch (error) {
+    return stsRefusal(error, grant.ask.role)
+  } finally {
+    client.destroy()
+  }
 }
 
 /**
  * AWS does not say what it granted: the session policy is what was asked, and AWS takes it whole or not at all.
  * @throws ProviderUnavailable without readable credentials: a session exists, and nobody has it.
  */
-function issuedFrom(
-  answer: AssumeRoleCommandOutput,
-  grant: Grant<AwsAsk>,
-  settings: Settings,
-): Issued<AwsAsk> {
+function issuedFrom(answer: Answer, grant: Grant<AwsAsk>, settings: Settings): Issued<AwsAsk> {
   const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = answer.Credentials ?? {}
   const sessionEnd = Expiration?.getTime() ?? Number.NaN
   if (!AccessKeyId || !SecretAccessKey || !SessionToken || Number.isNaN(sessionEnd)) {
@@ -197,33 +233,5 @@ function issuedFrom(
       session_arn: answer.AssumedRoleUser?.Arn ?? '',
       sts_expiration: expiration,
     },
-  }
-}
-
-const accessKey = z.strictObject({
-  AccessKeyId: z.string().min(1),
-  SecretAccessKey: z.string().min(1),
-  SessionToken: z.string().min(1).optional(),
-})
-
-/** A key file is read at every mint, so that a key can be replaced in place. */
-function credentialsOf({ credentials, region }: Settings, deps: IssuerDeps): () => Promise<AwsKeys> {
-  if (credentials === 'ambient') return ambientCredentials(region)
-  const file = credentials.access_key_file
-  return async () => {
-    const text = (await deps.readSecretFile(file)).reveal()
-    const parsed = accessKey.safeParse(parseJson(text))
-    // What is wrong with it is not told: the text is a secret.
-    if (!parsed.success) throw new Error(`${file} is not an AWS access key in JSON`)
-    const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = parsed.data
-    return { accessKeyId, secretAccessKey, ...(SessionToken && { sessionToken: SessionToken }) }
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

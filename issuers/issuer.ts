@@ -214,6 +214,11 @@ export type IssuerDeps = {
   readSecretFile: (path: string) => Promise<Secret>
   /** Issuer URL (`iss`) and signer for JWTs that Mayfly mints for tasks. */
   jwt: { issuerUrl: string; sign: JwtSigner }
+  /**
+   * Issuer URL and signer of tokens by which Mayfly itself is recognised at a cloud provider: other keys and
+   * another issuer than those of `jwt`, and no attestor takes them for evidence.
+   */
+  webIdentity?: { issuerUrl: string; sign: JwtSigner }
   /** `mayfly/<version>`; issuers append the lease id where the provider records a user agent. */
   userAgent: string
 }

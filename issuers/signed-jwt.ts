@@ -16,6 +16,7 @@ import {
 } from './issuer.ts'
 import { Secret } from './shared/secret.ts'
 import { urlIsWithin } from './shared/url-is-within.ts'
+import { WEB_IDENTITY_AUDIENCE } from './shared/web-identity.ts'
 
 /** RFC 9068 section 4 leaves the life to us; WIRE: never above fifteen minutes. */
 const MAX_MINUTES = 15
@@ -131,6 +132,11 @@ function refuseBrokerAudiences(settings: Settings, issuerUrl: string): void {
   for (const { audience } of settings.audiences) {
     if (urlIsWithin(issuerUrl, audience)) {
       throw new Error(`audience ${audience} is the broker's own (${issuerUrl}); name a resource server`)
+    }
+    if (audience === WEB_IDENTITY_AUDIENCE) {
+      throw new Error(
+        `audience ${audience} is for what the broker signs in at AWS with; name a resource server`,
+      )
     }
     if (seen.has(audience)) throw new Error(`audience ${audience} is listed twice`)
     seen.add(audience)

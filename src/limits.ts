@@ -157,6 +157,8 @@ export const LIMITS = {
   // Signing keys for task JWTs.
   /** The longest life of a JWT that Mayfly signs for a task. */
   taskJwtMs: 15 * minute,
+  /** The longest life of a token by which Mayfly is recognised at a cloud provider. */
+  webIdentityMs: 5 * minute,
   jwtBytes: 16 * kibibyte,
   signingKeyRotateAfterMs: 30 * day,
   /** A key is in the published set this long before it first signs: twice what verifiers cache. */

@@ -3,6 +3,7 @@ import type { Attestor, AttestorDeps } from '../attestors/attestor.ts'
 import { type Issuer, type JwtSigner, LONGEST_ANSWER_BYTES } from '../issuers/issuer.ts'
 import { Secret } from '../issuers/shared/secret.ts'
 import { ConfigError, type ConfigFiles, fromDirectory, type LoadedSettings, type Settings } from './config.ts'
+import { webIdentityIssuer } from './http/web-identity.ts'
 import type { Limits } from './limits.ts'
 import { createOutbound } from './outbound.ts'
 
@@ -63,7 +64,7 @@ export function openAttestors(
 export function openIssuers(
   { settings, issuerTypes: types }: Pick<Types, 'settings' | 'issuerTypes'>,
   { now, files, version }: Surroundings,
-  { fetch, sign }: { fetch: typeof globalThis.fetch; sign: JwtSigner },
+  { fetch, sign, signIdentity }: { fetch: typeof globalThis.fetch; sign: JwtSigner; signIdentity: JwtSigner },
 ): Map<string, Issuer> {
   const deps = {
     now,
@@ -71,6 +72,7 @@ export function openIssuers(
     readSecretFile: async (path: string) =>
       new Secret(await files.readFile(fromDirectory(settings.directory, path))),
     jwt: { issuerUrl: settings.public_url, sign },
+    webIdentity: { issuerUrl: webIdentityIssuer(settings.public_url), sign: signIdentity },
     userAgent: `mayfly/${version}`,
   }
   const opened = new Map(
@@ -98,22 +100,24 @@ function refuseBlindObservers(opened: ReadonlyMap<string, Issuer>, { observers, 
   if (problems.length > 0) throw new ConfigError(problems)
 }
 
-/** What the broker signs for tasks is no evidence: a credential would otherwise open the next task. */
+/** What the broker signs, for tasks or to be recognised itself, is no evidence: it would open the next task. */
 function refuseOwnTokens(
   attestors: ReadonlyMap<string, Attestor>,
   { public_url, directory }: Settings,
 ): void {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const token = `${encode({ alg: 'ES256', typ: 'JWT' })}.${encode({ iss: public_url, sub: 'own' })}.AAAA`
+  const own = [public_url, webIdentityIssuer(public_url)].map(
+    iss => `${encode({ alg: 'ES256', typ: 'JWT' })}.${encode({ iss, sub: 'own' })}.AAAA`,
+  )
   for (const [name, attestor] of attestors) {
-    if (!attestor.recognises({ type: 'jwt', token })) continue
+    if (!own.some(token => attestor.recognises({ type: 'jwt', token }))) continue
     throw new ConfigError([
       {
         file: fromDirectory(directory, 'mayfly.yaml'),
         line: 1,
         column: 1,
         key: `attestors.${name}`,
-        expected: "another issuer than the broker's own public_url",
+        expected: "another issuer than the broker's own (public_url, and /aws under it)",
         remedy: 'Trust the identity provider of the workload',
       },
     ])

@@ -71,6 +71,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(() => core.close())
   await core.keys.ensure()
   await core.receiptKeys.ensure()
+  await core.webIdentityKeys.ensure()
 
   // 2. Agents, into the ledger that mints are judged against.
   const registry = await loadRegistry(loaded.settings, core.broker.issuers, edge.files)
@@ -103,6 +104,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     resourceServers: core.resourceServers,
     keys: core.keys,
     receiptKeys: core.receiptKeys,
+    webIdentityKeys: core.webIdentityKeys,
     drills,
     version: edge.version,
     readFile: edge.files.readFile,
@@ -148,6 +150,8 @@ export type Core = {
   keys: SigningKeys
   /** Of receipts alone. */
   receiptKeys: SigningKeys
+  /** Of what Mayfly itself is recognised by at a cloud provider, under an issuer of its own. */
+  webIdentityKeys: SigningKeys
   webhookFetch: typeof globalThis.fetch
   providerFetch: typeof globalThis.fetch
   broker: Broker
@@ -196,6 +200,17 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
       longestTokenMs: limits.receiptKeyPublishedMs,
     },
   })
+  const webIdentityKeys = createSigningKeys({
+    ledger,
+    keyring,
+    random,
+    purpose: 'web-identity',
+    rotation: {
+      rotateAfterMs: limits.signingKeyRotateAfterMs,
+      publishAheadMs: limits.signingKeyPublishAheadMs,
+      longestTokenMs: limits.webIdentityMs,
+    },
+  })
   const outbound = openOutbound(settings, limits)
   stack.defer(() => outbound.close())
 
@@ -221,7 +236,11 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
       : { verifyRunning: settings.observers.verify_job_running }),
     now,
     attestors: openAttestors({ settings, ...types }, edge, outbound.get),
-    issuers: openIssuers({ settings, ...types }, edge, { fetch: outbound.fetch, sign: keys.sign }),
+    issuers: openIssuers({ settings, ...types }, edge, {
+      fetch: outbound.fetch,
+      sign: keys.sign,
+      signIdentity: webIdentityKeys.sign,
+    }),
     agents: () => agents,
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
@@ -250,6 +269,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     ledger,
     keys,
     receiptKeys,
+    webIdentityKeys,
     webhookFetch: outbound.webhooks,
     providerFetch: outbound.fetch,
     broker,
@@ -314,19 +334,23 @@ async function openProof(core: Core, settings: Settings, { schedule, files }: Ed
 }
 
 /** Rotation, pruning and drills: what the calendar asks for. */
-async function keepHouse({ ledger, keys, receiptKeys, broker }: Core, drills: Drills): Promise<void> {
+async function keepHouse(
+  { ledger, keys, receiptKeys, webIdentityKeys, broker }: Core,
+  drills: Drills,
+): Promise<void> {
   await keys.rotate()
   await receiptKeys.rotate()
+  await webIdentityKeys.rotate()
   while ((await ledger.write(tx => tx.prune(broker.limits.pruneBatch))) === broker.limits.pruneBatch);
   await drills.daily()
 }
 
 /** Another broker may have rotated: the published set is read again every minute. */
-function keepKeysFresh({ keys, receiptKeys, broker }: Core, { schedule }: Edge): () => void {
+function keepKeysFresh({ keys, receiptKeys, webIdentityKeys, broker }: Core, { schedule }: Edge): () => void {
   let cancel = () => {}
   const again = () => {
     cancel = schedule(broker.limits.signingKeyRefreshMs, () => {
-      Promise.all([keys.refresh(), receiptKeys.refresh()])
+      Promise.all([keys, receiptKeys, webIdentityKeys].map(set => set.refresh()))
         .catch(error => broker.log.error({ err: error }, 'signing keys could not be read again'))
         .finally(again)
     })

@@ -23,7 +23,7 @@ const THROTTLED = /^(Throttl|TooManyRequests|RequestLimitExceeded|SlowDown)/
 const NOT_PERMITTED = /^AccessDenied/
 const NOT_FOUND = /^NoSuchEntity/
 const OWN_SIGN_IN =
-  /^(InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch|ExpiredToken|IncompleteSignature|MissingAuthenticationToken|InvalidSignature|RequestExpired)/
+  /^(InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch|ExpiredToken|IncompleteSignature|MissingAuthenticationToken|InvalidSignature|RequestExpired|InvalidIdentityToken|IDPRejectedClaim|IDPCommunicationError)/
 
 /** A 4xx answer is AWS's word that nothing was done. */
 export function failureKind({ name = '', $metadata }: AwsFailure): AwsFailureKind {

@@ -34,4 +34,5 @@ export async function check(
 const offline = {
   fetch: () => Promise.reject(new Error('a configuration check makes no calls')),
   sign: () => Promise.reject(new Error('a configuration check signs nothing')),
+  signIdentity: () => Promise.reject(new Error('a configuration check signs nothing')),
 }

@@ -11,6 +11,7 @@ import { renderError } from './problem.ts'
 import { createExchangeGate, createRateLimiter } from './rate-limit.ts'
 import { taskRoutes } from './tasks.ts'
 import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
+import { webIdentityRoutes } from './web-identity.ts'
 import { type PublishedKeys, wellKnownRoutes } from './well-known.ts'
 
 export type AppOptions = WebhookOptions &
@@ -45,6 +46,7 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   app.use('*', capInFlight(limits.requestsInFlight))
   app.get('/openapi.json', c => c.json(openapiDocument(options.publicUrl, options.version)))
   app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options))
+  app.route('/aws/.well-known', webIdentityRoutes(broker, options.publicUrl, options.webIdentityKeys))
   app.route('/oauth', oauthRoutes(broker, { ...options, exchanges }))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
   if (options.operators) mountOperators(app, broker, options)

@@ -24,7 +24,7 @@ export type Listeners = {
 
 /** The workloads' listener and, where one is configured, the operators' own; both or none. */
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
-  const { settings, resourceServers, keys, receiptKeys, drills, version, readFile } = given
+  const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, version, readFile } = given
   let stopping = false
   const webhooks = await openWebhooks(settings, readFile)
   const options = {
@@ -33,6 +33,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     resourceServers,
     keys,
     receiptKeys,
+    webIdentityKeys,
     drills,
     version,
     operators: settings.operator_listen === undefined,

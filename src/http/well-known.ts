@@ -5,7 +5,7 @@ import type { Env } from './guard.ts'
 import { TOKEN_EXCHANGE } from './oauth-exchange.ts'
 
 /** What verifiers need, one key set for each purpose. */
-export type PublishedKeys = { keys: SigningKeys; receiptKeys: SigningKeys }
+export type PublishedKeys = { keys: SigningKeys; receiptKeys: SigningKeys; webIdentityKeys: SigningKeys }
 
 /** Discovery (OpenID Connect Discovery 1.0, RFC 8414), and the key sets for what Mayfly signs for tasks and of tasks. */
 export function wellKnownRoutes(

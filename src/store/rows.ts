@@ -265,7 +265,7 @@ export type TicketRow = {
 export type SigningKeyRow = {
   kid: string
   /** What these keys sign; keys of one purpose never sign or verify for another. */
-  purpose: 'task-jwt' | 'receipt'
+  purpose: 'task-jwt' | 'receipt' | 'web-identity'
   state: 'next' | 'signing' | 'published' | 'retired'
   public_jwk: string
   sealed_private: Uint8Array

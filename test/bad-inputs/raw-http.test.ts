@@ -346,6 +346,7 @@ describe('R: slow clients, and many of them', () => {
     const app = createApp(core.broker, {
       ...{ publicUrl: 'http://127.0.0.1:8480', resourceServers: core.resourceServers, keys: core.keys },
       receiptKeys: core.receiptKeys,
+      webIdentityKeys: core.webIdentityKeys,
       drills: { start: () => expect.unreachable() },
       ...{
         proxyHops: 0,

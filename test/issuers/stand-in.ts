@@ -27,6 +27,12 @@ export class Clocks {
 
 const signingKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 export const jwtPublicKey = signingKey.publicKey
+const identityKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+/** What the broker would publish under its second issuer. */
+export const identityKeySet = {
+  keys: [{ ...identityKey.publicKey.export({ format: 'jwk' }), kid: 'own', alg: 'ES256', use: 'sig' }],
+}
+export const identityKeyText = String(identityKey.privateKey.export({ format: 'jwk' }).d)
 export const jwtPrivateKeyText = String(signingKey.privateKey.export({ format: 'jwk' }).d)
 
 /** The host's own fetch with its bounds; `requests` counts what was sent; files are by path. */
@@ -50,6 +56,13 @@ export function hostDeps(clocks: Clocks, files: Readonly<Record<string, string>>
         new SignJWT({ ...claims })
           .setProtectedHeader({ alg: 'ES256', typ, kid: 'test' })
           .sign(signingKey.privateKey),
+    },
+    webIdentity: {
+      issuerUrl: `${ISSUER_URL}/aws`,
+      sign: (typ, claims) =>
+        new SignJWT({ ...claims })
+          .setProtectedHeader({ alg: 'ES256', typ, kid: 'own' })
+          .sign(identityKey.privateKey),
     },
     userAgent: USER_AGENT,
   }

@@ -18,6 +18,7 @@ import { readS3Call, type S3Call, s3 } from './s3.ts'
 import { authenticate, type SignedRequest } from './sigv4.ts'
 import { sts } from './sts.ts'
 import { type AwsCredential, credentials } from './truth.ts'
+import { assumeRoleWithWebIdentity, type OidcProvider } from './web-identity.ts'
 import { requestId, uniqueId, type World } from './world.ts'
 
 export type AwsOptions = {
@@ -50,7 +51,11 @@ export type Aws = {
     trustActions?: readonly TrustAction[]
     policy: object
     maxSessionSeconds?: number
+    /** Trusts this subject of an OIDC provider, too, with every action unless told. */
+    webIdentity?: { provider: string; subject: string; actions?: readonly string[] }
   }): { arn: string; roleId: string }
+  /** Makes an OIDC provider of the account. */
+  addOidcProvider(provider: OidcProvider): void
   /** Makes the bucket where there is none. */
   putObject(bucket: string, key: string, body: string | Uint8Array): void
   /** Truth of every session ever given, oldest first. */
@@ -68,6 +73,7 @@ export type Aws = {
   signatureWindowMs: number
 }
 
+const WEB_IDENTITY_ACTIONS = ['sts:AssumeRoleWithWebIdentity', 'sts:TagSession', 'sts:SetSourceIdentity']
 const TRUST_ACTIONS: readonly TrustAction[] = ['sts:AssumeRole', 'sts:TagSession', 'sts:SetSourceIdentity']
 
 export function createAws(options: AwsOptions): Aws {
@@ -81,6 +87,7 @@ export function createAws(options: AwsOptions): Aws {
     users: new Map(),
     roles: new Map(),
     sessions: new Map(),
+    oidcProviders: new Map(),
     buckets: new Map(),
   }
   const sleep = options.sleep ?? (ms => setTimeout(ms))
@@ -117,13 +124,18 @@ export function createAws(options: AwsOptions): Aws {
       world.users.set(accessKeyId, user)
       return { arn, userId }
     },
-    addRole({ name, trusts, trustActions = TRUST_ACTIONS, policy, maxSessionSeconds = 3600 }) {
+    addOidcProvider(provider) {
+      world.oidcProviders.set(provider.url, provider)
+    },
+    addRole({ name, trusts, trustActions = TRUST_ACTIONS, policy, maxSessionSeconds = 3600, ...more }) {
       const arn = `arn:aws:iam::${account}:role/${name}`
       const roleId = uniqueId(world, 'AROA')
       const attached = parsePolicy(JSON.stringify(policy))
       const createdAt = world.now()
       const inline = new Map()
-      const role = { name, arn, roleId, trusts, trustActions, attached, inline, maxSessionSeconds, createdAt }
+      const webIdentity = more.webIdentity && { actions: WEB_IDENTITY_ACTIONS, ...more.webIdentity }
+      const trust = { trusts, trustActions, webIdentity }
+      const role = { name, arn, roleId, ...trust, attached, inline, maxSessionSeconds, createdAt }
       world.roles.set(name, role)
       return { arn, roleId }
     },
@@ -154,7 +166,7 @@ async function handle(
   const before = await fault(aws, call.operation, 'before')
   if (before !== undefined) return before
   if (aws.latencyMs > 0) await sleep(aws.latencyMs)
-  const response = perform(world, call, signed)
+  const response = await perform(world, call, signed)
   response.headers.set('date', new Date(world.now()).toUTCString())
   return (await fault(aws, call.operation, 'after')) ?? response
 }
@@ -177,9 +189,13 @@ const VERSIONS: Readonly<Record<string, 'sts' | 'iam' | 'ec2'>> = {
   '2016-11-15': 'ec2',
 }
 
-function perform(world: World, call: Call, signed: SignedRequest): Response {
+async function perform(world: World, call: Call, signed: SignedRequest): Promise<Response> {
   const id = requestId(world)
   try {
+    // The one call that nobody signs.
+    if (call.service === 'sts' && call.operation === 'AssumeRoleWithWebIdentity') {
+      return answer('sts', call.operation, id, await assumeRoleWithWebIdentity(world, call.parameters))
+    }
     const authentic = authenticate(world, call.service, signed)
     if (!authentic.ok) throw authError(call.service, authentic.failure)
     const { principal } = authentic

@@ -52,23 +52,15 @@ function assumeRole(world: World, caller: Principal, parameters: QueryParameters
   for (const action of needed) authorizeTrust(world, caller, role, { action, context })
   const { durationSeconds, packedPercent } = assumeRoleLimits(input, role, caller)
 
-  const issuedAt = wholeSecond(world.now())
-  const session: Session = {
-    kind: 'session',
-    accessKeyId: uniqueId(world, 'ASIA'),
-    secretAccessKey: Buffer.from(world.random(30)).toString('base64'),
-    sessionToken: Buffer.from(world.random(192)).toString('base64'),
-    role,
+  const session = openSession(world, role, {
     sessionName: input.sessionName,
     sourceIdentity,
     tags: [...inherited, ...input.tags],
     transitiveTagKeys: [...inherited.map(({ key }) => key), ...input.transitiveTagKeys],
     policy: input.policy,
-    issuedAt,
-    expiresAt: issuedAt + durationSeconds * 1000,
+    durationSeconds,
     issuedTo: caller.accessKeyId,
-  }
-  world.sessions.set(session.accessKeyId, session)
+  })
   return {
     Credentials: {
       AccessKeyId: session.accessKeyId,
@@ -80,6 +72,27 @@ function assumeRole(world: World, caller: Principal, parameters: QueryParameters
     PackedPolicySize: packedPercent,
     SourceIdentity: sourceIdentity,
   }
+}
+
+type NewSession = Pick<
+  Session,
+  'sessionName' | 'sourceIdentity' | 'tags' | 'transitiveTagKeys' | 'policy' | 'issuedTo'
+> & { durationSeconds: number }
+
+export function openSession(world: World, role: Role, { durationSeconds, ...given }: NewSession): Session {
+  const issuedAt = wholeSecond(world.now())
+  const session: Session = {
+    kind: 'session',
+    accessKeyId: uniqueId(world, 'ASIA'),
+    secretAccessKey: Buffer.from(world.random(30)).toString('base64'),
+    sessionToken: Buffer.from(world.random(192)).toString('base64'),
+    role,
+    ...given,
+    issuedAt,
+    expiresAt: issuedAt + durationSeconds * 1000,
+  }
+  world.sessions.set(session.accessKeyId, session)
+  return session
 }
 
 /**

@@ -4,6 +4,7 @@
  * Time and randomness belong to the caller, so that a simulation can own them.
  */
 import type { PolicyDocument } from './policy-document.ts'
+import type { OidcProvider } from './web-identity.ts'
 
 export type Tag = { key: string; value: string }
 
@@ -36,7 +37,11 @@ export type Role = {
   inline: Map<string, InlineVersion[]>
   maxSessionSeconds: number
   createdAt: number
+  /** Whom else its trust policy names: one subject of an OIDC provider, and what it may do. */
+  webIdentity: WebIdentityTrust | undefined
 }
+
+export type WebIdentityTrust = { provider: string; subject: string; actions: readonly string[] }
 
 export type Session = {
   kind: 'session'
@@ -74,6 +79,8 @@ export type World = {
   roles: Map<string, Role>
   /** By access key id. Never emptied: it is the truth of every session ever given. */
   sessions: Map<string, Session>
+  /** By URL. */
+  oidcProviders: Map<string, OidcProvider>
   /** Bucket, then key. */
   buckets: Map<string, Map<string, Uint8Array>>
 }

@@ -1,0 +1,113 @@
+/** A broker without an AWS key: what it publishes is all that AWS knows it by. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { RunningServer } from '../src/server.ts'
+import { asks, createInstallation, type Installation, startBroker } from './fakes/installation.ts'
+import { createApi } from './support/api.ts'
+
+const PUBLIC = 'http://127.0.0.1:8480'
+const PROVIDER = `${PUBLIC}/aws`
+const policy = (Action: string[]) => ({
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action, Resource: '*' }],
+})
+
+let installation: Installation
+let server: RunningServer
+
+beforeAll(async () => {
+  installation = await createInstallation()
+  const { aws } = installation
+  const trusting = (name: string, subject: string, actions: string[]) =>
+    aws.addRole({
+      ...{ name, trusts: [], policy: policy(actions) },
+      webIdentity: { provider: PROVIDER, subject },
+    }).arn
+  // In place of the role that trusts the broker's key.
+  trusting('deploy', 'mayfly:aws:task', ['s3:*', 'sts:*', 'ec2:DescribeRegions'])
+  const broker_role = trusting('mayfly', 'mayfly:aws:broker', ['iam:*'])
+  await installation.configure({
+    aws: {
+      credentials: { web_identity: { broker_role } },
+      revocation: {
+        role_policy: true,
+        iam_endpoint: aws.url,
+        probe: { call: 'ec2:DescribeRegions', endpoint: aws.url },
+      },
+    },
+  })
+  server = await startBroker(installation)
+  aws.addOidcProvider({ url: PROVIDER, audiences: ['sts.amazonaws.com'], fetch: published })
+})
+afterAll(async () => {
+  await server?.stop()
+  await installation?.close()
+})
+
+/** Public addresses lead to the port that the broker listens on. */
+async function published(url: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url.replace(PUBLIC, server.url))
+  expect(response.status, url).toBe(200)
+  return (await response.json()) as Record<string, unknown>
+}
+
+test('a session is opened, ended and proven dead, and no AWS key is anywhere', async () => {
+  const api = createApi(server, installation)
+  const task = await api.open([asks.artifacts(installation.roleArn)])
+  const minted = await api.credential(task)
+  expect(minted.status, JSON.stringify(minted.body)).toBe(201)
+  expect(minted.body.revocability).toBe('propagating')
+  const pass = async (ms: number) => {
+    installation.clock.advance(ms)
+    await server.look()
+  }
+  await pass(3_000)
+  await api.complete(task)
+  for (;;) {
+    const { body } = await api.show(task)
+    if (body.state === 'settled') {
+      expect(body.credentials[0]).toMatchObject({ state: 'closed', closed_as: 'revoked' })
+      break
+    }
+    await pass(10_000)
+  }
+  const tasks = installation.aws.credentials().filter(({ roleArn }) => roleArn === installation.roleArn)
+  expect(tasks.map(({ alive, issuedTo }) => ({ alive, issuedTo }))).toEqual([
+    { alive: false, issuedTo: PROVIDER },
+  ])
+})
+
+describe('what signs in at AWS is apart from what is signed for tasks', () => {
+  test('another issuer and other keys', async () => {
+    const [own, tasks] = [
+      await published(`${PROVIDER}/.well-known/openid-configuration`),
+      await published(`${PUBLIC}/.well-known/openid-configuration`),
+    ]
+    expect(own.issuer).toBe(PROVIDER)
+    expect(tasks.issuer).toBe(PUBLIC)
+    const kids = async (url: unknown) => {
+      const { keys } = (await published(String(url))) as { keys: { kid: string; d?: string }[] }
+      expect(keys.every(key => key.d === undefined)).toBe(true)
+      return keys.map(({ kid }) => kid)
+    }
+    const ownKids = await kids(own.jwks_uri)
+    expect(ownKids).toHaveLength(2)
+    for (const kid of await kids(tasks.jwks_uri)) expect(ownKids).not.toContain(kid)
+  })
+
+  test('no attestor takes it for evidence', async () => {
+    const other = await createInstallation({
+      settings: { attestors: { own: { type: 'oidc', issuer: PROVIDER, audience: 'https://mayfly.test' } } },
+    })
+    await expect(startBroker(other)).rejects.toThrow(/attestors\.own/)
+    await other.close()
+  })
+
+  test('nor is its audience ever signed for a task', async () => {
+    const audiences = [{ audience: 'sts.amazonaws.com', scopes: [] }]
+    const other = await createInstallation({
+      settings: { issuers: { jwt: { type: 'signed-jwt', audiences } } },
+    })
+    await expect(startBroker(other)).rejects.toThrow(/sts\.amazonaws\.com/)
+    await other.close()
+  })
+})
