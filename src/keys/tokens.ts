@@ -32,15 +32,29 @@ export function parseToken(text: string): { kind: TokenKind } | undefined {
 }
 
 function checksum(body: string): string {
-  return base62(BigInt(crc32(body)), checksumChars)
+  return digits(crc32(body), checksumChars)
 }
+
+/** As many digits at a time as a double holds exactly: big integers are slow to divide. */
+const stepChars = 8
+const step = 62n ** BigInt(stepChars)
 
 function base62(value: bigint, chars: number): string {
   let rest = value
   let text = ''
+  while (text.length < chars) {
+    text = digits(Number(rest % step), Math.min(stepChars, chars - text.length)) + text
+    rest /= step
+  }
+  return text
+}
+
+function digits(value: number, chars: number): string {
+  let rest = value
+  let text = ''
   for (let i = 0; i < chars; i++) {
-    text = alphabet.charAt(Number(rest % 62n)) + text
-    rest /= 62n
+    text = alphabet.charAt(rest % 62) + text
+    rest = Math.floor(rest / 62)
   }
   return text
 }
