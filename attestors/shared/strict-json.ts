@@ -61,34 +61,83 @@ function parse(text: string, reviver?: typeof keepExactIntegers): JsonValue {
   }
 }
 
-// One token that matters per match: a string (with the colon that makes it a name), a number, or a bracket.
-const TOKEN = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|(-?\d[\d.eE+-]*)|([{[])|([}\]])/g
-
-/** Looks at the tokens of text that is known to be JSON. */
+/** Looks at the tokens of text that is known to be JSON, so that where one ends need not be guessed. */
 function checkTokens(text: string): { hasLargeInteger: boolean } {
+  demandWellFormed(text)
   const names: (Set<string> | undefined)[] = []
   let hasLargeInteger = false
-  for (const [, string, colon, number, opening, closing] of text.matchAll(TOKEN)) {
-    if (string !== undefined) {
-      const decoded = string.includes('\\') ? (JSON.parse(string) as string) : string.slice(1, -1)
-      if (!decoded.isWellFormed()) throw new StrictJsonError('a string is not well-formed Unicode')
-      if (colon === undefined) continue
+  let at = 0
+  while (at < text.length) {
+    const start = at
+    const code = text.charCodeAt(at)
+    at += 1
+    if (code === QUOTE) {
+      at = endOfString(text, start)
+      const decoded = decodeString(text, start, at)
+      if (!isName(text, at)) continue
       const seen = names.at(-1)
       if (seen?.has(decoded)) throw new StrictJsonError('a member is given twice')
       if (decoded === '__proto__') throw new StrictJsonError('a member is called __proto__')
       seen?.add(decoded)
-    } else if (number !== undefined) {
+    } else if (code === MINUS || isDigit(code)) {
+      at = endOfNumber(text, start)
+      const number = text.slice(start, at)
       if (!Number.isFinite(Number(number))) throw new StrictJsonError('a number is out of range')
       if (!Number.isSafeInteger(Number(number)) && INTEGER.test(number)) hasLargeInteger = true
-    } else if (opening !== undefined) {
-      names.push(opening === '{' ? new Set() : undefined)
+    } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      names.push(code === OPEN_BRACE ? new Set() : undefined)
       if (names.length > MAX_JSON_DEPTH) throw new StrictJsonError(`deeper than ${MAX_JSON_DEPTH} levels`)
-    } else if (closing !== undefined) {
-      names.pop()
-    }
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) names.pop()
   }
   return { hasLargeInteger }
 }
+
+/** @param start of the opening quote. @returns just past the closing one. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let slashes = quote
+    while (text.charCodeAt(slashes - 1) === BACKSLASH) slashes -= 1
+    // A quote after an even number of backslashes is not escaped by the last of them.
+    if ((quote - slashes) % 2 === 0) return quote + 1
+  }
+}
+
+function decodeString(text: string, start: number, end: number): string {
+  const inner = text.slice(start + 1, end - 1)
+  if (!inner.includes('\\')) return inner
+  const decoded = JSON.parse(text.slice(start, end)) as string
+  demandWellFormed(decoded)
+  return decoded
+}
+
+function demandWellFormed(text: string): void {
+  if (!text.isWellFormed()) throw new StrictJsonError('a string is not well-formed Unicode')
+}
+
+/** A string is a member's name where a colon follows. */
+function isName(text: string, end: number): boolean {
+  let at = end
+  while (text.charCodeAt(at) <= SPACE) at += 1
+  return text.charCodeAt(at) === COLON
+}
+
+function endOfNumber(text: string, start: number): number {
+  let at = start + 1
+  while (isDigit(text.charCodeAt(at)) || '+-.Ee'.includes(text[at] ?? ' ')) at += 1
+  return at
+}
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
+
+const SPACE = 0x20
+const QUOTE = 0x22
+const MINUS = 0x2d
+const COLON = 0x3a
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
 
 const INTEGER = /^-?\d+$/
 
