@@ -121,8 +121,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     broker: core.broker,
     reload: () =>
       core.reload(async () => {
-        await http.reloadTls()
-        return loadRegistry(loaded.settings, core.broker.issuers, edge.files)
+        const applyTls = await http.readTls()
+        return { ...(await loadRegistry(loaded.settings, core.broker.issuers, edge.files)), applyTls }
       }),
     async look() {
       await poll?.look()
@@ -145,6 +145,9 @@ function openPoll({ broker }: Core, { observers }: Settings, { schedule }: Edge)
   return createPoll(broker, schedule, { issuer, watch, everyMs: every_seconds * 1_000 })
 }
 
+/** All of it is read before any of it counts. */
+type Reloaded = Registry & { applyTls: () => void }
+
 export type Core = {
   ledger: Ledger
   keys: SigningKeys
@@ -160,7 +163,7 @@ export type Core = {
   setRegistry(registry: Registry): void
   setWake(wake: () => void): void
   setSettled(settled: () => void): void
-  reload(load: () => Promise<Registry>): Promise<void>
+  reload(load: () => Promise<Reloaded>): Promise<void>
   close(): Promise<void>
 }
 
@@ -256,11 +259,12 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     resourceServers = new Map(registry.resourceServers.map(server => [server.name, server]))
     drills = registry.drills
   }
-  async function reload(load: () => Promise<Registry>): Promise<void> {
-    const registry = await load()
+  async function reload(load: () => Promise<Reloaded>): Promise<void> {
+    const { applyTls, ...registry } = await load()
     const next = new Map(registry.agents.map(agent => [agent.name, agent]))
     const changed = await registerAgents(broker, next)
     setRegistry(registry)
+    applyTls()
     await reassess(broker, changed)
     log.info({ agents: registry.agents.length, changed }, 'the configuration was read again')
   }

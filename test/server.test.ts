@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -42,7 +42,9 @@ describe('listeners', () => {
     await installation.configure({
       settings: { listen: { host: '127.0.0.1', port }, ledger, kek_file: 'data/other-kek' },
     })
-    await expect(startBroker(installation)).rejects.toThrow(/EADDRINUSE/)
+    await expect(startBroker(installation)).rejects.toThrow(
+      `127.0.0.1:${port}: another process listens there already (EADDRINUSE). Change listen.host or listen.port`,
+    )
     await installation.configure({ settings: { ledger, kek_file: 'data/other-kek' } })
     const second = await startBroker(installation)
     await second.stop()
@@ -58,13 +60,27 @@ describe('listeners', () => {
 
   test('TLS, and a new certificate in force after a reload', async () => {
     await certificate('first.test')
-    const server = await startWith({
-      listen: { host: '127.0.0.1', port: 0, tls: { cert_file: 'cert.pem', key_file: 'key.pem' } },
-    })
+    const listen = {
+      host: '127.0.0.1',
+      port: 0,
+      tls: { cert_file: 'cert.pem', key_file: 'key.pem' },
+    }
+    const server = await startWith({ listen })
     expect(await peer(server.url)).toMatchObject({ name: 'first.test', protocol: 'TLSv1.3' })
     await certificate('second.test')
     await server.reload()
     expect(await peer(server.url)).toMatchObject({ name: 'second.test' })
+
+    // The certificate was in force although the agents beside it were refused.
+    await certificate('third.test')
+    await installation.configure({ settings: { listen }, agents: { broken: { nonsense: true } } })
+    await expect(server.reload()).rejects.toThrow(/broken\.yaml/)
+    expect(await peer(server.url)).toMatchObject({ name: 'second.test' })
+    await rm(join(installation.directory, 'agents/broken.yaml'))
+    await writeFile(join(installation.directory, 'cert.pem'), 'none')
+    const agents = server.broker.agents()
+    await expect(server.reload()).rejects.toThrow()
+    expect([server.broker.agents(), (await peer(server.url)).name]).toEqual([agents, 'second.test'])
   })
 
   async function certificate(name: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { Limits } from '../limits.ts'
@@ -18,6 +19,17 @@ export type Listener = {
   close(): Promise<void>
 }
 
+/** The address cannot be listened on: an operator's to change, and no fault of the program. */
+export class CannotListen extends Error {
+  override name = 'CannotListen'
+}
+
+/** @throws Error where the two are not PEM, or do not belong together. */
+export function checkTls(tls: Tls): void {
+  createSecureContext({ ...tls, minVersion: 'TLSv1.3' })
+}
+
+/** @throws CannotListen */
 export async function listen(
   app: Hono<Env>,
   { host, port, tls }: { host: string; port: number; tls?: Tls },
@@ -50,7 +62,7 @@ export async function listen(
   server.maxHeadersCount = limits.headerCount + 1
   const idle = trackIdle(server)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', cause => reject(cannotListen(`${host}:${port}`, cause)))
     server.listen(port, host, () => resolve())
   })
   const { port: taken } = server.address() as AddressInfo
@@ -61,6 +73,16 @@ export async function listen(
     },
     close: () => close(server, idle, limits.stopMs),
   }
+}
+
+function cannotListen(address: string, cause: NodeJS.ErrnoException): CannotListen {
+  const why: Record<string, string> = {
+    EADDRINUSE: 'another process listens there already',
+    EACCES: 'this user may not listen there',
+    EADDRNOTAVAIL: 'this machine has no such address',
+  }
+  const code = cause.code ?? 'unknown'
+  return new CannotListen(`${address}: ${why[code] ?? 'it cannot be listened on'} (${code})`, { cause })
 }
 
 /** Connections without a request under way, those included that never sent one (Node does not count these as idle). */

@@ -2,7 +2,7 @@ import type { Broker } from '../broker/broker.ts'
 import type { Drills } from '../broker/drills.ts'
 import type { ResourceServer, Settings } from '../config.ts'
 import { createApp, createOperatorApp } from './app.ts'
-import { type Listener, listen, type Tls } from './listen.ts'
+import { CannotListen, checkTls, type Listener, listen, type Tls } from './listen.ts'
 import { readWebhookSecrets } from './webhook-secrets.ts'
 import type { WebhookOptions } from './webhooks.ts'
 import type { PublishedKeys } from './well-known.ts'
@@ -18,7 +18,8 @@ export type ListenersOptions = PublishedKeys & {
 export type Listeners = {
   url: string
   operatorUrl: string
-  reloadTls(): Promise<void>
+  /** Reads the certificates again. @returns what puts them in force. @throws where one cannot be used. */
+  readTls(): Promise<() => void>
   close(): Promise<void>
 }
 
@@ -40,7 +41,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     stopping: () => stopping,
     notReady: () => notReady(broker, stopping),
   }
-  const open = async (at: Settings['listen'], app: typeof createApp) => {
+  const open = async (key: 'listen' | 'operator_listen', at: Settings['listen'], app: typeof createApp) => {
     const readTls = async (): Promise<Tls | undefined> =>
       at.tls === undefined
         ? undefined
@@ -54,15 +55,18 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
       routes,
       { host: at.host, port: at.port, ...(tls === undefined ? {} : { tls }) },
       broker.limits,
-    )
+    ).catch((error: unknown) => {
+      if (!(error instanceof CannotListen)) throw error
+      throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
+    })
     return { listener, readTls }
   }
   const opened: { listener: Listener; readTls: () => Promise<Tls | undefined> }[] = [
-    await open(settings.listen, createApp),
+    await open('listen', settings.listen, createApp),
   ]
   try {
     if (settings.operator_listen !== undefined)
-      opened.push(await open(settings.operator_listen, createOperatorApp))
+      opened.push(await open('operator_listen', settings.operator_listen, createOperatorApp))
   } catch (error) {
     await opened[0]!.listener.close()
     throw error
@@ -70,9 +74,12 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
   return {
     url: opened[0]!.listener.url,
     operatorUrl: opened.at(-1)!.listener.url,
-    async reloadTls() {
+    async readTls() {
       const read = await Promise.all(opened.map(one => one.readTls()))
-      for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.listener.setTls(tls)
+      for (const tls of read) if (tls !== undefined) checkTls(tls)
+      return () => {
+        for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.listener.setTls(tls)
+      }
     },
     async close() {
       stopping = true
