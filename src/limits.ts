@@ -124,7 +124,8 @@ export const LIMITS = {
   breakerOpenMs: 15 * second,
 
   // Receipts.
-  receiptBatch: 32,
+  /** Written together; each may hold a connection of the ledger. */
+  receiptBatch: 8,
   /** How long one claim of a receipt holds; a receipt is written in far less. */
   receiptClaimMs: 60 * second,
   /** How long a receipt that waits for a child's is left alone; the child's own makes it due at once. */

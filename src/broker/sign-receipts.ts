@@ -35,14 +35,18 @@ export function createReceiptQueue(broker: Broker, schedule: Schedule, options: 
 export async function signDueReceipts(broker: Broker, options: ReceiptOptions): Promise<boolean> {
   const { receiptBatch, receiptClaimMs, receiptDeferMs } = broker.limits
   const tasks = await broker.ledger.write(tx => tx.claimReceipts(receiptBatch, tx.now + receiptClaimMs))
-  for (const task of tasks) {
-    try {
-      if (await signReceipt(broker, task, options)) options.signed()
-    } catch (error) {
-      broker.log.error({ task, err: error }, 'a receipt could not be written; it is tried again')
-      await broker.ledger.write(tx => tx.deferReceipt(task, tx.now + receiptDeferMs))
-    }
-  }
+  // Together, so that they share a commit; none is left under way where another fails.
+  const ran = await Promise.allSettled(
+    tasks.map(async task => {
+      try {
+        if (await signReceipt(broker, task, options)) options.signed()
+      } catch (error) {
+        broker.log.error({ task, err: error }, 'a receipt could not be written; it is tried again')
+        await broker.ledger.write(tx => tx.deferReceipt(task, tx.now + receiptDeferMs))
+      }
+    }),
+  )
+  for (const one of ran) if (one.status === 'rejected') throw one.reason
   return tasks.length > 0
 }
 
