@@ -103,6 +103,19 @@ export const LIMITS = {
   /** A group's member that still answers this long after it was ended: the document is looked at. */
   groupDoubtMs: 2 * minute,
   endBatch: 500,
+  /** Leases that one step of a revocation reads, and changes in one transaction. */
+  revocationBatch: 100,
+  /** Tasks that one step of a revocation ends at once. */
+  revocationLanes: 8,
+  /** How long one broker alone works at a revocation; a step takes far less. */
+  revocationClaimMs: 60 * second,
+  revocationsPerPass: 16,
+  /** Revocations that hold; every mint is judged by each. */
+  blocks: 100,
+  blockedRetryAfterMs: 5 * minute,
+  /** Tasks, and leases, that a dry run lists, and pages that it reads for them. */
+  previewRows: 500,
+  previewPages: 1_000,
   /** How long the end of a CI job is remembered: longer than any evidence of it could live. */
   workEndKeptMs: 24 * hour,
   webhookBytes: 256 * kibibyte,

@@ -11,6 +11,7 @@ import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
+import { refuseBlocked } from './refuse-blocked.ts'
 
 /** A credential as its owner gets it. `expiresAt` is Mayfly's promise; both times are epoch ms. */
 export type Credential = {
@@ -42,6 +43,7 @@ export async function issueCredential(
   // 2. Intend, under the locks that an end takes.
   await broker.ledger.write(async tx => {
     await lockMintable(broker, tx, task.id)
+    await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
     await intend(broker, tx, plan, local)
   })
   if (local !== undefined) return credentialOf(plan, local)

@@ -26,6 +26,7 @@ import {
 } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
 import { lockAgent, lockMintable } from './lock-mintable.ts'
+import { refuseBlocked } from './refuse-blocked.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from './resolve-asks.ts'
 import { taskMac, verifiedTicket } from './verified-rows.ts'
 import { demandRunning } from './verify-running.ts'
@@ -287,6 +288,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
   for (const ask of it.asks) await tx.insertAsk(ask)
+  await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks })
   await record(
     tx,
     earlier === undefined ? 'task.opened' : 'task.reissued',

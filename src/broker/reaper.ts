@@ -7,6 +7,7 @@ import type { LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { groupOf, groupPrefix } from './group-claim.ts'
 import { postpone, type ReapOutcome, reapLease } from './reap-lease.ts'
+import { continueRevocation, revocationPrefix } from './revocations.ts'
 import { keepGroup, revokeInGroups } from './revoke-group.ts'
 
 /** Starts `run` once after `ms` on a monotonic clock; the returned function takes it back. */
@@ -59,6 +60,12 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
           broker.limits.groupsPerPass,
         ))
           startWorker(name, groupOf(name).issuer, now, () => keepOne(name))
+        for (const { name } of await broker.ledger.read.claimsDue(
+          revocationPrefix,
+          now,
+          broker.limits.revocationsPerPass,
+        ))
+          startWorker(name, name, now, () => continueOne(name))
         const next = await broker.ledger.read.nextDue(now)
         if (next !== null) wait = Math.min(wait, Math.max(1, next - now))
       }
@@ -86,6 +93,11 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
     if (outcome !== undefined) note(groupOf(name).issuer, outcome, await broker.ledger.now())
     // What it told the provider of is now due to be proven.
     if (outcome === 'later') wake()
+  }
+
+  /** What operators revoke, a batch at a time: nothing else waits for a long one. */
+  async function continueOne(name: string): Promise<void> {
+    while (!stopped && (await continueRevocation(broker, name)));
   }
 
   async function reapIssuer(issuer: string): Promise<void> {

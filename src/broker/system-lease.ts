@@ -8,6 +8,7 @@ import { BrokerError } from './broker-error.ts'
 import { endTask } from './end-task.ts'
 import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
+import { refuseBlocked } from './refuse-blocked.ts'
 import { taskMac } from './verified-rows.ts'
 
 /**
@@ -51,6 +52,8 @@ export async function withOwnLease<Result>(
   await broker.ledger.write(async tx => {
     await tx.insertTask(task, [])
     await tx.insertAsk(askRow)
+    await tx.lockMintGate()
+    await refuseBlocked(broker, tx, { task: task.id, agent: SYSTEM_AGENT, asks: [askRow] })
     await record(tx, 'task.opened', { actor: 'broker', task: task.id, agent: SYSTEM_AGENT }, { issuer })
     await intend(broker, tx, plan, undefined)
   })

@@ -60,7 +60,42 @@ export const heartbeatAnswer = z.looseObject({ heartbeat_due: time })
 
 export const leasePage = z.looseObject({ items: z.array(leaseAnswer), next: z.string().nullable() })
 
-export const revocationAnswer = z.looseObject({ tasks: z.array(z.string()), leases: z.array(z.string()) })
+export const revocationAnswer = z.looseObject({
+  id: z.string(),
+  state: z.enum(['running', 'done']),
+  filter: z.record(z.string(), z.string()),
+  reason: z.string(),
+  by: z.string(),
+  hold: z.boolean(),
+  blocking: z.boolean(),
+  created_at: z.string(),
+  tasks_ended: z.number(),
+})
+const total = z.number()
+export const revocationStatusAnswer = revocationAnswer.extend({
+  credentials: z.looseObject({
+    reached: total,
+    confirmed_dead: total,
+    never_minted: total,
+    expired: total,
+    expired_unconfirmed: total,
+    revoked: total,
+    waiting: total,
+    expiry_only: total,
+  }),
+})
+export type RevocationStatusAnswer = z.infer<typeof revocationStatusAnswer>
+
+export const revocationPage = z.looseObject({
+  items: z.array(revocationAnswer),
+  next: z.string().nullable(),
+})
+
+export const previewAnswer = z.looseObject({
+  tasks: z.array(z.looseObject({ id: z.string(), agent: z.string(), purpose: z.string() })),
+  leases: z.array(leaseAnswer),
+  complete: z.boolean(),
+})
 
 export const operatorTokenAnswer = z.looseObject({
   token: z.string().transform(text => new Secret(text)),

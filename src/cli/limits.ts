@@ -26,6 +26,9 @@ export const CLI_LIMITS = {
   /** How long an offline revocation keeps trying. */
   offlineSeconds: 60,
   offlinePollMs: 100,
+  /** How long `mayfly revoke` watches what it began. */
+  revokeWatchSeconds: 60,
+  revokePollMs: 250,
 
   /** Longer than the broker gives a drill. */
   drillMs: 11 * 60 * second,

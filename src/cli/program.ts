@@ -6,6 +6,7 @@ import { leases } from './leases.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { operatorRenew } from './operator-renew.ts'
 import { OPERATOR_HELP } from './operator-token.ts'
+import { revocations, unblock } from './revocations.ts'
 import { revoke } from './revoke.ts'
 import { taskComplete, taskOpen, taskShow } from './task.ts'
 import { TASK_FILE_HELP } from './task-file.ts'
@@ -167,15 +168,36 @@ function addOperatorCommands(program: Command, terminal: Terminal): void {
     .option('--after <cursor>', 'the next page, as the page before names it')
     .action(options => leases(terminal, options))
   withOperator(program.command('revoke'))
-    .description('end tasks, or take one credential back, now')
+    .description('end tasks, or take credentials back, now; new ones of the same are refused meanwhile')
     .option('--task <id>', 'a task and everything below it')
     .option('--agent <name>', 'every task of an agent')
-    .option('--lease <id>', 'one credential; its task goes on')
+    .option('--issuer <name>', "an issuer's credentials")
+    .option('--repository <name>', 'credentials for a repository, owner/name or its number')
+    .option('--role <arn>', 'credentials of a role')
+    .option('--lease <id>', 'one credential')
     .option('--everything', 'every task')
     .requiredOption('--reason <text>', 'why, for the audit log')
-    .option('--offline', 'by ledger and key alone; the broker must not be running')
+    .option('--hold', 'refuse new tasks and credentials of the same until unblocked')
+    .option('--dry-run', 'list what would end, and change nothing')
+    .option(
+      '--watch-seconds <n>',
+      'how long to wait for the ends',
+      wholeNumber,
+      CLI_LIMITS.revokeWatchSeconds,
+    )
+    .option('--offline', 'by ledger and key alone; a broker with its own ledger must not be running')
     .option('--config <file>', `with --offline: settings (default: "${DEFAULT_CONFIG}")`)
+    .addHelpText('after', `\n${REVOKE_HELP}`)
     .action(options => revoke(terminal, options))
+  withOperator(program.command('revocations'))
+    .description('what was revoked, newest first; or how far one revocation is')
+    .argument('[revocation]', 'its id')
+    .option('--blocking', 'only those that refuse new tasks and credentials')
+    .action((id, options) => revocations(terminal, id, options))
+  withOperator(program.command('unblock'))
+    .description('allow again what a revocation refuses')
+    .argument('<revocation>', 'its id')
+    .action((id, options) => unblock(terminal, id, options))
 }
 
 function addProofCommands(program: Command, terminal: Terminal): void {
@@ -208,6 +230,10 @@ function addProofCommands(program: Command, terminal: Terminal): void {
     .argument('<issuer>', 'one that has a drill in the settings')
     .action(async (issuer, options) => (await import('./drill.ts')).drill(terminal, issuer, options))
 }
+
+const REVOKE_HELP = `Several of --task, --agent, --issuer, --repository, --role and --lease must all be so. With --task and
+--agent alone, tasks end with all they hold; with any of the others, credentials are taken back and their
+tasks go on. A task that is still wanted can get new ones afterwards: --hold refuses them.`
 
 /** What opening a task takes, wherever it is done. */
 function withOpening(command: Command): Command {

@@ -1,30 +1,89 @@
-import type { RevocationTarget } from '../broker/revoke.ts'
-import { count } from './print.ts'
-import { CommandError } from './terminal.ts'
+/** What `mayfly revoke` is told to revoke, and how it tells of it. */
+import type { RevocationFilter } from '../policy/revocation-filter.ts'
+import type { LeaseAnswer, RevocationStatusAnswer } from './answers.ts'
+import { leaseTable } from './leases.ts'
+import { count, printable, table } from './print.ts'
+import { CommandError, usageError } from './terminal.ts'
 
-export type Target = RevocationTarget
+export type FilterOptions = {
+  task?: string
+  agent?: string
+  issuer?: string
+  repository?: string
+  role?: string
+  lease?: string
+  everything?: true
+}
 
-export function tellReached({
-  tasks,
-  leases,
-}: {
-  tasks: readonly string[]
-  leases: readonly string[]
+/** @throws CommandError (usage) where nothing is named, or everything and something */
+export function readFilter({ everything, ...options }: FilterOptions): RevocationFilter {
+  const { task, agent, issuer, repository, role, lease } = options
+  const filter = Object.fromEntries(
+    Object.entries({ task, agent, issuer, repository, role, lease }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  )
+  if ((everything === true) === Object.keys(filter).length > 0)
+    throw usageError(
+      'say what to revoke: --task, --agent, --issuer, --repository, --role, --lease, or several of them ' +
+        'that must all be so; or --everything',
+    )
+  return filter
+}
+
+/** `3 tasks ended; 5 credentials: 2 dead, 1 told, 1 waiting, 1 that stops by itself`. */
+export function tellStatus({ tasks_ended, credentials }: RevocationStatusAnswer): string {
+  const { reached, confirmed_dead, never_minted, expired, expired_unconfirmed } = credentials
+  const { revoked, waiting, expiry_only } = credentials
+  const parts: [number, string][] = [
+    [confirmed_dead, 'dead'],
+    [revoked, 'revoked and not yet seen dead'],
+    [waiting, 'waiting to be revoked'],
+    [expiry_only, 'that cannot be revoked and stop by themselves'],
+    [never_minted, 'never minted'],
+    [expired, 'expired'],
+    [expired_unconfirmed, 'expired without proof'],
+  ]
+  const told = parts.filter(([number]) => number > 0).map(([number, what]) => `${number} ${what}`)
+  const what = told.length === 0 ? '' : `: ${told.join(', ')}`
+  return `${count(tasks_ended, 'task')} ended; ${count(reached, 'credential')}${what}`
+}
+
+/** Whether there is anything left that waiting could change soon. */
+export function isUnderWay({ state, credentials }: RevocationStatusAnswer): boolean {
+  return state === 'running' || credentials.waiting + credentials.revoked > 0
+}
+
+export function tellPreview(preview: {
+  tasks: readonly { id: string; agent: string; purpose: string }[]
+  leases: readonly LeaseAnswer[]
+  complete: boolean
 }): string {
-  const ended = tasks.map(id => `  ${id}\n`).join('')
-  return `${count(tasks.length, 'task')} ended, ${count(leases.length, 'credential')} being revoked\n${ended}`.trimEnd()
+  const { tasks, leases, complete } = preview
+  const rows = tasks.map(({ id, agent, purpose }) => [id, agent, printable(purpose)])
+  return [
+    ...(tasks.length === 0 ? [] : [table(['TASK', 'AGENT', 'PURPOSE'], rows)]),
+    ...(leases.length === 0 ? [] : [leaseTable(leases)]),
+    `${count(tasks.length, 'task')} would end, ${count(leases.length, 'credential')} would be revoked` +
+      `${complete ? '' : ', and more than is listed here'}; nothing was changed\n`,
+  ].join('')
 }
 
 /** One id that reached nothing is perhaps a mistyped one; an agent without tasks is a fine answer. */
 export function refuseNothing(
-  target: Target,
-  reached: { tasks: readonly string[]; leases: readonly string[] },
+  filter: RevocationFilter,
+  { tasks_ended, credentials }: RevocationStatusAnswer,
 ): void {
-  if (reached.tasks.length > 0 || reached.leases.length > 0 || !('task' in target || 'lease' in target))
-    return
-  const [what, id] = 'task' in target ? ['task', target.task] : ['lease', target.lease]
+  const named = filter.task ?? filter.lease
+  if (tasks_ended > 0 || credentials.reached > 0 || named === undefined) return
+  const what = filter.lease === undefined ? 'task' : 'lease'
+  const id = filter.lease ?? named
   throw new CommandError(
     `nothing was revoked: ${what} ${JSON.stringify(id.slice(0, 60))} has ended already, or there is none.\n` +
       `  See it with: mayfly leases --${what === 'task' ? 'task ID' : 'state outstanding'}`,
   )
+}
+
+export function tellBlock({ id, blocking }: { id: string; blocking: boolean }): string {
+  return blocking ? `New tasks and credentials of the same are refused until: mayfly unblock ${id}\n` : ''
 }

@@ -2,16 +2,23 @@ import { basename, dirname } from 'node:path'
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import type { Broker } from '../broker/broker.ts'
+import { previewRevocation } from '../broker/preview-revocation.ts'
 import { createReaper } from '../broker/reaper.ts'
-import { revokeByOperator } from '../broker/revoke.ts'
+import {
+  continueRevocation,
+  revocationPrefix,
+  revocationStatus,
+  startRevocation,
+} from '../broker/revocations.ts'
 import { type ConfigFiles, loadSettings, type Settings } from '../config.ts'
-import { renderLease } from '../http/render.ts'
+import { renderLease, renderPreview, renderRevocation } from '../http/render.ts'
+import type { RevocationFilter } from '../policy/revocation-filter.ts'
 import type { LeaseRow } from '../store/rows.ts'
-import { leaseAnswer } from './answers.ts'
+import { leaseAnswer, previewAnswer, revocationStatusAnswer } from './answers.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { openCoreAlone } from './open-core-alone.ts'
 import { count, printJson } from './print.ts'
-import { refuseNothing, type Target, tellReached } from './revocation.ts'
+import { refuseNothing, tellBlock, tellPreview, tellStatus } from './revocation.ts'
 import { describeLease } from './task-session.ts'
 import { CommandError, EXIT, sleep, type Terminal } from './terminal.ts'
 
@@ -21,22 +28,30 @@ import { CommandError, EXIT, sleep, type Terminal } from './terminal.ts'
  */
 export async function revokeOffline(
   terminal: Terminal,
-  target: Target,
-  { config = 'config/mayfly.yaml', reason, json }: { config?: string; reason: string; json?: boolean },
+  filter: RevocationFilter,
+  options: { config?: string; reason: string; hold?: boolean; dryRun?: boolean; json?: boolean },
 ): Promise<void> {
+  const { config = 'config/mayfly.yaml', reason, hold = false, dryRun, json } = options
   const edge = await terminal.edge('silent')
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
   await demandLedger(edge.files, loaded.settings.ledger)
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
   try {
-    const reached = await revokeByOperator(core.broker, target, 'operator:offline', reason)
+    if (dryRun) {
+      const preview = renderPreview(filter, await previewRevocation(core.broker, filter))
+      return json ? printJson(terminal, preview) : terminal.out(tellPreview(previewAnswer.parse(preview)))
+    }
+    const { id } = await startRevocation(core.broker, { filter, reason, hold }, 'operator:offline')
+    while (await continueRevocation(core.broker, revocationPrefix + id));
     const left = await drive(terminal, core.broker)
-    if (left.length === 0) refuseNothing(target, reached)
+    const status = revocationStatusAnswer.parse(renderRevocation(await revocationStatus(core.broker, id)))
+    if (left.length === 0 && !status.blocking) refuseNothing(filter, status)
     const shown = left.map(row => leaseAnswer.parse(renderLease(row)))
-    if (json) printJson(terminal, { ...reached, left: shown })
+    if (json) printJson(terminal, { ...status, left: shown })
     else {
       const lines = shown.map(lease => `  ${describeLease(lease)}\n`)
-      terminal.out(`${tellReached(reached)}\n${count(left.length, 'credential')} left\n${lines.join('')}`)
+      terminal.out(`${tellStatus(status)}\n${tellBlock(status)}`)
+      terminal.out(`${count(left.length, 'credential')} left\n${lines.join('')}`)
     }
     if (left.some(isRevocable)) terminal.exitWith(EXIT.unavailable)
   } finally {

@@ -11,8 +11,10 @@ import {
   openTaskBody,
   operatorTokenBody,
   revocationBody,
+  revocationsQuery,
   tasksQuery,
   ticketBody,
+  unblockBody,
 } from './schemas.ts'
 
 const problem = z
@@ -145,10 +147,33 @@ const ROUTES: readonly Described[] = [
   {
     method: 'post',
     path: '/v1/revocations',
-    summary: 'End tasks, or take one credential back',
+    summary: 'End tasks, or take credentials back, and refuse new ones meanwhile',
     auth: 'operatorToken',
     body: revocationBody,
     ok: 202,
+  },
+  {
+    method: 'get',
+    path: '/v1/revocations',
+    summary: 'Revocations, newest first',
+    auth: 'operatorToken',
+    query: revocationsQuery,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/revocations/{id}',
+    summary: 'How far a revocation is',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/revocations/{id}/unblock',
+    summary: 'Allow again what a revocation refuses',
+    auth: 'operatorToken',
+    body: unblockBody,
+    ok: 200,
   },
   {
     method: 'post',

@@ -1,24 +1,16 @@
-import { type Context, Hono } from 'hono'
-import type { z } from 'zod'
+import { Hono } from 'hono'
 import { authenticateOperator } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { createOperatorToken } from '../broker/create-operator-token.ts'
 import { readReceiptOf } from '../broker/read-receipt.ts'
-import { revokeByOperator } from '../broker/revoke.ts'
-import type { Page } from '../store/ledger.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
-import { parse, readJson } from './read-body.ts'
+import { given, page, query } from './page.ts'
+import { readJson } from './read-body.ts'
 import { renderAgent, renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
-import {
-  auditQuery,
-  deliveriesQuery,
-  leasesQuery,
-  operatorTokenBody,
-  revocationBody,
-  tasksQuery,
-} from './schemas.ts'
+import { revocationRoutes } from './revocations.ts'
+import { auditQuery, deliveriesQuery, leasesQuery, operatorTokenBody, tasksQuery } from './schemas.ts'
 
 /** What a human with an operator token may read and end. Nothing here can read a secret. */
 export function operatorRoutes(broker: Broker): Hono<Env> {
@@ -71,11 +63,7 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
     return c.json(page(await read.audit(given(filter), given({ limit, after })), renderAudit))
   })
 
-  routes.post('/revocations', async c => {
-    const operator = await authenticateOperator(broker, bearer(c))
-    const { reason, ...target } = await readJson(c, revocationBody, broker.limits.bodyBytes)
-    return c.json(await revokeByOperator(broker, target, `operator:${operator.name}`, reason), 202)
-  })
+  routes.route('/revocations', revocationRoutes(broker))
 
   /** One row: the token that asked for this ends here, and so does whoever else holds it. */
   routes.post('/operator-tokens', async c => {
@@ -86,23 +74,4 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   })
 
   return routes
-}
-
-/** Query parameters by a strict schema; a parameter that comes twice is refused. */
-function query<T>(c: Context, schema: z.ZodType<T>): T {
-  const all = c.req.queries()
-  const twice = Object.entries(all).find(([, values]) => values.length > 1)
-  if (twice !== undefined)
-    throw new BrokerError('request_invalid', `the parameter ${twice[0]} was sent twice`)
-  return parse(schema, c.req.query())
-}
-
-function page<Row, Shown>({ items, next }: Page<Row>, show: (row: Row) => Shown) {
-  return { items: items.map(show), next }
-}
-
-/** Without the members that are undefined. */
-function given<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(value).filter(([, one]) => one !== undefined)
-  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> }
 }

@@ -83,6 +83,11 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'The task has ended',
     oauth: { status: 400, error: 'invalid_grant' },
   },
+  blocked: {
+    status: 403,
+    title: 'An operator has stopped this',
+    oauth: { status: 400, error: 'invalid_target' },
+  },
   receipt_not_ready: {
     status: 409,
     title: 'There is no receipt yet',

@@ -1,8 +1,19 @@
 /** Rows and credentials as the wire shows them. Times are RFC 3339; secrets leave here and nowhere else. */
 import type { Credential } from '../broker/issue-credential.ts'
+import type { RevocationPreview } from '../broker/preview-revocation.ts'
 import type { SignedReceipt } from '../broker/read-receipt.ts'
 import { readReceipt } from '../receipts/verify-receipt.ts'
-import type { AgentRow, AskRow, AuditRow, DeliveryRow, DrillRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { RevocationProgress } from '../store/ledger.ts'
+import type {
+  AgentRow,
+  AskRow,
+  AuditRow,
+  DeliveryRow,
+  DrillRow,
+  LeaseRow,
+  RevocationRow,
+  TaskRow,
+} from '../store/rows.ts'
 
 const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
 
@@ -76,6 +87,35 @@ export function renderCredential(credential: Credential) {
     expires_at: time(credential.expiresAt),
     provider_expires_at: time(credential.providerExpiresAt),
     details: credential.details,
+  }
+}
+
+/** `credentials`: how many stand where; each is in one place only, beside `reached`. */
+export function renderRevocation({ row, progress }: { row: RevocationRow; progress?: RevocationProgress }) {
+  return {
+    id: row.id,
+    state: row.state,
+    filter: JSON.parse(row.filter) as object,
+    reason: row.reason,
+    by: row.actor,
+    hold: row.hold === 1,
+    blocking: row.blocking === 1,
+    created_at: time(row.created_at),
+    finished_at: time(row.finished_at),
+    unblocked_at: time(row.unblocked_at),
+    unblocked_by: row.unblocked_by,
+    tasks_ended: row.tasks_ended,
+    ...(progress === undefined ? {} : { credentials: progress }),
+  }
+}
+
+export function renderPreview(filter: object, { tasks, leases, complete }: RevocationPreview) {
+  return {
+    dry_run: true,
+    filter,
+    tasks: tasks.map(({ id, agent, purpose, parent }) => ({ id, agent, purpose, parent })),
+    leases: leases.map(renderLease),
+    complete,
   }
 }
 

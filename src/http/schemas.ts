@@ -57,14 +57,39 @@ export const ticketBody = z
   .openapi('OpenTicket')
 
 const reason = words(LIMITS.reasonChars).min(1)
+const filterShape = {
+  task: z.string().min(1).max(LIMITS.nameChars).optional(),
+  agent: name.optional(),
+  issuer: name.optional(),
+  /** `owner/name`, or the repository's number. */
+  repository: z.string().min(1).max(LIMITS.labelChars).optional(),
+  role: z.string().min(1).max(LIMITS.labelChars).optional(),
+  lease: z.string().min(1).max(LIMITS.nameChars).optional(),
+}
+/** Each member of the filter narrows it; everything is meant only where that is said. */
 export const revocationBody = z
-  .union([
-    z.strictObject({ task: z.string(), reason }),
-    z.strictObject({ agent: name, reason }),
-    z.strictObject({ lease: z.string(), reason }),
-    z.strictObject({ everything: z.literal(true), reason }),
-  ])
+  .strictObject({
+    ...filterShape,
+    everything: z.literal(true).optional(),
+    reason,
+    /** New tasks and credentials of the same filter are refused until it is unblocked. */
+    hold: z.boolean().default(false),
+    /** List what would end, and change nothing. */
+    dry_run: z.boolean().default(false),
+  })
+  .refine(
+    ({ everything, ...body }) =>
+      (everything === true) !== Object.keys(filterShape).some(key => Object.hasOwn(body, key)),
+    `say what to revoke: any of ${Object.keys(filterShape).join(', ')}, or everything`,
+  )
   .openapi('Revoke')
+
+export const revocationsQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(LIMITS.pageItems).default(LIMITS.pageItems),
+  after: z.string().optional(),
+  blocking: z.literal('true').optional(),
+})
+export const unblockBody = z.strictObject({}).openapi('Unblock')
 
 /** Nothing is chosen: the new token is for the same operator, and as long. */
 export const operatorTokenBody = z.strictObject({}).openapi('RenewOperatorToken')
@@ -84,6 +109,8 @@ export const leasesQuery = z.strictObject({
   task: z.string().optional(),
   agent: name.optional(),
   issuer: name.optional(),
+  /** What this revocation reached. */
+  revocation: z.string().optional(),
 })
 export const drillBody = z.strictObject({ issuer: name }).openapi('StartDrill')
 export const drillsQuery = z.strictObject({ ...paging, issuer: name.optional() })

@@ -30,13 +30,13 @@ export function isOfTasks({ issuer, repository, role, lease }: RevocationFilter)
 export function refuses(filter: RevocationFilter, { line, agent, asks }: Subject): boolean {
   if (filter.task !== undefined && !line.includes(filter.task)) return false
   if (filter.agent !== undefined && filter.agent !== agent) return false
+  if (filter.lease !== undefined) return false
   return isOfTasks(filter) || asks.some(({ issuer, ask }) => isFor(filter, issuer, ask))
 }
 
 /** Whether a credential is of the issuer and for the repository and the role that the filter names. */
 export function isFor(filter: RevocationFilter, issuer: string, ask: unknown): boolean {
-  const { repository, role, lease } = filter
-  if (lease !== undefined) return false
+  const { repository, role } = filter
   if (filter.issuer !== undefined && filter.issuer !== issuer) return false
   return (
     (repository === undefined || names(ask, value => isRepository(value, repository))) &&

@@ -1,6 +1,6 @@
 /** Each way to end something wakes the reaper by itself: in these tests no timer ever fires. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { revokeByOperator } from '../../src/broker/revoke.ts'
+import { startRevocation } from '../../src/broker/revocations.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
 import { asks, createInstallation, edgeFor, type Installation } from '../fakes/installation.ts'
@@ -39,7 +39,8 @@ describe('GitHub tokens are dead without anyone looking', () => {
 
   test('when an operator ends everything', async () => {
     await holding()
-    await revokeByOperator(broker.broker, { everything: true }, 'operator:test', 'an exercise')
+    const order = { filter: {}, reason: 'an exercise', hold: false }
+    await startRevocation(broker.broker, order, 'operator:test')
     await allDead()
   })
 

@@ -1,7 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { revokeByOperator } from '../../src/broker/revoke.ts'
+import { startRevocation } from '../../src/broker/revocations.ts'
 import type { RunningServer } from '../../src/server.ts'
 import {
   AUDIENCE,
@@ -185,7 +185,8 @@ describe('signals', () => {
     const running = shell.start([...args, ...script(code)])
     await running.says(/ready/)
     const task = await lastTask()
-    await revokeByOperator(broker.broker, { task: task.id }, 'operator:test', 'enough')
+    const order = { filter: { task: task.id }, reason: 'enough', hold: false }
+    await startRevocation(broker.broker, order, 'operator:test')
     const { code: exit, out, err } = await running.ended
     expect(exit, err).toBe(137)
     expect(out).toContain('not yet')

@@ -45,7 +45,7 @@ async function openTask(details: object[] = [asks.api]): Promise<string> {
       },
       body: JSON.stringify(body),
     })
-    expect(response.status).toBe(201)
+    if (response.status !== 201) throw new Error(`not opened: ${response.status}`)
     return (await response.json()) as { task: { id: string; asks: { id: string }[] }; task_token: string }
   }
   const evidence = { type: 'jwt', token: await installation.jobToken() }
@@ -125,12 +125,12 @@ test('leases, for people and for programs; revoke ends a task and what it holds'
   expect(page.out).toMatch(/older ones: --after \S+/)
 
   const revoked = await shell.ok(['revoke', '--task', task, '--reason', 'enough'], asOperator())
-  expect(revoked.out).toContain(`1 task ended, 1 credential being revoked\n  ${task}\n`)
-  await expect.poll(() => alive(), patiently).toEqual([])
+  expect(revoked.out).toBe('1 task ended; 1 credential: 1 dead\n')
+  expect(alive()).toEqual([])
   const again = await shell.fails(1, ['revoke', '--task', task, '--reason', 'enough'], asOperator())
   expect(again.err).toContain('nothing was revoked')
   const nobody = await shell.ok(['revoke', '--agent', 'coder', '--reason', 'x', '--json'], asOperator())
-  expect(JSON.parse(nobody.out)).toEqual({ tasks: [], leases: [] })
+  expect(JSON.parse(nobody.out)).toMatchObject({ tasks_ended: 0, credentials: { reached: 0 } })
 })
 
 test('one credential is taken back, and its task goes on', async () => {
@@ -155,6 +155,57 @@ test('a token that others can read is not used, nor one that is none', async () 
   expect(err).not.toContain('mfo_not-one')
 })
 
+/** Of a task in the ledger of a stopped broker. */
+async function statusOf(task: string): Promise<string | undefined> {
+  const again = await startBroker(installation)
+  try {
+    return (await again.broker.ledger.read.task(task))?.state
+  } finally {
+    await again.stop()
+  }
+}
+
+test('revoke --dry-run changes nothing; --hold refuses until unblock; revocations tells of both', async () => {
+  const task = await openTask()
+  const dry = await shell.ok(
+    ['revoke', '--repository', 'acme/api', '--dry-run', '--reason', 'x'],
+    asOperator(),
+  )
+  expect(dry.out).toMatch(/\nlse_\w+ +active +release +tsk_/)
+  expect(dry.out).toContain('0 tasks would end, 1 credential would be revoked; nothing was changed')
+  const all = await shell.ok(['revoke', '--agent', 'release', '--dry-run', '--reason', 'x'], asOperator())
+  expect(all.out).toContain(`${task}  release  release\n`)
+  expect(alive()).toHaveLength(1)
+
+  const order = ['revoke', '--repository', 'acme/api', '--agent', 'release', '--hold', '--reason', 'leaked']
+  const held = await shell.ok([...order, '--json'], asOperator())
+  const { id } = JSON.parse(held.out) as { id: string }
+  expect(alive()).toEqual([])
+  await expect(openTask()).rejects.toThrow('403')
+  const listed = await shell.ok(['revocations', '--blocking'], asOperator())
+  expect(listed.out).toMatch(
+    /refuses .* operator:first operator +agent=release repository=acme\/api +leaked\n/,
+  )
+  expect((await shell.ok(['revocations', id], asOperator())).out).toContain(`mayfly unblock ${id}`)
+  expect((await shell.ok(['unblock', id], asOperator())).out).toContain('refuses nothing')
+  await openTask()
+
+  await shell.fails(2, ['revoke', '--reason', 'x'], asOperator())
+  await shell.fails(2, ['revoke', '--everything', '--agent', 'release', '--reason', 'x'], asOperator())
+  await shell.fails(2, ['revoke', '--everything', '--hold', '--dry-run', '--reason', 'x'], asOperator())
+  await shell.ok(['revoke', '--everything', '--reason', 'tidy up'], asOperator())
+})
+
+test('what the provider does not take back in time is told, and fails', async () => {
+  await openTask()
+  installation.github.faults = () => ({ status: 503 })
+  const order = ['revoke', '--everything', '--reason', 'x', '--watch-seconds', '1']
+  const { err, out } = await shell.fails(4, order, asOperator())
+  installation.github.faults = () => 'ok'
+  expect(out).toContain('1 waiting to be revoked')
+  expect(err).toContain('watch it with: mayfly revocations rev_')
+})
+
 const offline = (...target: string[]) => [
   ...['revoke', '--offline', '--config', installation.configPath, '--reason', 'the broker is gone'],
   ...target,
@@ -168,9 +219,26 @@ test('offline, by ledger and key alone: what can be revoked is, what cannot is l
   await stop()
 
   const { out } = await shell.ok(offline('--everything'))
-  expect(out).toContain(`1 task ended, 3 credentials being revoked\n  ${first}\n`)
+  expect(out).toContain('1 task ended; 3 credentials: 2 dead, 1 that cannot be revoked')
+  await expect(statusOf(first)).resolves.toBe('ended')
   expect(out).toMatch(/1 credential left\n {2}lse_\w+ aws=arn:.* it cannot be revoked and stops by itself\n$/)
   expect(alive()).toEqual([])
+})
+
+test('offline, with the same filters: a dry run, one issuer, and a refusal that the broker finds', async () => {
+  await openTask([asks.api, asks.orders])
+  await stop()
+  const dry = await shell.ok(offline('--issuer', 'github', '--dry-run'))
+  expect(dry.out).toContain('1 credential would be revoked; nothing was changed')
+  expect(alive()).toHaveLength(1)
+  const { out } = await shell.ok(offline('--issuer', 'github', '--hold'))
+  expect(alive()).toEqual([])
+  const [, id] = /mayfly unblock (rev_\w+)/.exec(out) ?? []
+  broker = await startBroker(installation)
+  await expect(openTask()).rejects.toThrow('403')
+  await shell.ok(['unblock', id!], asOperator())
+  await openTask()
+  await shell.ok(['revoke', '--everything', '--reason', 'tidy up'], asOperator())
 })
 
 test('offline, settings that lead to no ledger are told, and none is made', async () => {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { revokeByOperator } from '../../src/broker/revoke.ts'
+import { startRevocation } from '../../src/broker/revocations.ts'
 import type { LeaseRow } from '../../src/store/rows.ts'
 import type { FaultDecision, FaultHook } from '../fakes/faults.ts'
 import { createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
@@ -113,7 +113,8 @@ async function expectAllEnds(load: Load): Promise<void> {
   const server = await startBroker(installation)
   try {
     const { ledger } = server.broker
-    await revokeByOperator(server.broker, { everything: true }, 'operator:test', 'the exercise is over')
+    const order = { filter: {}, reason: 'the exercise is over', hold: false }
+    await startRevocation(server.broker, order, 'operator:test')
     await server.look()
     const leases = await allLeases(ledger)
     const unsettled = new Set(leases.filter(row => row.state !== 'closed').map(row => row.task))
