@@ -158,7 +158,8 @@ function report(error: unknown): number {
     error instanceof CommandError || error instanceof ConfigError || error instanceof KeyringError
   const known =
     expected ||
-    (error instanceof Error && ['LedgerInUse', 'LedgerUnavailable', 'UnsafeDatabase', 'CannotListen'].includes(error.name))
+    (error instanceof Error &&
+      ['LedgerInUse', 'LedgerUnavailable', 'UnsafeDatabase', 'CannotListen'].includes(error.name))
   process.stderr.write(
     `mayfly: ${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
   )

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { MiddlewareHandler } from 'hono'
 import type { Limits } from '../limits.ts'
@@ -34,7 +35,8 @@ export function guardHeaders(limits: Limits): MiddlewareHandler<Env> {
 
 /**
  * Who is asking, for rate limits: the peer's address, or what the trusted proxies in front of us say of it
- * (the `hops`-th address from the right of X-Forwarded-For). IPv6 counts by its /64.
+ * (the `hops`-th address from the right of X-Forwarded-For, some write a port behind it; what is no address is
+ * the peer's). IPv6 counts by its /64.
  */
 export function identifySource(proxyHops: number): MiddlewareHandler<Env> {
   return async function source(c, next) {
@@ -49,10 +51,19 @@ function forwardedFor({ headers }: HttpBindings['incoming'], proxyHops: number):
   // Node joins repeated ones with commas, in the order in which they came.
   const parts = String(headers['x-forwarded-for'] ?? '').split(',')
   const claimed = parts.at(-proxyHops)?.trim()
-  return claimed === '' ? undefined : claimed
+  return claimed === undefined ? undefined : addressIn(claimed)
 }
 
-function block(address: string): string {
+/** `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:443`. */
+function addressIn(claimed: string): string | undefined {
+  if (isIP(claimed) !== 0) return claimed
+  const [, six, four] = /^(?:\[([^\]]+)\]|([\d.]+)(?=:))(?::\d{1,5})?$/.exec(claimed) ?? []
+  if (six !== undefined) return isIP(six) === 6 ? six : undefined
+  return four !== undefined && isIP(four) === 4 ? four : undefined
+}
+
+function block(given: string): string {
+  const address = given.toLowerCase()
   const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
   if (!plain.includes(':')) return plain
   const [head = '', tail] = plain.split('::')
