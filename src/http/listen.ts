@@ -44,7 +44,6 @@ export async function listen(
   }
   const server = createAdaptorServer({
     fetch: app.fetch,
-    overrideGlobalObjects: false,
     ...(tls === undefined
       ? { createServer: createHttpServer, serverOptions: options }
       : {
