@@ -1,5 +1,5 @@
 /** Rows of a settled task to its receipt. Pure: what is not in the rows is not in the receipt. */
-import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Receipt, ReceiptCredential, ReceiptFlag } from './receipt.ts'
 
 export type ReceiptFacts = {
@@ -13,7 +13,7 @@ export type ReceiptFacts = {
   /** Closed, oldest first. */
   leases: readonly LeaseRow[]
   /** Leases whose provider gave more than was asked. */
-  wider: ReadonlySet<AskRow['id']>
+  wider: ReadonlySet<LeaseRow['id']>
   children: readonly { task: string; sha256: string }[]
   /** The most credentials that are listed. */
   credentialsMax: number
