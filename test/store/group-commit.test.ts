@@ -101,11 +101,53 @@ describe('a body that fails', () => {
     expect(notes()).toEqual(['a', 'c'])
   })
 
+  test('without having written leaves its neighbours as they ran', async () => {
+    const group = groupCommit(watched())
+    await group.submit(note('a'))
+    history = []
+    let ran = 0
+    const results = await Promise.allSettled([
+      group.submit(async run => {
+        ran += 1
+        await run(insert('b'))
+      }),
+      group.submit(async run => {
+        await run(CompiledQuery.raw('DELETE FROM notes WHERE name = ?', ['none']) as CompiledQuery<unknown>)
+        throw new RangeError('found nothing')
+      }),
+      group.submit(note('a')),
+    ])
+    expect(results.map(result => result.status)).toEqual(['fulfilled', 'rejected', 'rejected'])
+    expect(ran).toBe(1)
+    expect(history).toEqual(['BEGIN IMMEDIATE', 'COMMIT'])
+    expect(notes()).toEqual(['a', 'b'])
+  })
+
+  test('is judged by its second run where a neighbour made the group run again', async () => {
+    const group = groupCommit(watched())
+    let runs = 0
+    const counted = group.submit(async run => {
+      runs += 1
+      await run(insert(`run ${runs}`))
+      return runs
+    })
+    const failing = group.submit(async run => {
+      await run(insert('b'))
+      throw new RangeError('own')
+    })
+    await expect(failing).rejects.toThrow('own')
+    expect(await counted).toBe(2)
+    expect(notes()).toEqual(['run 2'])
+    expect(history.filter(sql => sql === 'BEGIN IMMEDIATE')).toHaveLength(2)
+    expect(commits()).toBe(1)
+  })
+
   test('fails even where it caught the error of its statement', async () => {
     const group = groupCommit(watched())
     await group.submit(note('a'))
-    const later: string[] = []
+    let later: string[] = []
     const body = group.submit(async run => {
+      later = []
       await run(insert('b'))
       await run(insert('a')).catch(() => {})
       await run(insert('c')).catch(error => later.push(error.message))
@@ -178,14 +220,19 @@ describe('a COMMIT that fails', () => {
     expect(notes()).toEqual([...left, 'z'])
   })
 
-  test.each(['BEGIN IMMEDIATE', 'SAVEPOINT member', 'RELEASE member'])(
+  test.each(['BEGIN IMMEDIATE', 'ROLLBACK', 'SAVEPOINT member', 'ROLLBACK TO member', 'RELEASE member'])(
     'at %s nothing is kept and the next group is served',
     async sql => {
       const group = groupCommit(watched())
       failOnce(sql, 'before')
-      await expect(Promise.all([group.submit(note('a')), group.submit(note('b'))])).rejects.toThrow(
-        LedgerUnavailable,
-      )
+      const failing = async (run: Run) => {
+        await run(insert('b'))
+        throw new RangeError('own')
+      }
+      const results = await Promise.allSettled([group.submit(note('a')), group.submit(failing)])
+      for (const result of results) {
+        expect(result).toMatchObject({ status: 'rejected', reason: { name: 'LedgerUnavailable' } })
+      }
       expect(notes()).toEqual([])
       await group.submit(note('z'))
       expect(notes()).toEqual(['z'])
