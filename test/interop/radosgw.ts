@@ -25,7 +25,7 @@ export const ROLE = 'deploy'
 
 const config = (credentials: Keys) => ({ endpoint: ENDPOINT, region: REGION, maxAttempts: 1, credentials })
 const s3 = (keys: Keys) => new S3Client({ ...config(keys), forcePathStyle: true })
-const iam = new IAMClient(config(BROKER))
+export const iam = new IAMClient(config(BROKER))
 
 /** Makes the bucket with `build.txt` and `other.txt` in it; both hold "hello". */
 export async function fillBucket(): Promise<void> {

@@ -174,7 +174,7 @@ radosgw_listens() {
 create_broker_and_role() {
   local trust permissions
   radosgw-admin user create --tenant="$account" --uid=broker --display-name=broker \
-    --access-key="$access_key" --secret="$secret_key" --caps='roles=*' >/dev/null
+    --access-key="$access_key" --secret="$secret_key" --caps='roles=*;oidc-provider=*' >/dev/null
   trust=$(statement '"Principal":{"AWS":["arn:aws:iam::'"$account"':user/broker"]},"Action":["sts:AssumeRole"]')
   permissions=$(statement '"Action":"s3:*","Resource":"*"')
   radosgw-admin role create --tenant="$account" --role-name=deploy --assume-role-policy-doc="$trust" >/dev/null
