@@ -117,7 +117,7 @@ function refuseOwnTokens(
         line: 1,
         column: 1,
         key: `attestors.${name}`,
-        expected: "another issuer than the broker's own (public_url, and /aws under it)",
+        expected: "another issuer than the broker's own public_url, or /aws under it",
         remedy: 'Trust the identity provider of the workload',
       },
     ])
