@@ -19,6 +19,7 @@ import { beforeMint } from './shared/before-mint.ts'
 import {
   type GithubAsk,
   githubAsk,
+  githubCouldCover,
   githubCovers,
   githubFacts,
   githubPermissions,
@@ -77,6 +78,7 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
       ask: githubAsk,
       resolve: repositoryResolver(deps.now),
       covers: githubCovers,
+      couldCover: githubCouldCover,
       facts: githubFacts,
       watch: githubWatch(rest, settings.api_url),
 

@@ -162,6 +162,11 @@ export interface Issuer<Ask = unknown> {
   ): Promise<{ ok: true; ask: Ask } | Refused>
   /** Whether `ceiling` allows everything `wanted` does. Monotone, reflexive, transitive. Pure. */
   covers(ceiling: Ask, wanted: Ask): boolean
+  /**
+   * Whether `covers` might say yes once `resolve` has filled in what `wanted` leaves open. Wherever it says no,
+   * the provider is not even asked. Absent: the same as `covers`. Pure.
+   */
+  couldCover?(ceiling: Ask, wanted: Ask): boolean
   facts(ask: Ask): AskFacts
   /** @throws ProviderUnavailable (or anything): a credential may exist. */
   issue(grant: Grant<Ask>): Promise<Issued<Ask> | Refused>

@@ -7,7 +7,8 @@ import { createDeliveryQueue } from './broker/deliver.ts'
 import type { DrillSettings } from './broker/drill.ts'
 import { createDrills, type Drills } from './broker/drills.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
-import { reassess, registerAgents } from './broker/register-agents.ts'
+import { reassess } from './broker/reassess.ts'
+import { registerAgents } from './broker/register-agents.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
 import {
   type ConfigFiles,
@@ -76,7 +77,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   // 2. Agents, into the ledger that mints are judged against.
   const registry = await loadRegistry(loaded.settings, core.broker.issuers, edge.files)
   core.setRegistry(registry)
-  await reassess(core.broker, await registerAgents(core.broker, core.broker.agents()))
+  await registerAgents(core.broker, core.broker.agents())
 
   // 3. What ends things.
   const reaper = createReaper(core.broker, edge.schedule)
@@ -97,6 +98,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   const calendar = edge.everyDay(() => keepHouse(core, drills))
   stack.defer(calendar)
   stack.defer(keepKeysFresh(core, edge))
+
+  stack.defer(reassessBeside(core.broker))
 
   // 4. Listeners, last: ready means ready.
   const http = await openListeners(core.broker, {
@@ -133,6 +136,18 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
       await proof.idle()
     },
     stop: () => running.disposeAsync(),
+  }
+}
+
+/** Beside serving: nothing is minted by what changed meanwhile. What an outage cuts short goes on at the next start. */
+function reassessBeside(broker: Broker): () => Promise<void> {
+  let stopped = false
+  const done = reassess(broker, () => stopped).catch(error =>
+    broker.log.error({ err: error }, 'agents that changed are still to be looked at'),
+  )
+  return () => {
+    stopped = true
+    return done
   }
 }
 
@@ -265,7 +280,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
     const changed = await registerAgents(broker, next)
     setRegistry(registry)
     applyTls()
-    await reassess(broker, changed)
+    await reassess(broker)
     log.info({ agents: registry.agents.length, changed }, 'the configuration was read again')
   }
   const held = stack.move()

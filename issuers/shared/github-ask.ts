@@ -84,8 +84,23 @@ export function canonicalRepositories(repositories: readonly Repository[]): Repo
  * regard to case; and no permission may be above the ceiling's.
  */
 export function githubCovers(ceiling: GithubAsk, wanted: GithubAsk): boolean {
+  return coversBy(repositoryCovers, ceiling, wanted)
+}
+
+/** The same, where a wanted repository may still lack its id or its name. */
+export function githubCouldCover(ceiling: GithubAsk, wanted: GithubAsk): boolean {
+  const could = (allowed: Repository, { id, name }: Repository) =>
+    repositoryCovers(allowed, repositoryOf(id ?? allowed.id, name ?? allowed.name))
+  return coversBy(could, ceiling, wanted)
+}
+
+function coversBy(
+  repositoryFits: (ceiling: Repository, wanted: Repository) => boolean,
+  ceiling: GithubAsk,
+  wanted: GithubAsk,
+): boolean {
   return (
-    wanted.repositories.every(one => ceiling.repositories.some(allowed => repositoryCovers(allowed, one))) &&
+    wanted.repositories.every(one => ceiling.repositories.some(allowed => repositoryFits(allowed, one))) &&
     Object.entries(wanted.permissions).every(([name, level]) =>
       levelCovers(own(ceiling.permissions, name), level),
     )

@@ -1,16 +1,19 @@
 import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
-import { judgeAsk } from '../policy/judge-ask.ts'
-import type { AskRow, DecisionRow, TaskRow } from '../store/rows.ts'
+import type { AskRow, TaskRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { decide, demandAllowed, type IdentityFacts } from './decide.ts'
 import { type Credential, issueCredential } from './issue-credential.ts'
+import { issuerOf } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
 
 /** What the task already asked for (by id), or something more, which is a new decision. */
 export type CredentialRequest = { ask: string } | { wanted: WantedAsk }
+
+const DENIED = 'the task may not have what was asked'
 
 /** A credential for a task that is under way. */
 export async function requestCredential(
@@ -18,6 +21,7 @@ export async function requestCredential(
   task: TaskRow,
   request: CredentialRequest,
 ): Promise<Credential> {
+  if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const ancestors = await broker.ledger.read.ancestors(task.id)
   const ask =
     'ask' in request
@@ -33,7 +37,9 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
     throw new BrokerError('not_found', 'the task has no such ask')
   if (row.state !== 'granted')
     throw new BrokerError('ask_denied', 'the ask is no longer granted', { decision: row.decision })
-  await decide(broker, task, { issuer: row.issuer, ask: JSON.parse(row.ask) }, ancestors)
+  const bounds = await boundsOf(broker, [...ancestors, task])
+  const asked = { issuerName: row.issuer, issuer: issuerOf(broker, row.issuer), ask: JSON.parse(row.ask) }
+  await demandAllowed(broker, decide(broker, judgedTask(task), [asked], bounds), DENIED)
   return row
 }
 
@@ -43,16 +49,17 @@ async function grantAsk(
   wanted: WantedAsk,
   ancestors: TaskRow[],
 ): Promise<AskRow> {
-  if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const bounds = await boundsOf(broker, [...ancestors, task])
-  const [resolved] = await resolveAsks(broker, [wanted], bounds)
-  const decision = await decide(broker, task, { issuer: wanted.issuer, ask: resolved!.ask }, ancestors)
+  const resolved = await resolveAsks(broker, [wanted], { bounds, agent: task.agent })
+  const decision = decide(broker, judgedTask(task), resolved, bounds)
+  await demandAllowed(broker, decision, DENIED)
+  const ask = resolved[0]!.ask
   const row: AskRow = {
     id: broker.newId('ask'),
     task: task.id,
     issuer: wanted.issuer,
-    ask: JSON.stringify(resolved!.ask),
-    digest: canonicalDigest(resolved!.ask),
+    ask: JSON.stringify(ask),
+    digest: canonicalDigest(ask),
     state: 'granted',
     decision: decision.id,
     created_at: broker.now(),
@@ -61,43 +68,13 @@ async function grantAsk(
     await lockMintable(broker, tx, task.id)
     await tx.insertDecision(decision)
     await tx.insertAsk(row)
+    const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent }
+    await record(tx, 'ask.granted', subject, { ask: row.id, issuer: row.issuer, decision: decision.id })
   })
   return row
 }
 
-/** @throws BrokerError `ask_denied`, with the decision that was recorded. */
-async function decide(
-  broker: Broker,
-  task: TaskRow,
-  { issuer: name, ask }: { issuer: string; ask: unknown },
-  ancestors: TaskRow[],
-): Promise<DecisionRow> {
-  const issuer = broker.issuers.get(name)
-  if (issuer === undefined)
-    throw new BrokerError('ask_invalid', `no issuer is called ${JSON.stringify(name)}`)
-  const judgement = judgeAsk(name, issuer, ask, await boundsOf(broker, [...ancestors, task]))
-  const decision: DecisionRow = {
-    id: broker.newId('dec'),
-    task: task.id,
-    agent: task.agent,
-    outcome: judgement.outcome,
-    reasons: JSON.stringify(judgement.reasons),
-    facts: JSON.stringify({
-      identity: JSON.parse(task.identity),
-      agent: task.agent,
-      asks: [{ issuer: name, ...judgement.facts }],
-    }),
-    decided_at: broker.now(),
-  }
-  if (judgement.outcome === 'allow') return decision
-  await broker.ledger.write(async tx => {
-    await tx.insertDecision(decision)
-    await record(
-      tx,
-      'decision.denied',
-      { actor: `task:${task.id}`, task: task.id, agent: task.agent },
-      { decision: decision.id },
-    )
-  })
-  throw new BrokerError('ask_denied', 'the task may not have what was asked', { decision: decision.id })
+/** A task as decisions speak of it. */
+export function judgedTask(task: TaskRow) {
+  return { task: task.id, agent: task.agent, identity: JSON.parse(task.identity) as IdentityFacts }
 }

@@ -9,8 +9,9 @@ import { LedgerUnavailable, type LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { takeHourlyBudget } from './hourly-budget.ts'
 import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
-import { lockMintable } from './lock-mintable.ts'
+import { areUnchanged, lockMintable } from './lock-mintable.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 
 /** A credential as its owner gets it. `expiresAt` is Mayfly's promise; both times are epoch ms. */
@@ -69,7 +70,7 @@ export async function intend(
     await record(tx, 'lease.activated', subject, { issuer: row.issuer })
   }
   // Last: every mint of this agent waits for this row until the transaction is over.
-  await takeMintBudget(broker, tx, row)
+  await takeHourlyBudget(broker, tx, 'credentials', row.agent)
 }
 
 /** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */
@@ -99,18 +100,18 @@ export async function mintRemotely(
     await closeUnminted(broker, plan, 'lease.refused', subject, { reason, detail })
     throw providerRefused(outcome)
   }
-  const wider = isWider(broker, plan, outcome)
-  const state = await activate(broker, plan, outcome, wider, subject)
-  if (wider) {
-    broker.log.error({ alarm: 'provider_answered_wider', lease, issuer: plan.row.issuer }, 'revoking at once')
-    broker.wake()
-    throw answeredWider()
-  }
-  if (state === 'ended') {
-    broker.wake()
+  const state = await activate(broker, plan, outcome, isWider(broker, plan, outcome), subject)
+  if (state === 'active') return credentialOf(plan, outcome)
+  broker.wake()
+  if (state === 'ended')
     throw new BrokerError('task_not_active', 'the task ended while the credential was being minted')
-  }
-  return credentialOf(plan, outcome)
+  if (state === 'stale')
+    throw new BrokerError(
+      'configuration_stale',
+      'the agent was changed while the credential was being minted',
+    )
+  broker.log.error({ alarm: 'provider_answered_wider', lease, issuer: plan.row.issuer }, 'revoking at once')
+  throw answeredWider()
 }
 
 /**
@@ -156,34 +157,43 @@ async function closeUnminted(
   })
 }
 
-/** Seals the secret onto the row, whatever became of the lease meanwhile. */
+/**
+ * Seals the secret onto the row, whatever became of the lease meanwhile: its task may have ended, and its agent
+ * may be another than it was judged by.
+ */
 async function activate(
   broker: Broker,
   plan: LeasePlan,
   issued: Issued<unknown>,
   wider: boolean,
   subject: { actor: string; task: string; agent: string; lease: string },
-): Promise<'active' | 'ended'> {
+): Promise<'active' | 'ended' | 'wider' | 'stale'> {
   const lease = plan.row.id
   const row = minted(broker, plan, issued)
   try {
     return await broker.ledger.write(async tx => {
+      const unchanged = await areUnchanged(tx, plan.judgedBy)
       if (!(await tx.activateLease(lease, row))) {
-        await tx.attachSecret(lease, row)
-        await record(tx, 'lease.minted_after_end', subject)
+        const attached = await tx.attachSecret(lease, row)
+        if (attached) await record(tx, 'lease.minted_after_end', subject)
         return 'ended'
       }
-      await record(tx, wider ? 'lease.answered_wider' : 'lease.activated', subject, {
-        issuer: plan.row.issuer,
-      })
-      if (wider) await tx.revokeLease(lease)
-      return 'active'
+      const state = wider ? 'wider' : unchanged ? 'active' : 'stale'
+      await record(tx, ACTIVATED[state], subject, { issuer: plan.row.issuer })
+      if (state !== 'active') await tx.revokeLease(lease)
+      return state
     })
   } catch (error) {
     await rescue(broker, plan, issued, subject)
     throw error
   }
 }
+
+const ACTIVATED = {
+  active: 'lease.activated',
+  wider: 'lease.answered_wider',
+  stale: 'lease.judged_by_former_agent',
+} as const
 
 /**
  * The ledger could not take the secret, so the provider is told at once, while the secret is still at hand.
@@ -219,20 +229,6 @@ async function rescue(
   }
 }
 
-/** One against the agent's hourly limit. System leases are bounded by the asks that cause them. */
-async function takeMintBudget(broker: Broker, tx: LedgerWrite, row: LeaseRow): Promise<void> {
-  const agent = broker.agents().get(row.agent)
-  if (agent === undefined) return
-  const hour = Math.floor(tx.now / HOUR_MS)
-  const until = (hour + 1) * HOUR_MS
-  const limit = agent.limits.credentials_per_hour
-  if (await tx.takeBudget(`credentials/${row.agent}/${hour}`, limit, until + HOUR_MS)) return
-  throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} credentials per hour is reached`, {
-    retryAfterMs: until - tx.now,
-  })
-}
-
-const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 
 async function settle(tx: LedgerWrite, task: string): Promise<void> {

@@ -5,7 +5,13 @@ import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 
 /** One mint about to happen: what the issuer is told, and the row that is durable before it is told. */
-export type LeasePlan = { issuer: Issuer; grant: Grant<unknown>; row: LeaseRow }
+export type LeasePlan = {
+  issuer: Issuer
+  grant: Grant<unknown>
+  row: LeaseRow
+  /** The agents it was judged by, the task's own and those above, as they were then. */
+  judgedBy: readonly { name: string; digest: string }[]
+}
 
 export function issuerOf(broker: Broker, name: string): Issuer {
   const issuer = broker.issuers.get(name)
@@ -31,8 +37,11 @@ export function planLease(
   const deadBy = mintNotAfter + issuer.longestLifeMs + broker.limits.clockSkewMs
   const lease = broker.newId('lse')
   const revocability = issuer.revocabilityOf?.(wanted) ?? issuer.revocability
+  const names = new Set([task.agent, ...chain.map(actor => actor.sub)])
+  const judgedBy = [...names].flatMap(name => broker.agents().get(name) ?? [])
   return {
     issuer,
+    judgedBy,
     grant: {
       lease,
       ask: wanted,

@@ -6,7 +6,7 @@ import { verifiedAgent } from './verified-rows.ts'
 
 /**
  * Locks what a mint or a child-open stands on, so that no end, suspension or kill can slip in between:
- * the task's line root first, then the agent. A task that is not active, or past its deadline, or below one
+ * the task's line root first, then their agents. A task that is not active, or past its deadline, or below one
  * that is, mints nothing.
  */
 export async function lockMintable(broker: Broker, tx: LedgerWrite, task: string): Promise<TaskRow[]> {
@@ -16,18 +16,32 @@ export async function lockMintable(broker: Broker, tx: LedgerWrite, task: string
     if (one.state !== 'active' || one.deadline <= tx.now)
       throw new BrokerError('task_not_active', 'the task, or one above it, has ended')
   }
-  const self = line[line.length - 1]!
-  if (self.system === 0) await lockAgent(broker, tx, self.agent)
+  const agents = new Set(line.filter(one => one.system === 0).map(one => one.agent))
+  for (const agent of agents) await lockAgent(broker, tx, agent)
   return line
 }
 
-/** The agent must be the one of the configuration this broker judged by. */
+/** The agent must be the one of the configuration this broker judged by, and not past its own expiry. */
 export async function lockAgent(broker: Broker, tx: LedgerWrite, name: string): Promise<AgentRow> {
   const row = await tx.lockAgent(name, 'share')
   if (row === undefined || row.status !== 'active')
     throw new BrokerError('task_not_active', 'the agent is no longer registered')
   verifiedAgent(broker, row)
-  if (row.digest !== broker.agents().get(name)?.digest)
+  const judged = broker.agents().get(name)
+  if (row.digest !== judged?.digest)
     throw new BrokerError('configuration_stale', "this broker's agent files are not the ledger's; reload it")
+  if (judged.expires_at <= tx.now) throw new BrokerError('task_not_active', 'the agent has expired')
   return row
+}
+
+/** Whether the agents are still those that something was judged by; locked, so that they stay so. */
+export async function areUnchanged(
+  tx: LedgerWrite,
+  judgedBy: readonly { name: string; digest: string }[],
+): Promise<boolean> {
+  for (const { name, digest } of judgedBy) {
+    const row = await tx.lockAgent(name, 'share')
+    if (row?.status !== 'active' || row.digest !== digest) return false
+  }
+  return true
 }

@@ -20,7 +20,8 @@ export async function openTicket(
   parent: TaskRow,
   request: { agent: string; asks: readonly WantedAsk[]; minutes: number },
 ): Promise<OpenedTicket> {
-  // 1. Whom the parent's agent may delegate to.
+  // 1. Whom the parent's agent may delegate to, while the task lives.
+  if (parent.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const agent = broker.agents().get(parent.agent)
   if (agent === undefined || !agent.may_delegate_to.includes(request.agent))
     throw new BrokerError(
@@ -32,7 +33,7 @@ export async function openTicket(
 
   // 2. No more than the parent may hold.
   const bounds = await boundsOf(broker, [...ancestors, parent])
-  const asks = await resolveAsks(broker, request.asks, bounds)
+  const asks = await resolveAsks(broker, request.asks, { bounds, agent: parent.agent })
   const missed = asks.flatMap(ask => {
     const judged = judgeAsk(ask.issuerName, ask.issuer, ask.ask, bounds)
     return judged.outcome === 'deny' ? judged.reasons : []

@@ -25,7 +25,7 @@ export async function reapLease(broker: Broker, claimed: LeaseRow): Promise<Reap
 
   // 1. Past the life the provider gave it, it is over whatever anyone answers.
   const overWithSkew = lifeEnd(broker, claimed)
-  if (now >= overWithSkew) return close(broker, claimed, { closed_as: expiredAs(claimed) })
+  if (now >= overWithSkew) return pastItsLife(broker, claimed, now)
 
   // 2. A minter that never came back may have minted: nothing can be said before `dead_by`.
   if (claimed.provider_expires_at === null) return later(broker, claimed, { due_at: overWithSkew })
@@ -64,6 +64,38 @@ function unopened(broker: Broker, lease: LeaseRow, now: number, cause: KeyringEr
   return later(broker, lease, { due_at, last_error: 'its sealed secret does not open' })
 }
 
+/**
+ * The clock says that it has expired. Where the secret is at hand the provider is asked once all the same: a
+ * clock that leapt must not let a living credential out of sight.
+ */
+async function pastItsLife(broker: Broker, lease: LeaseRow, now: number): Promise<ReapOutcome> {
+  const closed_as = expiredAs(lease)
+  const issuer = broker.issuers.get(lease.issuer)
+  if (issuer === undefined || lease.sealed_secret === null || lease.revocation_group !== null)
+    return close(broker, lease, { closed_as })
+  try {
+    const handle = handleOf(broker, lease)
+    const how = lease.revoked_at === null ? await issuer.revoke(handle) : 'already_gone'
+    const { proof } = observed(await issuer.probe(handle))
+    if (proof === 'alive') return aliveAfterExpiry(broker, lease, now)
+    if (proof === 'unknown') return close(broker, lease, { closed_as })
+    const seen = { confirmed_dead_at: await broker.ledger.now() }
+    if (how === 'already_gone')
+      return close(broker, lease, { ...seen, closed_as: lease.revoked_at === null ? 'expired' : 'revoked' })
+    return close(broker, lease, { ...seen, closed_as: 'revoked', revoked_at: seen.confirmed_dead_at })
+  } catch (cause) {
+    broker.log.warn({ lease: lease.id, issuer: lease.issuer, err: cause }, 'expired, and not seen dead')
+    return close(broker, lease, { closed_as })
+  }
+}
+
+function aliveAfterExpiry(broker: Broker, lease: LeaseRow, now: number): Promise<ReapOutcome> {
+  const last_error = 'the provider says alive after its expiry: is the clock of this broker right?'
+  broker.log.error({ alarm: 'alive_after_expiry', lease: lease.id, issuer: lease.issuer }, last_error)
+  const attempts = lease.attempts + 1
+  return later(broker, lease, { due_at: now + backoff(broker, attempts), attempts, last_error })
+}
+
 async function revokeAndProve(
   broker: Broker,
   lease: LeaseRow,
@@ -76,7 +108,13 @@ async function revokeAndProve(
   const revoked_at = lease.revoked_at ?? (await broker.ledger.now())
   let seen: Observation
   try {
-    seen = observed(await issuer.probe(handleOf(broker, { ...lease, revoked_at })))
+    const handle = handleOf(broker, { ...lease, revoked_at })
+    seen = observed(await issuer.probe(handle))
+    // Told at an earlier look, and alive all the same: told again. A group has its document for that.
+    if (seen.proof === 'alive' && lease.revoked_at !== null && lease.revocation_group === null) {
+      how = await issuer.revoke(handle)
+      seen = observed(await issuer.probe(handle))
+    }
   } catch (cause) {
     return failed(broker, { ...lease, revoked_at }, now, cause)
   }

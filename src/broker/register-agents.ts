@@ -1,15 +1,15 @@
 import { record } from '../audit/record.ts'
 import { canonicalJson } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
-import type { AgentRow, LeaseRow } from '../store/rows.ts'
+import type { AgentRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
-import { endTask } from './end-task.ts'
-import { revokeLease } from './revoke.ts'
+import { noteChanged } from './reassess.ts'
 import { agentMac } from './verified-rows.ts'
 
 /**
  * Puts a configuration's agents into the ledger, whole: mints are judged against these rows, so that a
- * broker on other files mints nothing. @returns the names of agents that changed or are gone.
+ * broker on other files mints nothing. What changed is noted in the same transaction: `reassess` works that note
+ * off, here or after a crash. @returns the names of agents that changed or are gone.
  */
 export async function registerAgents(broker: Broker, agents: ReadonlyMap<string, Agent>): Promise<string[]> {
   const standing = new Map((await broker.ledger.read.agents()).map(row => [row.name, row]))
@@ -36,49 +36,10 @@ export async function registerAgents(broker: Broker, agents: ReadonlyMap<string,
       await tx.putAgent({ ...row, status: 'removed', updated_at: tx.now } satisfies AgentRow)
       await record(tx, 'agent.removed', { actor: 'broker', agent: row.name })
     }
+    await noteChanged(
+      tx,
+      [...changed, ...gone].map(one => one.name),
+    )
   })
   return [...changed, ...gone].map(one => one.name)
-}
-
-/**
- * Narrowing reaches what is already out: tasks of agents that are gone end, and live credentials above the
- * new ceiling are revoked. Read a page at a time.
- */
-export async function reassess(broker: Broker, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    const agent = broker.agents().get(name)
-    if (agent === undefined) await endTasksOf(broker, name)
-    else await reassessLeases(broker, agent)
-  }
-}
-
-async function endTasksOf(broker: Broker, agent: string): Promise<void> {
-  const { endBatch: limit } = broker.limits
-  for (let page = await broker.ledger.read.tasks({ state: 'active', agent }, { limit }); ; ) {
-    for (const task of page.items)
-      await endTask(broker, task.id, 'revoked', {
-        actor: 'broker',
-        detail: 'the agent is no longer registered',
-      })
-    if (page.next === null) return
-    page = await broker.ledger.read.tasks({ state: 'active', agent }, { limit, after: page.next })
-  }
-}
-
-async function reassessLeases(broker: Broker, agent: Agent): Promise<void> {
-  const filter = { state: 'active', agent: agent.name } as const
-  const { endBatch: limit } = broker.limits
-  for (let page = await broker.ledger.read.leases(filter, { limit }); ; ) {
-    for (const lease of page.items)
-      if (!isCovered(broker, agent, lease)) await revokeLease(broker, lease, 'broker')
-    if (page.next === null) return
-    page = await broker.ledger.read.leases(filter, { limit, after: page.next })
-  }
-}
-
-function isCovered(broker: Broker, agent: Agent, lease: LeaseRow): boolean {
-  const issuer = broker.issuers.get(lease.issuer)
-  if (issuer === undefined) return false
-  const granted: unknown = JSON.parse(lease.granted)
-  return (agent.ceiling[lease.issuer] ?? []).some(allowed => issuer.covers(allowed, granted))
 }

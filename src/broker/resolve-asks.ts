@@ -11,15 +11,16 @@ export type WantedAsk = { issuer: string; ask: Readonly<Record<string, unknown>>
 export type ParsedAsk = { issuerName: string; issuer: Issuer; ask: unknown }
 
 /**
- * Parses each ask by its issuer's strict schema and turns names into ids. Nothing is asked of a provider for
- * an issuer that the bounds do not allow at all: a stranger cannot make the broker talk to GitHub.
+ * Parses each ask by its issuer's strict schema and turns names into ids. Nothing is asked of a provider that
+ * the bounds could not allow whatever it answered: nobody learns what exists beyond their ceiling, and a
+ * stranger cannot make the broker talk to GitHub. Look-ups count against the agent that causes them.
  *
- * @throws BrokerError `ask_invalid`, `provider_refused`, `provider_unavailable`.
+ * @throws BrokerError `ask_invalid`, `budget_exhausted`, `provider_refused`, `provider_unavailable`.
  */
 export async function resolveAsks(
   broker: Broker,
   wanted: readonly WantedAsk[],
-  bounds: Bounds,
+  { bounds, agent }: { bounds: Bounds; agent: string },
 ): Promise<ParsedAsk[]> {
   const parsed = wanted.map(({ issuer: issuerName, ask }, index) => {
     const issuer = issuerOf(broker, issuerName)
@@ -31,18 +32,24 @@ export async function resolveAsks(
     throw new BrokerError('ask_invalid', `authorization_details[${index}]: ${problems.join('; ')}`)
   })
   const resolved: ParsedAsk[] = []
-  for (const one of parsed) {
-    const allowed = bounds.every(bound => bound.allows.some(allowance => allowance.issuer === one.issuerName))
-    resolved.push(allowed ? await resolveAsk(broker, one) : one)
-  }
+  for (const one of parsed)
+    resolved.push(couldAllow(one, bounds) ? await resolveAsk(broker, one, agent) : one)
   return resolved
 }
 
-async function resolveAsk(broker: Broker, parsed: ParsedAsk): Promise<ParsedAsk> {
+/** Whether each bound has an allowance that could cover the ask once its names are ids. */
+function couldAllow({ issuerName, issuer, ask }: ParsedAsk, bounds: Bounds): boolean {
+  const could = issuer.couldCover ?? issuer.covers
+  return bounds.every(bound =>
+    bound.allows.some(allowance => allowance.issuer === issuerName && could(allowance.ask, ask)),
+  )
+}
+
+async function resolveAsk(broker: Broker, parsed: ParsedAsk, agent: string): Promise<ParsedAsk> {
   const { issuer, issuerName } = parsed
   if (issuer.resolve === undefined) return parsed
   try {
-    const outcome = await issuer.resolve(parsed.ask, ask => mintOwn(broker, issuerName, ask))
+    const outcome = await issuer.resolve(parsed.ask, ask => mintOwn(broker, issuerName, ask, agent))
     if (outcome.ok) return { ...parsed, ask: outcome.ask }
     throw providerRefused(outcome)
   } catch (error) {

@@ -6,6 +6,7 @@ import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { endTask } from './end-task.ts'
+import { takeHourlyBudget } from './hourly-budget.ts'
 import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
@@ -13,13 +14,15 @@ import { taskMac } from './verified-rows.ts'
 
 /**
  * A credential whose answer alone is wanted (resolving names to ids): it is on its way to being revoked when
- * this returns.
+ * this returns. It counts against the agent that made the broker ask.
  */
 export async function mintOwn(
   broker: Broker,
   issuer: string,
   ask: unknown,
+  onBehalfOf: string,
 ): Promise<Issued<unknown> | Refused> {
+  await broker.ledger.write(tx => takeHourlyBudget(broker, tx, 'lookups', onBehalfOf))
   try {
     return await withOwnLease(broker, issuer, ask, `resolve names at ${issuer}`, async own => {
       const { secret, granted, providerExpiresAt, details } = own

@@ -204,6 +204,8 @@ export interface LedgerWrite {
   insertTicket(row: TicketRow): Promise<void>
   /** open -> redeemed, if not past its time; undefined where another took it or it is past. */
   redeemTicket(tokenHash: string, by: string): Promise<TicketRow | undefined>
+  /** A redeemed ticket, from the task that redeemed it to the one that takes its place. */
+  passTicket(id: string, by: { from: string; to: string }): Promise<boolean>
 
   insertDecision(row: DecisionRow): Promise<void>
   insertAsk(row: AskRow): Promise<void>

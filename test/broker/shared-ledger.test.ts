@@ -11,7 +11,8 @@ import { extendTask } from '../../src/broker/extend-task.ts'
 import { requestCredential } from '../../src/broker/grant-ask.ts'
 import { type OpenedTask, openTask } from '../../src/broker/open-task.ts'
 import { openTicket } from '../../src/broker/open-ticket.ts'
-import { reassess, registerAgents } from '../../src/broker/register-agents.ts'
+import { reassess } from '../../src/broker/reassess.ts'
+import { registerAgents } from '../../src/broker/register-agents.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import { LedgerUnavailable } from '../../src/store/ledger.ts'
 import { openPostgresLedger } from '../../src/store/postgres.ts'
@@ -195,7 +196,8 @@ function races(): void {
     }
     const takeAway = async (broker: Broker) => {
       const judged = without(broker)
-      await reassess(judged, await registerAgents(judged, judged.agents()))
+      await registerAgents(judged, judged.agents())
+      await reassess(judged)
     }
     const active = async () =>
       (await a.ledger.read.tasks({ agent: 'release', state: 'active' }, { limit: 9 })).items

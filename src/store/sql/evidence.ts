@@ -9,11 +9,18 @@ import { pick, prepare, type Transaction } from './prepare.ts'
 
 export type EvidenceWrites = Pick<
   LedgerWrite,
-  'useEvidence' | 'reuseEvidence' | 'insertTicket' | 'redeemTicket' | 'takeBudget' | 'giveBudget' | 'prune'
+  | 'useEvidence'
+  | 'reuseEvidence'
+  | 'insertTicket'
+  | 'redeemTicket'
+  | 'passTicket'
+  | 'takeBudget'
+  | 'giveBudget'
+  | 'prune'
 >
 
 export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => EvidenceWrites {
-  const { use, earlier, reuse, insertTicket, redeem } = onceQueries(dialect)
+  const { use, earlier, reuse, insertTicket, redeem, pass } = onceQueries(dialect)
   const { take, give } = budgetQueries(dialect)
   const prunes = pruneQueries(dialect)
 
@@ -33,6 +40,9 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
     },
     async redeemTicket(tokenHash, by) {
       return (await run(redeem({ tokenHash, by, now }))).rows[0]
+    },
+    async passTicket(id, { from, to }) {
+      return (await run(pass({ id, from, to }))).changed > 0
     },
     async takeBudget(key, limit, until) {
       if (limit < 1) return false
@@ -77,6 +87,13 @@ function onceQueries({ db }: SqlDialect) {
         .where('state', '=', 'open')
         .where('expires_at', '>', p.now)
         .returningAll(),
+    ),
+    pass: prepare((p: { id: string; from: string; to: string }) =>
+      db
+        .updateTable('tickets')
+        .set({ redeemed_by: p.to })
+        .where('id', '=', p.id)
+        .where('redeemed_by', '=', p.from),
     ),
   }
 }
@@ -157,11 +174,16 @@ function pruneQueries({ db }: SqlDialect) {
         ),
     ),
     prepare((p: Bound) =>
-      db
-        .deleteFrom('tickets')
-        .where('id', 'in', eb =>
-          eb.selectFrom('tickets').select('id').where('expires_at', '<=', p.now).limit(p.limit),
-        ),
+      db.deleteFrom('tickets').where('id', 'in', eb =>
+        eb
+          .selectFrom('tickets')
+          .leftJoin('tasks', 'tasks.id', 'tickets.redeemed_by')
+          .select('tickets.id')
+          .where('tickets.expires_at', '<=', p.now)
+          // What a living child was given bounds it for as long as it lives.
+          .where(one => one.or([one('tasks.id', 'is', null), one('tasks.state', '!=', sql.lit('active'))]))
+          .limit(p.limit),
+      ),
     ),
     prepare((p: Bound) =>
       db

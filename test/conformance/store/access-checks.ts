@@ -10,6 +10,7 @@ import {
   type StoreCheck,
   signingKey,
   start,
+  task,
   ticket,
 } from './subject.ts'
 
@@ -62,6 +63,39 @@ export const accessChecks: StoreCheck[] = [
       setNow(start + minute)
       assert.equal(await ledger.write(tx => tx.redeemTicket('hash of late', 'x')), undefined)
       assert.equal((await ledger.read.ticket('late'))?.state, 'open')
+    },
+  },
+  {
+    name: 'a redeemed ticket passes from the task that has it to one that takes its place, and no other way',
+    async run({ ledger }) {
+      const pass = (id: string, from: string, to: string) =>
+        ledger.write(tx => tx.passTicket(id, { from, to }))
+      await ledger.write(tx => tx.insertTicket(ticket('k')))
+      assert.equal(await pass('k', 'x', 'y'), false)
+      await ledger.write(tx => tx.redeemTicket('hash of k', 'x'))
+      assert.equal(await pass('k', 'z', 'y'), false)
+      assert.equal(await pass('other', 'x', 'y'), false)
+      assert.equal(await pass('k', 'x', 'y'), true)
+      assert.equal(await pass('k', 'x', 'z'), false)
+      assert.equal((await ledger.read.ticket('k'))?.redeemed_by, 'y')
+    },
+  },
+  {
+    name: 'a ticket past its time is kept for as long as the task that redeemed it is active',
+    async run({ ledger, setNow }) {
+      await ledger.write(async tx => {
+        await tx.insertTask(task('child'), [])
+        await tx.insertTicket(ticket('k'))
+        await tx.insertTicket(ticket('unused'))
+        await tx.redeemTicket('hash of k', 'child')
+      })
+      setNow(start + 60 * minute)
+      assert.equal(await ledger.write(tx => tx.prune(100)), 1)
+      assert.equal(await ledger.read.ticket('unused'), undefined)
+      assert.equal((await ledger.read.ticket('k'))?.redeemed_by, 'child')
+      await ledger.write(tx => tx.endTasks(['child'], 'completed', null))
+      assert.equal(await ledger.write(tx => tx.prune(100)), 1)
+      assert.equal(await ledger.read.ticket('k'), undefined)
     },
   },
   {

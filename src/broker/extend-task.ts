@@ -1,0 +1,89 @@
+import { record } from '../audit/record.ts'
+import type { Agent } from '../policy/agent.ts'
+import { matchAgent } from '../policy/match-agent.ts'
+import type { TaskRow } from '../store/rows.ts'
+import { boundsOf } from './bounds.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { decide, demandAllowed, newDecision } from './decide.ts'
+import { judgedTask } from './grant-ask.ts'
+import { issuerOf } from './lease-plan.ts'
+import { lockMintable } from './lock-mintable.ts'
+import { taskMac, verifiedTask } from './verified-rows.ts'
+
+const MINUTE_MS = 60_000
+
+/**
+ * More time, for a reason, judged again as if the task were opened now: the workload must still be the agent,
+ * every ask still within its bounds, and neither the agent's limit and expiry, the ticket's minutes, nor any
+ * ancestor's deadline may be passed.
+ *
+ * @returns the new deadline, epoch ms. Credentials already given keep theirs.
+ */
+export async function extendTask(
+  broker: Broker,
+  task: TaskRow,
+  { minutes, reason }: { minutes: number; reason: string },
+): Promise<number> {
+  if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
+  const agent = broker.agents().get(task.agent)
+  if (agent === undefined) throw new BrokerError('ask_denied', 'the agent is no longer registered')
+  const decision = await judgeAgain(broker, task, agent)
+  const ticketEnds = await endOfTicket(broker, task)
+  return broker.ledger.write(async tx => {
+    const line = await lockMintable(broker, tx, task.id)
+    const now = verifiedTask(broker, line.at(-1)!)
+    const deadline = tx.now + minutes * MINUTE_MS
+    const latest = Math.min(
+      now.opened_at + agent.limits.task_minutes * MINUTE_MS,
+      agent.expires_at,
+      ticketEnds,
+      ...line.slice(0, -1).map(above => above.deadline),
+    )
+    if (deadline > latest) {
+      const most = Math.max(0, Math.floor((latest - tx.now) / MINUTE_MS))
+      throw new BrokerError('ask_denied', `the task may be given at most ${most} more minutes from now`)
+    }
+    if (deadline <= now.deadline) return now.deadline
+    if (!(await tx.extendTask(task.id, deadline, taskMac(broker, { ...now, deadline }))))
+      throw new BrokerError('task_not_active', 'the task has ended')
+    await tx.insertDecision(decision)
+    await record(
+      tx,
+      'task.extended',
+      { actor: `task:${task.id}`, task: task.id, agent: task.agent },
+      { from: now.deadline, to: deadline, reason, decision: decision.id },
+    )
+    return deadline
+  })
+}
+
+/** The identity against the agent of today, and every ask against the bounds of today. */
+async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent) {
+  const about = judgedTask(task)
+  const match = matchAgent([agent], about.identity, agent.name, await broker.ledger.now())
+  const message = 'the task may not be given more time'
+  if (!match.ok) {
+    const reasons = [`agent: ${match.why}: ${match.near}`]
+    const denied = { task: task.id, agent: agent.name, outcome: 'deny', reasons, facts: about } as const
+    await demandAllowed(broker, newDecision(broker, denied), message)
+  }
+  const bounds = await boundsOf(broker, [...(await broker.ledger.read.ancestors(task.id)), task])
+  const asks = (await broker.ledger.read.asks(task.id))
+    .filter(ask => ask.state === 'granted')
+    .map(row => ({
+      issuerName: row.issuer,
+      issuer: issuerOf(broker, row.issuer),
+      ask: JSON.parse(row.ask) as unknown,
+    }))
+  const decision = decide(broker, about, asks, bounds)
+  await demandAllowed(broker, decision, message)
+  return decision
+}
+
+/** A ticket's minutes count from the child's opening, however often it is extended. */
+async function endOfTicket(broker: Broker, task: TaskRow): Promise<number> {
+  if (task.ticket === null) return Number.POSITIVE_INFINITY
+  const ticket = await broker.ledger.read.ticket(task.ticket)
+  return ticket === undefined ? task.deadline : task.opened_at + ticket.minutes * MINUTE_MS
+}

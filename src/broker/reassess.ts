@@ -1,0 +1,110 @@
+/**
+ * Narrowing reaches what is already out. After a configuration changed an agent, its live tasks and everything
+ * below them are judged again: tasks that would not be opened now end, credentials that would not be minted now
+ * are revoked. The list of agents that are still to be looked at is in the ledger.
+ */
+import { matchAgent } from '../policy/match-agent.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
+import type { LeaseRow, TaskEnd, TaskRow } from '../store/rows.ts'
+import { boundsOf } from './bounds.ts'
+import type { Broker } from './broker.ts'
+import { endTask } from './end-task.ts'
+import { judgedTask } from './grant-ask.ts'
+import { revokeLease } from './revoke.ts'
+import { taskMac, verifiedTask } from './verified-rows.ts'
+
+const NOTE = 'agents_to_reassess'
+
+/** Notes them beside what is still to be looked at; part of the transaction that changes them. */
+export async function noteChanged(tx: LedgerWrite, agents: readonly string[]): Promise<void> {
+  const standing = JSON.parse(await tx.initMeta(NOTE, '[]')) as string[]
+  await tx.setMeta(NOTE, JSON.stringify([...new Set([...standing, ...agents])]))
+}
+
+/** Looks at every agent on the list, a page of tasks at a time, until it is done or `stopped` says so. */
+export async function reassess(broker: Broker, stopped: () => boolean = () => false): Promise<void> {
+  const names = JSON.parse((await broker.ledger.read.meta(NOTE)) ?? '[]') as string[]
+  for (const name of names) {
+    await reassessAgent(broker, name, stopped)
+    if (stopped()) return
+    await broker.ledger.write(async tx => {
+      const standing = JSON.parse(await tx.initMeta(NOTE, '[]')) as string[]
+      await tx.setMeta(NOTE, JSON.stringify(standing.filter(one => one !== name)))
+    })
+  }
+}
+
+async function reassessAgent(broker: Broker, agent: string, stopped: () => boolean): Promise<void> {
+  const { endBatch: limit } = broker.limits
+  let after: string | undefined
+  do {
+    const page = await broker.ledger.read.tasks(
+      { state: 'active', agent },
+      { limit, ...(after === undefined ? {} : { after }) },
+    )
+    for (const task of page.items) {
+      if (stopped()) return
+      for (const one of await broker.ledger.write(tx => tx.lockDescent(task.id)))
+        if (one.state === 'active') await reassessTask(broker, one)
+    }
+    after = page.next ?? undefined
+  } while (after !== undefined)
+}
+
+async function reassessTask(broker: Broker, task: TaskRow): Promise<void> {
+  const ancestors = await broker.ledger.read.ancestors(task.id)
+  const over = await isOver(broker, task, ancestors.at(-1))
+  if (over !== undefined) {
+    await endTask(broker, task.id, over.end, { actor: 'broker', detail: over.detail })
+    return
+  }
+  await cutDeadline(broker, task)
+  const bounds = await boundsOf(broker, [...ancestors, task])
+  const covered = ({ issuer: name, granted }: LeaseRow) => {
+    const issuer = broker.issuers.get(name)
+    if (issuer === undefined) return false
+    const ask: unknown = JSON.parse(granted)
+    return bounds.every(bound =>
+      bound.allows.some(allowance => allowance.issuer === name && issuer.covers(allowance.ask, ask)),
+    )
+  }
+  for await (const lease of liveLeases(broker, task.id))
+    if (!covered(lease)) await revokeLease(broker, lease, 'broker')
+}
+
+/** Why this task would not be opened now; undefined where it would. */
+async function isOver(
+  broker: Broker,
+  task: TaskRow,
+  parent: TaskRow | undefined,
+): Promise<{ end: TaskEnd; detail: string } | undefined> {
+  const now = await broker.ledger.now()
+  const agent = broker.agents().get(task.agent)
+  if (agent === undefined) return { end: 'revoked', detail: 'the agent is no longer registered' }
+  if (agent.expires_at <= now) return { end: 'expired', detail: 'the agent has expired' }
+  if (!matchAgent([agent], judgedTask(task).identity, agent.name, now).ok)
+    return { end: 'revoked', detail: 'no rule of the agent matches any more' }
+  if (parent !== undefined && !broker.agents().get(parent.agent)?.may_delegate_to.includes(task.agent))
+    return { end: 'revoked', detail: `${parent.agent} may no longer delegate to it` }
+  return undefined
+}
+
+/** No task lives past its agent's expiry, also where that was brought forward. */
+async function cutDeadline(broker: Broker, task: TaskRow): Promise<void> {
+  const expires = broker.agents().get(task.agent)?.expires_at ?? 0
+  if (task.deadline <= expires) return
+  const mac = taskMac(broker, { ...verifiedTask(broker, task), deadline: expires })
+  await broker.ledger.write(tx => tx.extendTask(task.id, expires, mac))
+}
+
+async function* liveLeases(broker: Broker, task: string): AsyncGenerator<LeaseRow> {
+  let after: string | undefined
+  do {
+    const page = await broker.ledger.read.leases(
+      { state: 'active', task },
+      { limit: broker.limits.endBatch, ...(after === undefined ? {} : { after }) },
+    )
+    yield* page.items
+    after = page.next ?? undefined
+  } while (after !== undefined)
+}
