@@ -32,8 +32,13 @@ export const LIMITS = {
   failedAttestationsPerMinutePerSource: 30,
   /** Sources remembered at once; the least recently seen is forgotten first. */
   rateSources: 10_000,
-  /** Requests being worked on at once, beside the revocations, which are not counted here. */
+  /** Requests being worked on at once: those whose body is still arriving are not among them. */
   requestsInFlight: 256,
+  /** For completions, heartbeats and revocations alone, beside all of the above. */
+  endsPerMinutePerSource: 3_000,
+  endsInFlight: 64,
+  /** Of each registered resource server, from wherever it asks. */
+  introspectionsPerMinutePerServer: 600_000,
   /** What a caller is told to wait where nothing better is known. */
   attestationRetryAfterMs: 5 * second,
   budgetRetryAfterMs: 30 * second,

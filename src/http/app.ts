@@ -2,16 +2,17 @@ import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/drills.ts'
+import { capInFlight, createAdmission } from './admission.ts'
 import { drillRoutes } from './drills.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
 import { renderError } from './problem.ts'
-import { createExchangeGate, createRateLimiter } from './rate-limit.ts'
+import { createExchangeGate } from './rate-limit.ts'
 import { taskRoutes } from './tasks.ts'
-import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
 import { webIdentityRoutes } from './web-identity.ts'
+import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
 import { type PublishedKeys, wellKnownRoutes } from './well-known.ts'
 
 export type AppOptions = WebhookOptions &
@@ -31,7 +32,7 @@ export type AppOptions = WebhookOptions &
 /** Everything the workloads' listener answers. */
 export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   const { limits, now, log } = broker
-  const requests = createRateLimiter(limits.requestsPerMinutePerSource, limits.rateSources, now)
+  const { admit, introspection } = createAdmission(limits, now)
   const exchanges = createExchangeGate(limits, now)
   const app = shell(broker, options)
   // Before the general limits: ends are not held up by who else is asking.
@@ -39,15 +40,11 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
     app.use('/webhooks/*', capInFlight(limits.webhooksInFlight))
     app.route('/webhooks', webhookRoutes(broker, options.githubWebhooks))
   }
-  app.use('*', async (c, next) => {
-    requests.take(c.get('source'))
-    await next()
-  })
-  app.use('*', capInFlight(limits.requestsInFlight))
+  app.use('*', admit)
   app.get('/openapi.json', c => c.json(openapiDocument(options.publicUrl, options.version)))
   app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options))
   app.route('/aws/.well-known', webIdentityRoutes(broker, options.publicUrl, options.webIdentityKeys))
-  app.route('/oauth', oauthRoutes(broker, { ...options, exchanges }))
+  app.route('/oauth', oauthRoutes(broker, { ...options, exchanges, introspection }))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
   if (options.operators) mountOperators(app, broker, options)
   log.debug({ routes: app.routes.length }, 'routes are mounted')
@@ -84,19 +81,4 @@ function shell({ limits, log }: Broker, options: AppOptions): Hono<Env> {
     return reason === undefined ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', reason }, 503)
   })
   return app
-}
-
-/** So many requests at once and no more; the reaper's work is not counted here and always goes on. */
-function capInFlight(most: number) {
-  let inFlight = 0
-  return async function cap(_: unknown, next: () => Promise<void>) {
-    if (inFlight >= most)
-      throw new BrokerError('rate_limited', 'the broker is at its limit', { retryAfterMs: 1_000 })
-    inFlight += 1
-    try {
-      await next()
-    } finally {
-      inFlight -= 1
-    }
-  }
 }

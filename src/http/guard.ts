@@ -2,9 +2,10 @@ import { isIP } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { MiddlewareHandler } from 'hono'
 import type { Limits } from '../limits.ts'
+import type { Place } from './admission.ts'
 import { HttpRefusal } from './problem.ts'
 
-export type Env = { Bindings: HttpBindings; Variables: { source: string } }
+export type Env = { Bindings: HttpBindings; Variables: { source: string; place?: Place } }
 
 /** Headers of which Node or Hono would quietly keep the first, or join two into one. */
 const SINGLE = new Set(['host', 'authorization', 'content-type', 'content-length', 'dpop', 'idempotency-key'])

@@ -11,6 +11,7 @@ import { revokePresented } from '../broker/revoke.ts'
 import type { ResourceServer } from '../config.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { TaskRow } from '../store/rows.ts'
+import type { IntrospectionLimits } from './admission.ts'
 import { basic, bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { exchange } from './oauth-exchange.ts'
@@ -21,6 +22,7 @@ import { readForm } from './read-body.ts'
 export type OauthOptions = {
   publicUrl: string
   exchanges: ExchangeGate
+  introspection: IntrospectionLimits
   resourceServers: () => ReadonlyMap<string, ResourceServer>
 }
 
@@ -111,14 +113,19 @@ async function taskOf(broker: Broker, token: Secret): Promise<TaskRow | undefine
   }
 }
 
-function resourceServer(c: Context, { resourceServers }: OauthOptions): ResourceServer {
+/** @throws BrokerError where it is none, or has had its share of the minute. */
+function resourceServer(c: Context<Env>, { resourceServers, introspection }: OauthOptions): ResourceServer {
   const given = basic(c)
   const server = given === undefined ? undefined : resourceServers().get(given.id)
   const hash = createHash('sha256')
     .update(given?.secret.reveal() ?? '')
     .digest()
   const expected = Buffer.from(server?.secret_sha256 ?? '0'.repeat(64), 'hex')
-  if (server !== undefined && timingSafeEqual(hash, expected)) return server
+  if (timingSafeEqual(hash, expected) && server !== undefined) {
+    introspection.servers.take(server.name)
+    return server
+  }
+  introspection.strangers.take(c.get('source'))
   throw new BrokerError('unauthenticated', 'a registered resource server must authenticate with HTTP Basic')
 }
 

@@ -62,7 +62,7 @@ export function createRateLimiter(perMinute: number, sources: number, now: () =>
     const { tokens } = tokensOf(source)
     if (tokens >= 1) return
     const retryAfterMs = Math.ceil((1 - tokens) / perMs)
-    throw new BrokerError('rate_limited', 'too many requests from this address', { retryAfterMs })
+    throw new BrokerError('rate_limited', 'too many requests within a minute', { retryAfterMs })
   }
   return {
     spend,

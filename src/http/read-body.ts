@@ -73,12 +73,21 @@ export async function readText(c: Context<Env>, maxBytes: number): Promise<strin
   }
 }
 
+/** A body may take as long as the connection's limits let it; its request has no place among those at work. */
+async function readBytes(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
+  const place = c.get('place')
+  place?.leave()
+  const bytes = await receive(c, maxBytes)
+  place?.take()
+  return bytes
+}
+
 /**
  * Straight from the connection: a Request with a body stream would cost more than all else about a request.
  *
  * @throws HttpRefusal 413 as soon as the cap is passed, whatever Content-Length said.
  */
-function readBytes(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
+function receive(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
   const { incoming } = c.env
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []

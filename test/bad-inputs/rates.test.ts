@@ -1,6 +1,9 @@
 /** Rates are judged before evidence is, for each source by itself. */
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
+import { createOperatorToken } from '../../src/broker/create-operator-token.ts'
+import { RESOURCE_SERVER } from '../fakes/installation.ts'
+import { until } from '../support/until.ts'
 import { attackedBroker, exchangeRequest, openRequest } from './attacked-broker.ts'
 import type { Reply, Sent } from './request.ts'
 
@@ -45,19 +48,91 @@ test('good evidence does not count as a failure', async () => {
 })
 
 const busy = attackedBroker({ limits: { requests_in_flight: 2 } })
+const few = attackedBroker({ limits: { requests_per_minute_per_source: 10 } })
 
-test('beyond so many requests at once callers are told to come back, and liveness still answers', async () => {
-  const get = (path: string) => busy.send({ method: 'GET', path })
-  const { port } = new URL(busy.running.url)
-  const slow = 'POST /oauth/token HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n'
-  const form = 'Content-Type: application/x-www-form-urlencoded\r\n\r\nx='
-  const sockets = [1, 2].map(() => connect(Number(port), '127.0.0.1'))
-  for (const socket of sockets) socket.on('error', () => {}).write(slow + form)
-  let reply = await get('/openapi.json')
-  while (reply.status === 200) reply = await get('/openapi.json')
+/** Work that does not end: the evidence of whoever is exchanging is not checked before `go`. */
+function stallAttestation(): { go: () => void; reached: () => number } {
+  const attestor = busy.running.broker.attestors.get('forged')!
+  const attest = attestor.attest.bind(attestor)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let reached = 0
+  attestor.attest = async evidence => {
+    reached += 1
+    await promise
+    return attest(evidence)
+  }
+  return {
+    reached: () => reached,
+    go() {
+      attestor.attest = attest
+      resolve()
+    },
+  }
+}
+
+const get = (path: string) => busy.send({ method: 'GET', path })
+const post = (path: string, token: string, json: object) =>
+  busy.send({
+    ...{ method: 'POST', path, type: 'application/json', body: JSON.stringify(json) },
+    headers: { authorization: `Bearer ${token}` },
+  })
+
+test('beyond so many at once callers come back later; ends, silence and liveness are not held up', async () => {
+  const task = await busy.exchange(busy.goodToken())
+  const { task_id: id, task_token: token } = JSON.parse(task.text)
+  const { go, reached } = stallAttestation()
+  const working = [busy.exchange(busy.goodToken()), busy.exchange(busy.goodToken())]
+  await until(() => reached() === 2)
+  const reply = await get('/openapi.json')
   expect([reply.status, JSON.parse(reply.text)]).toMatchObject([429, { code: 'rate_limited' }])
   expect(reply.headers).toContain('retry-after: 1')
+
   expect((await get('/livez')).status).toBe(200)
+  const operator = await createOperatorToken(busy.running.broker, 'tests')
+  const revoked = await post('/v1/revocations', operator.token.reveal(), {
+    task: 'tsk_none',
+    reason: 'a test',
+  })
+  expect(revoked.status).not.toBe(429)
+  const ended = { type: 'application/x-www-form-urlencoded', body: 'token=none' }
+  expect((await busy.send({ method: 'POST', path: '/oauth/revoke', ...ended })).status).toBe(200)
+  expect((await post(`/v1/tasks/${id}/heartbeat`, token, {})).status).toBe(200)
+  expect((await post(`/v1/tasks/${id}/complete`, token, { outcome: 'completed' })).status).toBe(200)
+  go()
+  expect((await Promise.all(working)).map(one => one.status)).toEqual([200, 200])
+  expect((await get('/openapi.json')).status).toBe(200)
+})
+
+// Two of them had held every place, and a workload could not even end its task.
+test('bodies that arrive a byte at a time hold nothing up', async () => {
+  const { port } = new URL(busy.running.url)
+  const slow = (path: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\nx=`
+  const sockets = Array.from({ length: 80 }, (_, index) => {
+    const socket = connect(Number(port), '127.0.0.1')
+    return socket
+      .on('error', () => {})
+      .setNoDelay()
+      .on('connect', () => socket.write(slow(index < 70 ? '/oauth/revoke' : '/oauth/token')))
+  })
+  await until(() => sockets.every(socket => socket.bytesWritten > 0))
+  for (const socket of sockets) socket.write('=')
+  expect((await busy.exchange(busy.goodToken())).status).toBe(200)
+  const ended = { type: 'application/x-www-form-urlencoded', body: 'token=none' }
+  expect((await busy.send({ method: 'POST', path: '/oauth/revoke', ...ended })).status).toBe(200)
   for (const socket of sockets) socket.destroy()
-  while (reply.status !== 200) reply = await get('/openapi.json')
+})
+
+test('a resource server asks as often as it needs to, whatever else its address asks; a stranger does not', async () => {
+  const introspect = (secret: string) =>
+    few.send({
+      ...{ method: 'POST', path: '/oauth/introspect', type: 'application/x-www-form-urlencoded' },
+      body: 'token=none',
+      headers: {
+        authorization: `Basic ${Buffer.from(`${RESOURCE_SERVER.id}:${secret}`).toString('base64')}`,
+      },
+    })
+  const strangers = await Promise.all(Array.from({ length: 20 }, () => introspect('wrong')))
+  expect(new Set(strangers.map(one => one.status))).toEqual(new Set([401, 429]))
+  for (let turn = 0; turn < 20; turn++) expect((await introspect(RESOURCE_SERVER.secret)).status).toBe(200)
 })
