@@ -42,7 +42,11 @@ export type OnCommit = (changes: readonly Change[], by: Line) => void
 
 const attemptsMax = 6
 
-export function createSimulatedLedger(options: { now: () => number; onCommit?: OnCommit }): SimulatedLedger {
+export function createSimulatedLedger(options: {
+  now: () => number
+  onCommit?: OnCommit
+  onDeadlock?: () => void
+}): SimulatedLedger {
   // One map for each name, as the type says.
   const rows = Object.fromEntries(tableNames.map(name => [name, new Map()])) as unknown as Committed
   const locks = createRowLocks<Holder>()
@@ -81,6 +85,7 @@ export function createSimulatedLedger(options: { now: () => number; onCommit?: O
           return await attemptOnce(body)
         } catch (error) {
           if (!(error instanceof Deadlock)) throw error
+          options.onDeadlock?.()
           if (attempt === attemptsMax)
             throw new LedgerUnavailable('one deadlock after another', { cause: error })
         }

@@ -1,13 +1,20 @@
 /** Everything else that is written: uses, budgets, claims, records, keys. */
 import { LIMITS } from '../../../src/limits.ts'
 import type { LedgerWrite } from '../../../src/store/ledger.ts'
-import type { DeliveryRow } from '../../../src/store/rows.ts'
+import type { DeliveryRow, TicketRow } from '../../../src/store/rows.ts'
 import type { TableName } from './tables.ts'
 import type { StatementIo } from './transaction.ts'
 
 type OnceWrites = Pick<
   LedgerWrite,
-  'useEvidence' | 'reuseEvidence' | 'insertTicket' | 'redeemTicket' | 'takeBudget' | 'giveBudget' | 'prune'
+  | 'useEvidence'
+  | 'reuseEvidence'
+  | 'insertTicket'
+  | 'redeemTicket'
+  | 'passTicket'
+  | 'takeBudget'
+  | 'giveBudget'
+  | 'prune'
 >
 
 export function onceWrites(io: StatementIo): OnceWrites {
@@ -34,6 +41,12 @@ export function onceWrites(io: StatementIo): OnceWrites {
         return (
           await io.update('tickets', isGood, () => ({ state: 'redeemed', redeemed_by: by }) as const)
         )[0]
+      }),
+    passTicket: (id, { from, to }) =>
+      statement('passTicket', async () => {
+        const held = (row: { id: string; redeemed_by: string | null }) =>
+          row.id === id && row.redeemed_by === from
+        return (await io.update('tickets', held, () => ({ redeemed_by: to }))).length > 0
       }),
     takeBudget: (key, limit, until) =>
       statement('takeBudget', async () => {
@@ -73,7 +86,9 @@ async function prune(io: StatementIo, limit: number): Promise<number> {
   await forget('works', keysOf(io.scan('works', row => row.pending === 0 && row.until <= now)))
   await forget('evidence', keysOf(io.scan('evidence', row => row.until <= now)))
   await forget('budgets', keysOf(io.scan('budgets', row => row.until <= now)))
-  await forget('tickets', keysOf(io.scan('tickets', row => row.expires_at <= now)))
+  const bounds = (task: string | null) => task !== null && io.get('tasks', task)?.state === 'active'
+  const isSpent = (row: TicketRow) => row.expires_at <= now && !bounds(row.redeemed_by)
+  await forget('tickets', keysOf(io.scan('tickets', isSpent)))
   const old = now - LIMITS.deliveryKeptMs
   const isOld = (row: DeliveryRow) => row.state === 'delivered' && (row.done_at ?? now) <= old
   await forget('deliveries', keysOf(io.scan('deliveries', isOld)))

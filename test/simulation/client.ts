@@ -1,0 +1,274 @@
+/** Workloads: they open tasks, ask, beat, extend, hand out tickets, end, or fall silent; and retry what was lost. */
+import type { Work } from '../../attestors/attestor.ts'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { authenticateTask } from '../../src/broker/authenticate.ts'
+import type { Broker } from '../../src/broker/broker.ts'
+import { endTask } from '../../src/broker/end-task.ts'
+import { extendTask } from '../../src/broker/extend-task.ts'
+import { requestCredential } from '../../src/broker/grant-ask.ts'
+import { heartbeat } from '../../src/broker/heartbeat.ts'
+import type { Credential } from '../../src/broker/issue-credential.ts'
+import { type OpenedTask, openTask } from '../../src/broker/open-task.ts'
+import { openTicket } from '../../src/broker/open-ticket.ts'
+import type { WantedAsk } from '../../src/broker/resolve-asks.ts'
+import { revokePresented } from '../../src/broker/revoke.ts'
+import type { TaskRow } from '../../src/store/rows.ts'
+import { evidenceOf } from './attestor.ts'
+import { call, type Reply } from './call.ts'
+import { ORDERS } from './issuers.ts'
+import type { Chance } from './random.ts'
+import { tellOfEnd } from './storm.ts'
+import type { World } from './world.ts'
+
+const minute = 60_000
+
+type Session = {
+  id: string
+  agent: string
+  token: string
+  asks: readonly string[]
+  heartbeatMs: number | null
+  depth: number
+}
+type Client = { world: World; chance: Chance; name: string }
+
+export async function runClient(world: World, name: string): Promise<void> {
+  const client = { world, chance: world.chance.fork(), name }
+  while (world.storm() !== undefined) {
+    await rest(client, client.chance.between(0, 30_000))
+    const work = client.chance.hits(0.3) ? newWork(client) : undefined
+    const task = await open(client, client.chance.pick(['builder', 'builder', 'helper']), undefined, 0, work)
+    if (task !== undefined) await workOn(client, task)
+  }
+}
+
+function rest({ world, name }: Client, ms: number): Promise<void> {
+  return world.scheduler.wait(world.clients, ms, `${name} rests`)
+}
+
+/** A CI job, whose end will be told: late, twice, or both. */
+function newWork(client: Client): Work {
+  const run = String(client.world.nextNumber())
+  const work = { provider: 'ci.sim', repository: '1', run, attempt: '1', job: 'build' }
+  tellOfEnd(client.world, client.chance, work)
+  return work
+}
+
+/** What may be asked at all, and sometimes more than that. */
+function someAsk(chance: Chance): WantedAsk {
+  const items = chance.pick([['a'], ['a', 'b'], ['b', 'c'], ['c'], ['a', 'z']])
+  switch (chance.below(6)) {
+    case 0:
+      return { issuer: 'jwt', ask: { audience: ORDERS, scopes: chance.pick([['read'], ['read', 'write']]) } }
+    case 1:
+      return { issuer: 'roles', ask: { role: chance.pick(['deploy', 'deploy', 'chain']), items: ['a'] } }
+    case 2:
+      return { issuer: 'roles', ask: { role: 'deploy', items: ['a', 'b'] } }
+    case 3:
+      return { issuer: 'hub', ask: { items: chance.hits(0.2) ? ['forbidden'] : items } }
+    default:
+      return { issuer: 'hub', ask: { items } }
+  }
+}
+
+/** Modest, so that opening mostly succeeds. */
+const modestAsk = (chance: Chance): WantedAsk =>
+  chance.hits(0.2)
+    ? someAsk(chance)
+    : chance.pick([
+        { issuer: 'hub', ask: { items: ['a'] } },
+        { issuer: 'jwt', ask: { audience: ORDERS, scopes: ['read'] } },
+      ])
+
+async function open(
+  client: Client,
+  agent: string,
+  ticket: Secret | undefined,
+  depth: number,
+  work?: Work,
+): Promise<Session | undefined> {
+  const { world, chance } = client
+  const until = world.scheduler.now() + 10 * minute
+  const evidence = evidenceOf({
+    id: `evidence-${world.nextNumber()}`,
+    kind: agent,
+    until,
+    ...(work && { work }),
+  })
+  const request = {
+    ...{ evidence, purpose: 'a simulation', mintFirst: chance.hits(0.4) },
+    ...{ minutes: chance.between(1, 9), asks: [modestAsk(chance)] },
+    ...(ticket && { ticket }),
+  }
+  const attempt = () =>
+    call(
+      world,
+      chance,
+      `${client.name} opens`,
+      broker => openTask(broker, request),
+      opened => answered(world, opened.credential),
+    )
+  const twice = chance.hits(0.1)
+  if (twice) world.tally.fault('client asks twice at once')
+  const [reply, beside] = await Promise.all([attempt(), twice ? attempt() : undefined])
+  let last: Reply<OpenedTask> = reply
+  if (last.is !== 'answer' && beside?.is === 'answer') last = beside
+  for (let retry = 0; retry < 3 && last.is !== 'answer' && mayRetry(last); retry += 1) {
+    await rest(client, chance.between(500, 50_000))
+    last = await attempt()
+  }
+  if (last.is !== 'answer') return undefined
+  const { task, token, asks } = last.value
+  const session = {
+    id: task.id,
+    agent,
+    token: token.reveal(),
+    asks: asks.map(ask => ask.id),
+    heartbeatMs: task.heartbeat_ms,
+    depth,
+  }
+  if (chance.hits(0.1)) await replay(client, attempt, session)
+  return session
+}
+
+/** The evidence again, after the task's token was used: nothing may come of it. */
+async function replay(
+  client: Client,
+  attempt: () => Promise<Reply<OpenedTask>>,
+  session: Session,
+): Promise<void> {
+  await beat(client, session)
+  await rest(client, client.chance.between(1_000, 20_000))
+  await attempt()
+}
+
+const mayRetry = (reply: Reply<unknown>) =>
+  reply.is === 'lost' ||
+  (reply.is === 'refusal' && (reply.code === 'ledger_unavailable' || reply.code === 'provider_unavailable'))
+
+async function workOn(client: Client, session: Session): Promise<void> {
+  const { chance } = client
+  const isLoud = chance.hits(0.75)
+  const children: Promise<void>[] = []
+  const held: string[] = []
+  for (let left = chance.between(2, 6); left > 0; left -= 1) {
+    await pause(client, session, isLoud)
+    await act(client, session, children, held)
+  }
+  await Promise.all(chance.hits(0.6) ? children : [])
+  if (chance.hits(0.25)) return
+  const outcome = chance.pick(['completed', 'completed', 'failed', 'cancelled'] as const)
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    const reply = await withTask(client, session, 'ends', (broker, task) =>
+      endTask(broker, task.id, outcome, { actor: `task:${task.id}` }),
+    )
+    if (!mayRetry(reply)) return
+  }
+}
+
+/** Rests, and is heard from meanwhile where that was agreed. */
+async function pause(client: Client, session: Session, isLoud: boolean): Promise<void> {
+  const { chance } = client
+  for (let left = chance.between(0, 3); left >= 0; left -= 1) {
+    await rest(client, chance.between(100, 15_000))
+    if (isLoud && session.heartbeatMs !== null) await beat(client, session)
+  }
+}
+
+async function beat(client: Client, session: Session): Promise<void> {
+  const { beats } = client.world.oracle.facts
+  await withTask(client, session, 'beats', heartbeat, due => {
+    if (due !== null) beats.set(session.id, Math.max(due, beats.get(session.id) ?? 0))
+  })
+}
+
+async function act(
+  client: Client,
+  session: Session,
+  children: Promise<void>[],
+  held: string[],
+): Promise<void> {
+  const { world, chance } = client
+  const ask = async () => {
+    const known = chance.hits(0.5) ? session.asks[0] : undefined
+    const request = known === undefined ? { wanted: someAsk(chance) } : { ask: known }
+    const mint = (broker: Broker, task: TaskRow) => requestCredential(broker, task, request)
+    const reply = await withTask(client, session, 'asks', mint, one => answered(world, one))
+    if (reply.is === 'answer') held.push(reply.value.secret.reveal())
+  }
+  switch (chance.below(8)) {
+    case 0: {
+      const extension = { minutes: chance.between(1, 10), reason: 'not done yet' }
+      await withTask(client, session, 'extends', (broker, task) => extendTask(broker, task, extension))
+      return
+    }
+    case 1:
+    case 2:
+      children.push(...(await delegate(client, session)))
+      return
+    case 3: {
+      const [token] = held.splice(0, 1)
+      if (token !== undefined)
+        await withTask(client, session, 'gives back', (broker, task) => revokePresented(broker, task, token))
+      return
+    }
+    case 4:
+      // The end comes while a mint is under way.
+      await Promise.all([
+        ask(),
+        chance.hits(0.4)
+          ? withTask(client, session, 'gives up', (broker, task) =>
+              endTask(broker, task.id, 'failed', { actor: `task:${task.id}` }),
+            )
+          : undefined,
+      ])
+      return
+    default:
+      await Promise.all([ask(), chance.hits(0.3) ? ask() : undefined])
+  }
+}
+
+/** A ticket for a child, sometimes redeemed by two at once. */
+async function delegate(client: Client, session: Session): Promise<Promise<void>[]> {
+  const { chance, world } = client
+  if (session.depth >= 3) return []
+  const agent = session.agent === 'builder' ? chance.pick(['helper', 'builder']) : 'helper'
+  const request = {
+    agent,
+    asks: [chance.pick([modestAsk(chance), { issuer: 'hub', ask: { items: ['a', 'b'] } }])],
+    minutes: chance.between(1, 10),
+  }
+  const reply = await withTask(client, session, 'gives a ticket', (broker, task) =>
+    openTicket(broker, task, request),
+  )
+  if (reply.is !== 'answer') return []
+  const { token } = reply.value
+  const opens = [open(client, agent, token, session.depth + 1)]
+  if (chance.hits(0.3)) {
+    world.tally.fault('client asks twice at once')
+    opens.push(open(client, agent, token, session.depth + 1))
+  }
+  const opened = await Promise.all(opens)
+  return opened.flatMap(child => (child === undefined ? [] : [workOn(client, child)]))
+}
+
+function withTask<T>(
+  { world, chance, name }: Client,
+  session: Session,
+  what: string,
+  run: (broker: Broker, task: TaskRow) => Promise<T>,
+  onAnswer?: (value: T) => void,
+): Promise<Reply<T>> {
+  const token = new Secret(session.token)
+  return call(
+    world,
+    chance,
+    `${name} ${what}`,
+    async broker => run(broker, await authenticateTask(broker, token)),
+    onAnswer,
+  )
+}
+
+function answered({ oracle }: World, credential: Credential | undefined): void {
+  if (credential !== undefined) oracle.onAnswer(credential)
+}

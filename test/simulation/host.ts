@@ -1,0 +1,148 @@
+/** One broker process: the real use cases over simulated surroundings, as `src/server.ts` puts them together. */
+import type { Broker, Log } from '../../src/broker/broker.ts'
+import type { Queue } from '../../src/broker/queue.ts'
+import { createReaper, type Reaper, type Schedule } from '../../src/broker/reaper.ts'
+import { reassess } from '../../src/broker/reassess.ts'
+import { registerAgents } from '../../src/broker/register-agents.ts'
+import { createReceiptQueue } from '../../src/broker/sign-receipts.ts'
+import { newId } from '../../src/keys/ids.ts'
+import { createKeyring } from '../../src/keys/keyring.ts'
+import { newToken } from '../../src/keys/tokens.ts'
+import { LIMITS, type Limits } from '../../src/limits.ts'
+import { createWatch, type Watch } from '../../src/observers/watch.ts'
+import { agentsOf } from './agents.ts'
+import { simulatedAttestor } from './attestor.ts'
+import { simulatedIssuers } from './issuers.ts'
+import type { Connection, Line } from './ledger.ts'
+import type { Process } from './scheduler.ts'
+import { fakeSignature } from './signature.ts'
+import type { World } from './world.ts'
+
+export type Host = {
+  name: string
+  process: Process
+  broker: Broker
+  connection: Connection
+  /** Virtual ms by which its clock is ahead. */
+  clockAhead: number
+  isReady: boolean
+  reload(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Shorter than the real ones where a virtual hour would only be more of the same. */
+export const SIM_LIMITS: Limits = {
+  ...LIMITS,
+  reaperBackstopMs: 20_000,
+  backoffCapMs: 60_000,
+  retryAfterCapMs: 120_000,
+}
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** Starts a process and its boot; it is ready when it says so, or gone. */
+export function startHost(world: World, name: string): Host {
+  const { scheduler, mutation } = world
+  const process: Process = { name, isGone: false, pausedUntil: 0 }
+  const chance = world.chance.fork()
+  const line = lineOf(world, process, chance)
+  const connection = world.ledger.connect(line)
+  world.lineOwners.set(line, name)
+  const ledger = mutation?.ledger?.(connection.ledger, world) ?? connection.ledger
+  const now = () => scheduler.now() + host.clockAhead
+  const random = (size: number) => chance.bytes(size)
+  const schedule: Schedule = (ms, run) => scheduler.after(process, ms, 'timer', run)
+
+  let agents = agentsOf(world.configuration)
+  let reloading = Promise.resolve()
+  let parts: { reaper: Reaper; watch: Watch; receipts: Queue } | undefined
+  const plain: Broker = {
+    ledger,
+    keyring: createKeyring({ kek: world.kek, random }),
+    log: world.log ?? silent,
+    limits: SIM_LIMITS,
+    defaults: { taskMinutes: 5 },
+    now,
+    attestors: new Map([['sim', simulatedAttestor(now)]]),
+    issuers: simulatedIssuers({
+      ...{ process, now, network: world.network, providers: world.providers, chance, sign: fakeSignature },
+      isWider: () => world.strikes('provider answers wider', chance, 'providerWider'),
+      isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
+    }),
+    agents: () => agents,
+    newId: prefix => newId(prefix, Math.floor(now()), random),
+    newToken: kind => newToken(kind, random),
+    jitter: chance.uniform,
+    reloaded: () => reloading,
+    wake: () => parts?.reaper.wake(),
+    settled: () => parts?.receipts.wake(),
+  }
+  const broker: Broker = { ...plain, ...mutation?.broker?.(plain, world) }
+
+  async function boot(): Promise<void> {
+    await registerAgents(broker, broker.agents())
+    await reassess(broker)
+    const reaper = createReaper(broker, mutation?.reaperSchedule?.(schedule) ?? schedule)
+    const watch = createWatch(broker, schedule)
+    const receipts = createReceiptQueue(broker, schedule, {
+      issuer: 'https://mayfly.sim',
+      sign: async (typ, claims) => fakeSignature(typ, claims),
+      webhooks: [],
+      signed: () => {},
+    })
+    parts = { reaper, watch, receipts }
+    await watch.look()
+    reaper.wake()
+    receipts.wake()
+    host.isReady = true
+  }
+
+  async function reload(): Promise<void> {
+    const next = agentsOf(world.configuration)
+    await registerAgents(broker, next)
+    agents = next
+    await reassess(broker)
+  }
+
+  const host: Host = {
+    name,
+    process,
+    broker,
+    connection,
+    clockAhead: 0,
+    isReady: false,
+    reload() {
+      const run = reloading.then(reload)
+      reloading = run.catch(() => {})
+      return run
+    },
+    async stop() {
+      await parts?.watch.stop()
+      await parts?.reaper.stop()
+      await parts?.receipts.stop()
+    },
+  }
+  boot().catch(() => world.crash(host))
+  return host
+}
+
+function lineOf(world: World, process: Process, chance: World['chance']): Line {
+  const { scheduler } = world
+  return {
+    travel(what) {
+      const storm = world.storm()
+      if (storm === undefined) return undefined
+      const isLong = what === 'commit' || what === 'committed'
+      if (!chance.hits(isLong ? 0.5 : storm.statementWaits)) return undefined
+      return scheduler.wait(process, chance.between(1, chance.hits(0.05) ? 2_000 : 30), `ledger ${what}`)
+    },
+    resume: run => void scheduler.after(process, 0, 'ledger lock granted', run),
+    fate(what) {
+      if (world.isLedgerDown()) return 'refused'
+      if (what !== 'commit')
+        return world.strikes('ledger call lost', chance, 'ledgerLost') ? 'refused' : 'done'
+      if (world.strikes('ledger commit refused', chance, 'commitRefused')) return 'refused'
+      return world.strikes('ledger commit not told', chance, 'commitUntold') ? 'lost' : 'done'
+    },
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Holds what the ledger says against what is true, at every commit, mint and answer. It knows everything and
+ * touches nothing.
+ */
+import type { Credential } from '../../src/broker/issue-credential.ts'
+import { secretHash } from '../../src/broker/lease-plan.ts'
+import { commitChecks } from './invariants.ts'
+import type { Change } from './ledger/tables.ts'
+import type { Committed } from './ledger/transaction.ts'
+import type { Minted, Providers } from './providers.ts'
+import type { Scheduler } from './scheduler.ts'
+import { scopeProblem } from './scope.ts'
+import { claimsOf } from './signature.ts'
+import type { Tally } from './tally.ts'
+
+export type Facts = {
+  rows: Readonly<Committed>
+  providers: Providers
+  scheduler: Scheduler
+  tally: Tally
+  /** By task: until when a heartbeat that was answered keeps it. */
+  beats: Map<string, number>
+  /** Virtual ms in which no broker could write; `to` is infinite while it goes on. */
+  outages: { from: number; to: number }[]
+}
+
+/** Something that must never happen did. */
+export class Violation extends Error {
+  override name = 'Violation'
+}
+
+export type Oracle = ReturnType<typeof createOracle>
+
+export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
+  const facts: Facts = { ...given, beats: new Map(), outages: [] }
+  const { rows, providers, scheduler } = facts
+  const answered = new Map<string, Credential>()
+  let violation: Violation | undefined
+
+  function fail(what: string): undefined {
+    violation ??= new Violation(`at ${scheduler.now()}: ${what}`)
+  }
+
+  return {
+    failure: () => violation,
+    fail,
+    facts,
+    onCommit(changes: readonly Change[], by: string): void {
+      for (const { table, key, after } of changes)
+        if (table === 'tasks' || table === 'leases')
+          scheduler.note(
+            `${by} ${table} ${key} ${after?.state} ${after !== undefined && 'due_at' in after ? after.due_at : ''}`,
+          )
+      for (const problem of commitChecks(facts, changes)) fail(`${problem} (committed by ${by})`)
+    },
+
+    onMint(one: Minted): void {
+      const lease = rows.leases.get(one.lease)
+      if (lease === undefined)
+        return void fail(`a credential was minted for ${one.lease}, which the ledger does not know`)
+      if (lease.state === 'closed')
+        return void fail(`a credential was minted for ${one.lease}, which is ${lease.closed_as}`)
+      if (providers.of(one.lease).length > 1) fail(`two credentials were minted for ${one.lease}`)
+    },
+
+    /** A credential left a broker on its way to a client. */
+    onAnswer(credential: Credential): void {
+      const { lease: id } = credential
+      const lease = rows.leases.get(id)
+      if (lease === undefined) return void fail(`${id} was answered, and the ledger does not know it`)
+      if (lease.active_at === null) return void fail(`${id} was answered and never was active`)
+      if (lease.secret_sha256 !== secretHash(credential.secret.reveal()))
+        return void fail(`${id} was answered with a secret that the ledger does not know`)
+      const task = rows.tasks.get(lease.task)
+      if (task?.ended_at != null && task.ended_at < lease.active_at)
+        return void fail(`${id} was answered after its task had ended`)
+      const problem = scopeProblem(rows, lease, providers.bySecret(credential.secret.reveal())?.items)
+      if (problem !== undefined) return void fail(`${id} was answered: ${problem}`)
+      if (credential.issuer === 'jwt') {
+        const exp = Number(claimsOf(credential.secret.reveal()).exp) * 1_000
+        if (exp > (task?.deadline ?? 0)) return void fail(`${id} is a JWT that outlives its task`)
+      }
+      answered.set(id, credential)
+    },
+
+    /** What must hold at any moment. */
+    look(): void {
+      for (const one of providers.alive()) {
+        const lease = rows.leases.get(one.lease)
+        if (lease === undefined || lease.state === 'closed')
+          fail(`${one.lease} is alive, and the ledger says ${lease?.closed_as ?? 'nothing'}`)
+      }
+      for (const id of answered.keys()) {
+        const lease = rows.leases.get(id)
+        const truth = providers.of(id)[0]
+        if (
+          lease?.state === 'active' &&
+          scheduler.now() < lease.expires_at &&
+          truth !== undefined &&
+          !providers.isAlive(truth)
+        )
+          fail(`${id} was answered and is active, and its provider does not take it`)
+      }
+    },
+
+    /** A while after the last fault: whatever could be ended by telling its provider was ended. */
+    lookPrompt(): void {
+      this.look()
+      for (const lease of rows.leases.values()) {
+        if (lease.state !== 'revoking' || lease.provider_expires_at === null) continue
+        if (lease.revocability !== 'expiry_only')
+          fail(
+            `${lease.id} is still being revoked long after the last fault: ${lease.last_error ?? 'no error'}`,
+          )
+      }
+    },
+
+    /** When everything that waits has come. */
+    lookSettled(): void {
+      this.look()
+      for (const one of providers.alive()) fail(`${one.lease} outlived everything`)
+      for (const task of rows.tasks.values())
+        if (task.state !== 'settled') fail(`task ${task.id} is ${task.state} and never settled`)
+      for (const lease of rows.leases.values())
+        if (lease.state !== 'closed') fail(`lease ${lease.id} is ${lease.state} and never closed`)
+      for (const { key, used } of rows.budgets.values())
+        if (key.startsWith('active_tasks/') && used !== 0)
+          fail(`${key} counts ${used} tasks, and there is none`)
+      for (const task of rows.tasks.values())
+        if (task.system === 0 && rows.receipts.get(task.id)?.jws == null)
+          fail(`task ${task.id} has no receipt`)
+    },
+  }
+}

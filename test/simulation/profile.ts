@@ -1,0 +1,65 @@
+/** How a seed's world is: how many brokers, what goes wrong in it and how often. Each seed has its own mix. */
+import type { Chance } from './random.ts'
+
+export type Profile = {
+  brokers: number
+  clients: number
+  /** How long things go wrong, virtual ms. */
+  stormMs: number
+  /** Of one: for each event of a broker. */
+  crash: number
+  /** Of one: for each statement to take its time instead of none. */
+  statementWaits: number
+  ledgerLost: number
+  commitRefused: number
+  commitUntold: number
+  providerLost: number
+  providerReplyLost: number
+  providerFails: number
+  providerSlow: number
+  providerLimits: number
+  providerDoubles: number
+  providerLies: number
+  providerWider: number
+  answerLost: number
+  /** How many of each strike in the storm. */
+  pauses: number
+  clockJumps: number
+  cuts: number
+  ledgerOutages: number
+  providerOutages: number
+  reloads: number
+  operatorEnds: number
+}
+
+/** Each kind of fault is off in half of the seeds, so that what one hides another seed shows. */
+export function drawProfile(chance: Chance): Profile {
+  const rate = (most: number) => (chance.hits(0.5) ? chance.uniform() * most : 0)
+  const some = (most: number) => (chance.hits(0.5) ? chance.between(1, most) : 0)
+  return {
+    brokers: chance.between(1, 3),
+    clients: chance.between(2, 4),
+    stormMs: chance.between(4, 9) * 60_000,
+    crash: rate(0.004),
+    statementWaits: chance.pick([0.05, 0.2, 0.5]),
+    ledgerLost: rate(0.02),
+    commitRefused: rate(0.05),
+    commitUntold: rate(0.08),
+    providerLost: rate(0.1),
+    providerReplyLost: rate(0.2),
+    providerFails: rate(0.1),
+    providerSlow: rate(0.15),
+    providerLimits: rate(0.1),
+    providerDoubles: rate(0.1),
+    providerLies: rate(0.1),
+    providerWider: rate(0.1),
+    answerLost: rate(0.2),
+    pauses: some(3),
+    clockJumps: some(3),
+    cuts: some(4),
+    ledgerOutages: some(2),
+    providerOutages: some(2),
+    reloads: some(3),
+    operatorEnds: some(3),
+  }
+}

@@ -1,0 +1,127 @@
+/** What goes wrong at its own time, beside what goes wrong call by call. */
+import type { Work } from '../../attestors/attestor.ts'
+import { endTask } from '../../src/broker/end-task.ts'
+import { endWork } from '../../src/broker/end-work.ts'
+import { revokeLease } from '../../src/broker/revoke.ts'
+import { configurations } from './agents.ts'
+import { call } from './call.ts'
+import type { Chance } from './random.ts'
+import type { World } from './world.ts'
+
+const second = 1_000
+const minute = 60 * second
+
+/** Puts every fault of the profile at a moment of the storm. */
+export function brewStorm(world: World): void {
+  const { scheduler, profile, clients } = world
+  const chance = world.chance.fork()
+  const at = (count: number, label: string, run: () => void) => {
+    for (let left = count; left > 0; left -= 1)
+      scheduler.after(clients, chance.below(profile.stormMs), label, () => {
+        if (world.storm() !== undefined) run()
+      })
+  }
+  at(profile.pauses, 'a broker stands still', () => pauseOne(world, chance))
+  at(profile.clockJumps, 'a clock jumps', () => {
+    const host = chance.pick(world.hosts)
+    host.clockAhead = chance.pick([-10 * minute, -90 * second, -second, 0, second, 90 * second, 10 * minute])
+    world.tally.fault('broker clock jumped')
+  })
+  at(profile.cuts, 'a connection is cut', () => {
+    chance.pick(world.hosts).connection.cut()
+    world.tally.fault('ledger connection cut')
+  })
+  at(profile.ledgerOutages, 'the ledger goes', () => failLedger(world, chance.between(1, 150) * second))
+  at(profile.providerOutages, 'a provider goes', () => {
+    const provider = chance.pick(['hub', 'roles'])
+    world.network.setDown(provider, true)
+    world.tally.fault('provider down')
+    scheduler.after(clients, chance.between(5, 120) * second, `${provider} is back`, () =>
+      world.network.setDown(provider, false),
+    )
+  })
+  at(profile.reloads, 'agents change', () => reconfigure(world, chance))
+  at(profile.operatorEnds, 'an operator acts', () => void operate(world, chance))
+}
+
+/** Everything works again, and stays so. */
+export function calm(world: World): void {
+  world.endStorm()
+  world.setLedgerDown(false)
+  closeOutage(world)
+  for (const provider of ['hub', 'roles']) world.network.setDown(provider, false)
+  for (const host of world.hosts) {
+    host.clockAhead = 0
+    host.process.pausedUntil = 0
+  }
+}
+
+/** The database takes a transaction back from whoever stands still inside it. */
+function pauseOne(world: World, chance: Chance): void {
+  const { scheduler, tally, clients } = world
+  const host = chance.pick(world.hosts)
+  const ms = chance.pick([3, 12, 70, 100, 200, 300]) * second
+  host.process.pausedUntil = scheduler.now() + ms
+  tally.fault('broker paused')
+  if (ms > minute) tally.fault('broker paused past its claim')
+  if (ms > 10 * second)
+    scheduler.after(clients, 10 * second, 'idle in transaction', () => host.connection.cut())
+}
+
+function failLedger(world: World, ms: number): void {
+  if (world.isLedgerDown()) return
+  const { scheduler, oracle, tally, clients } = world
+  world.setLedgerDown(true)
+  tally.fault('ledger outage')
+  for (const host of world.hosts) host.connection.cut()
+  oracle.facts.outages.push({ from: scheduler.now(), to: Number.POSITIVE_INFINITY })
+  scheduler.after(clients, ms, 'the ledger is back', () => {
+    world.setLedgerDown(false)
+    closeOutage(world)
+  })
+}
+
+function closeOutage({ oracle, scheduler }: World): void {
+  const last = oracle.facts.outages.at(-1)
+  if (last !== undefined && last.to === Number.POSITIVE_INFINITY) last.to = scheduler.now()
+}
+
+/** Every broker reads the new files, each at its own time. */
+function reconfigure(world: World, chance: Chance): void {
+  const next = chance.pick(configurations.filter(one => one !== world.configuration))
+  if (next !== 'wide') world.tally.fault('agents narrowed')
+  world.configuration = next
+  for (const host of world.hosts)
+    world.scheduler.after(host.process, chance.between(0, 20_000), 'reloads', () => {
+      host.reload().catch(() => {})
+    })
+}
+
+async function operate(world: World, chance: Chance): Promise<void> {
+  const { rows } = world.ledger
+  const actor = 'operator:sim'
+  const tasks = [...rows.tasks.values()].filter(task => task.state === 'active' && task.system === 0)
+  const leases = [...rows.leases.values()].filter(lease => lease.state === 'active')
+  const [task, lease] = [tasks.at(chance.below(tasks.length)), leases.at(chance.below(leases.length))]
+  if (chance.hits(0.4) && lease !== undefined)
+    await call(world, chance, 'operator revokes', broker => revokeLease(broker, lease, actor))
+  else if (task !== undefined)
+    await call(world, chance, 'operator ends', broker => endTask(broker, task.id, 'revoked', { actor }))
+}
+
+/** The provider's word that a job is over: at some time, late or at once, once or twice. */
+export function tellOfEnd(world: World, chance: Chance, { job = '', ...run }: Work): void {
+  const { scheduler, clients, tally } = world
+  const over = chance.between(5, 240) * second
+  const isLate = chance.hits(0.4)
+  const isDouble = chance.hits(0.3)
+  if (isLate) tally.fault('end of a job told late')
+  if (isDouble) tally.fault('end of a job told twice')
+  const outcome = chance.pick(['completed', 'failed', 'cancelled'] as const)
+  const end = { ...run, job, outcome, said: outcome }
+  const tell = () =>
+    void call(world, chance, 'a webhook tells of an end', broker => endWork(broker, end, 'github-webhook'))
+  const first = over + (isLate ? chance.between(30, 200) * second : 0)
+  scheduler.after(clients, first, 'a job is over', tell)
+  if (isDouble) scheduler.after(clients, first + chance.pick([0, 1, 5_000]), 'a job is over', tell)
+}
