@@ -114,6 +114,31 @@ describe('listeners', () => {
   }
 })
 
+// Tasks, credentials and tickets were answered without it.
+test('no answer may be kept, but for published keys and metadata', async () => {
+  const server = await startWith({})
+  const api = createApi(server, installation)
+  const evidence = { type: 'jwt', token: installation.svid('spiffe://acme.test/agent/coder') }
+  const task = await api.open([asks.orders], { evidence })
+  const under = `/v1/tasks/${task.id}`
+  const ticket = { agent: 'reviewer', minutes: 5, authorization_details: [asks.orders] }
+  const { token } = await createOperatorToken(server.broker, 'tests')
+  const answers = [
+    task.answer,
+    await api.credential(task),
+    await api.call('POST', `${under}/tickets`, task.token, ticket),
+    await api.show(task),
+    await api.complete(task),
+    await api.call('GET', '/v1/leases', token.reveal()),
+    await api.call('POST', '/v1/operator-tokens', token.reveal(), {}),
+    await api.call('GET', '/livez'),
+  ]
+  for (const { status, headers } of answers)
+    expect([status < 300, headers.get('cache-control')]).toEqual([true, 'no-store'])
+  const keys = await api.call('GET', '/.well-known/jwks.json')
+  expect(keys.headers.get('cache-control')).toMatch(/^public, max-age=\d+$/)
+})
+
 describe('sources', () => {
   const limits = { requests_per_minute_per_source: 3 }
   const statuses = async (url: string, forwarded: string[]) => {

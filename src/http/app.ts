@@ -70,6 +70,8 @@ function shell({ limits, log }: Broker, options: AppOptions): Hono<Env> {
   app.notFound(c => renderError(c, new BrokerError('not_found', 'nothing is served under this path'), log))
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
   app.use('*', async (c, next) => {
+    // Almost every answer holds what is secret or soon untrue; what may be kept says so itself.
+    c.env.outgoing.setHeader('cache-control', 'no-store')
     await next()
     // On the connection itself: Hono would build an answer that is finished already once more.
     c.env.outgoing.setHeader('x-content-type-options', 'nosniff')

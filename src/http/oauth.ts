@@ -33,13 +33,11 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
       const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
       return exchange(broker, form)
     })
-    c.header('cache-control', 'no-store')
     return c.json(answer)
   })
   routes.post('/introspect', async c => {
     const server = resourceServer(c, options)
     const form = await readForm(c, broker.limits.bodyBytes)
-    c.header('cache-control', 'no-store')
     return c.json(await introspect(broker, options.publicUrl, server, demand(form, 'token')))
   })
   routes.post('/revoke', async c => {

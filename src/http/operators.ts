@@ -19,7 +19,6 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
 
   routes.use('*', async (c, next) => {
     await authenticateOperator(broker, bearer(c))
-    c.header('cache-control', 'no-store')
     await next()
   })
 
