@@ -260,6 +260,12 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
       signIdentity: webIdentityKeys.sign,
     }),
     agents: () => agents,
+    verifyTaskJwt: token => {
+      const content = keys.verify(token)
+      return content?.typ === 'at+jwt' && content.claims.iss === settings.public_url
+        ? content.claims
+        : undefined
+    },
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
     jitter: () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32,

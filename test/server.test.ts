@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { connect } from 'node:net'
@@ -8,7 +9,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createOperatorToken } from '../src/broker/create-operator-token.ts'
 import type { RunningServer } from '../src/server.ts'
 import type { FaultDecision } from './fakes/faults.ts'
-import { asks, createInstallation, type Installation, startBroker } from './fakes/installation.ts'
+import {
+  asks,
+  createInstallation,
+  type Installation,
+  RESOURCE_SERVER,
+  startBroker,
+} from './fakes/installation.ts'
 import { createApi } from './support/api.ts'
 
 let installation: Installation
@@ -176,6 +183,27 @@ describe('trust', () => {
     await expect(startWith({ attestors, public_url: own })).rejects.toThrow(
       /attestors\.loop.*own public_url/s,
     )
+  })
+
+  test('writing to the ledger makes no credential, and widens none', async () => {
+    const server = await startWith({})
+    const api = createApi(server, installation)
+    const basic = Buffer.from(`${RESOURCE_SERVER.id}:${RESOURCE_SERVER.secret}`).toString('base64')
+    const introspect = async (token: string) =>
+      (await api.form('/oauth/introspect', { token }, { authorization: `Basic ${basic}` })).body
+    const task = await api.open([asks.orders])
+    const { credential, lease } = (await api.credential(task)).body
+    expect(await introspect(credential)).toMatchObject({ active: true, scope: 'orders.read', jti: lease })
+    const { DatabaseSync } = await import('node:sqlite')
+    const file = new DatabaseSync(join(installation.directory, 'data', 'mayfly.db'))
+    const wide = JSON.stringify({ audience: 'https://orders.example.com', scopes: ['admin'] })
+    file.prepare('update leases set granted = ? where id = ?').run(wide, lease)
+    expect(await introspect(credential)).toMatchObject({ active: true, scope: 'orders.read' })
+    const forged = createHash('sha256').update('made-up').digest('hex')
+    file.prepare('update leases set secret_sha256 = ? where id = ?').run(forged, lease)
+    file.close()
+    expect(await introspect('made-up')).toEqual({ active: false })
+    expect(await introspect(credential)).toEqual({ active: false })
   })
 
   test('a list refuses a cursor that is not its own, and its figures are bounded', async () => {

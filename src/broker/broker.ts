@@ -35,6 +35,8 @@ export type Broker = {
   issuers: ReadonlyMap<string, Issuer>
   /** The agents of the configuration in force; replaced whole on reload. */
   agents: () => ReadonlyMap<string, Agent>
+  /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */
+  verifyTaskJwt: (token: string) => Readonly<Record<string, unknown>> | undefined
   newId: (prefix: IdPrefix) => string
   newToken: (kind: TokenKind) => Secret
   /** Uniform in [0, 1); for jitter. */

@@ -1,19 +1,25 @@
-import type { LeaseRow, TaskRow } from '../store/rows.ts'
+import type { LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { secretHash } from './lease-plan.ts'
+import { verifiedTask } from './verified-rows.ts'
+
+/** What a live task JWT says: its claims are the signature's word, that it lives is the ledger's. */
+export type LiveCredential = { claims: Readonly<Record<string, unknown>>; lease: LeaseRow }
 
 /**
- * A live credential as the ledger knows it, found by the credential itself. Undefined for anything unknown,
- * ended, revoked or past its time: an introspecting resource server learns nothing of which it was.
+ * A JWT that this broker signed for a task and that still lives. Undefined for anything unknown, ended, revoked
+ * or past its time: who asks learns nothing of which it was. Nothing that is granted is read from the ledger,
+ * so that writing to it makes no credential and widens none.
  */
-export async function liveCredential(
-  broker: Broker,
-  token: string,
-): Promise<{ lease: LeaseRow; task: TaskRow } | undefined> {
-  const lease = await broker.ledger.read.leaseBySecret(secretHash(token))
-  if (lease === undefined || lease.state !== 'active') return undefined
+export async function liveCredential(broker: Broker, token: string): Promise<LiveCredential | undefined> {
+  const claims = broker.verifyTaskJwt(token)
+  if (typeof claims?.jti !== 'string') return undefined
+  const lease = await broker.ledger.read.lease(claims.jti)
+  if (lease?.state !== 'active' || lease.secret_sha256 !== secretHash(token)) return undefined
   const now = await broker.ledger.now()
-  if (lease.expires_at <= now) return undefined
+  if (lease.expires_at <= now || typeof claims.exp !== 'number' || claims.exp * 1_000 <= now) return undefined
   const task = await broker.ledger.read.task(lease.task)
-  return task === undefined || task.state !== 'active' || task.deadline <= now ? undefined : { lease, task }
+  if (task === undefined || task.state !== 'active' || verifiedTask(broker, task).deadline <= now)
+    return undefined
+  return { claims, lease }
 }

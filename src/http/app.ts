@@ -17,7 +17,8 @@ import { type PublishedKeys, wellKnownRoutes } from './well-known.ts'
 
 export type AppOptions = WebhookOptions &
   PublishedKeys &
-  Pick<OauthOptions, 'publicUrl' | 'resourceServers'> & {
+  Pick<OauthOptions, 'resourceServers'> & {
+    publicUrl: string
     drills: Pick<Drills, 'start'>
     proxyHops: number
     version: string

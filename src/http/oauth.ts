@@ -20,7 +20,6 @@ import type { ExchangeGate } from './rate-limit.ts'
 import { readForm } from './read-body.ts'
 
 export type OauthOptions = {
-  publicUrl: string
   exchanges: ExchangeGate
   introspection: IntrospectionLimits
   resourceServers: () => ReadonlyMap<string, ResourceServer>
@@ -38,7 +37,7 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
   routes.post('/introspect', async c => {
     const server = resourceServer(c, options)
     const form = await readForm(c, broker.limits.bodyBytes)
-    return c.json(await introspect(broker, options.publicUrl, server, demand(form, 'token')))
+    return c.json(await introspect(broker, server, demand(form, 'token')))
   })
   routes.post('/revoke', async c => {
     const form = await readForm(c, broker.limits.bodyBytes)
@@ -53,32 +52,10 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
 }
 
 /** Each resource server sees credentials for its own audience; everything else is inactive, whatever it is. */
-async function introspect(broker: Broker, issuer: string, server: ResourceServer, token: string) {
+async function introspect(broker: Broker, server: ResourceServer, token: string) {
   const live = await liveCredential(broker, token)
-  if (live === undefined) return { active: false }
-  const { lease, task } = live
-  const granted = JSON.parse(lease.granted) as { audience?: unknown; scopes?: unknown }
-  if (granted.audience !== server.audience) return { active: false }
-  const ancestors = await broker.ledger.read.ancestors(task.id)
-  const act = ancestors.reduce<object | undefined>(
-    (inner, above) => ({ sub: above.agent, ...(inner === undefined ? {} : { act: inner }) }),
-    undefined,
-  )
-  return {
-    active: true,
-    iss: issuer,
-    sub: task.agent,
-    client_id: task.agent,
-    aud: server.audience,
-    jti: lease.id,
-    iat: Math.floor(lease.intended_at / 1_000),
-    exp: Math.floor(lease.expires_at / 1_000),
-    token_type: 'Bearer',
-    task: task.id,
-    ...(Array.isArray(granted.scopes) ? { scope: granted.scopes.join(' ') } : {}),
-    ...(act === undefined ? {} : { act }),
-    authorization_details: [{ type: lease.issuer, ...granted }],
-  }
+  if (live === undefined || live.claims.aud !== server.audience) return { active: false }
+  return { active: true, token_type: 'Bearer', ...live.claims }
 }
 
 /**
