@@ -212,6 +212,43 @@ describe('aws-sts with revocation', () => {
     await expect(write([member(1)])).rejects.toMatchObject({ name: 'ProviderUnavailable' })
   })
 
+  describe('what AWS answers to a write', () => {
+    const answering = (status: number, code: string) => {
+      world.aws.faults = ({ operation, when }) =>
+        operation === 'PutRolePolicy' && when === 'before'
+          ? {
+              status,
+              headers: { 'content-type': 'text/xml' },
+              body: `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>said so</Message></Error></ErrorResponse>`,
+            }
+          : 'ok'
+    }
+
+    test.each([
+      [400, 'Throttling', 5_000],
+      [429, 'TooManyRequestsException', 5_000],
+      [500, 'ServiceFailure', undefined],
+      [503, 'ServiceUnavailable', undefined],
+      [403, 'ExpiredToken', undefined],
+    ])('%i %s: not known, to be tried again', async (status, code, retryAfterMs) => {
+      answering(status, code)
+      await expect(write([member(1)])).rejects.toMatchObject({ name: 'ProviderUnavailable', retryAfterMs })
+    })
+
+    test.each([
+      [403, 'AccessDenied'],
+      [404, 'NoSuchEntity'],
+      [409, 'LimitExceeded'],
+      [400, 'MalformedPolicyDocument'],
+      [409, 'UnmodifiableEntity'],
+    ])('%i %s: nobody is told dead, and the reason is told', async (status, code) => {
+      answering(status, code)
+      const { left, because } = await write([member(1)])
+      expect(left).toEqual([leaseId(1)])
+      expect(because).toContain('write a policy')
+    })
+  })
+
   describe('what can be ended', () => {
     const revocabilityOf = (of: Issuer<AwsAsk>, over: object = {}) =>
       of.revocabilityOf?.(of.ask.parse(world.readArtifacts(over)))
