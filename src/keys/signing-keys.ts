@@ -7,8 +7,9 @@
  *
  * The ledger decides; what is held here is a copy that `refresh` brings up to date.
  */
+import { record } from '../audit/record.ts'
 import { LIMITS } from '../limits.ts'
-import type { Ledger, LedgerRead } from '../store/ledger.ts'
+import type { Ledger, LedgerRead, LedgerWrite } from '../store/ledger.ts'
 import type { SigningKeyRow } from '../store/rows.ts'
 import { es256, type PrivateJwk, type SignatureScheme, type SigningKey } from './es256.ts'
 import { type JwtContent, signJwt, verifyJwt } from './jws.ts'
@@ -67,6 +68,7 @@ export function createSigningKeys(deps: {
   scheme?: SignatureScheme
 }): SigningKeys {
   const { ledger, keyring, random, rotation, purpose, scheme = es256 } = deps
+  const BROKER = { actor: 'broker' }
   const firstKeyMeta = `signing-keys.${purpose}.first`
   let held: readonly HeldKey[] = []
   const inState = (state: SigningKeyRow['state']) => held.find(({ row }) => row.state === state)
@@ -100,10 +102,26 @@ export function createSigningKeys(deps: {
     await ledger.write(async tx => {
       const standing = await tx.initMeta(firstKeyMeta, thumbprint(first))
       if (standing !== thumbprint(first)) return
-      await tx.insertSigningKey(seal(first, tx.now, 'signing'))
-      await tx.insertSigningKey(seal(second, tx.now, 'next'))
+      await insert(tx, seal(first, tx.now, 'signing'))
+      await insert(tx, seal(second, tx.now, 'next'))
     })
     await refresh()
+  }
+
+  async function insert(tx: LedgerWrite, row: SigningKeyRow): Promise<void> {
+    await tx.insertSigningKey(row)
+    await record(tx, 'signing_key.created', BROKER, { kid: row.kid, purpose, state: row.state })
+  }
+
+  async function move(
+    tx: LedgerWrite,
+    kid: string,
+    from: SigningKeyRow['state'],
+    to: Parameters<LedgerWrite['moveSigningKey']>[2],
+  ): Promise<boolean> {
+    const moved = await tx.moveSigningKey(kid, from, to)
+    if (moved) await record(tx, 'signing_key.moved', BROKER, { kid, purpose, from, to: to.state })
+    return moved
   }
 
   function seal(jwk: PrivateJwk, createdAt: number, state: 'next' | 'signing'): SigningKeyRow {
@@ -124,17 +142,17 @@ export function createSigningKeys(deps: {
 
     const fresh = due ? scheme.generate(random) : undefined
     const rotated = await ledger.write(async tx => {
-      for (const { row } of expired) await tx.moveSigningKey(row.kid, 'published', { state: 'retired' })
+      for (const { row } of expired) await move(tx, row.kid, 'published', { state: 'retired' })
       if (fresh === undefined || signing === undefined || next === undefined) return false
       // The gate: of two brokers, one finds the key still in `next`.
-      const won = await tx.moveSigningKey(next.row.kid, 'next', { state: 'signing', signing_from: tx.now })
+      const won = await move(tx, next.row.kid, 'next', { state: 'signing', signing_from: tx.now })
       if (!won) return false
-      await tx.moveSigningKey(signing.row.kid, 'signing', {
+      await move(tx, signing.row.kid, 'signing', {
         state: 'published',
         superseded_at: tx.now,
         retire_at: tx.now + overlapMs(rotation),
       })
-      await tx.insertSigningKey(seal(fresh, tx.now, 'next'))
+      await insert(tx, seal(fresh, tx.now, 'next'))
       return true
     })
     await refresh()

@@ -1,10 +1,11 @@
-import type { LedgerWrite } from '../../src/store/ledger.ts'
+import type { LedgerWrite, NewAudit } from '../../src/store/ledger.ts'
 import type { SigningKeyRow } from '../../src/store/rows.ts'
 
 /** The part of a ledger that keys stand on, in memory: bodies run one after another, as on SQLite. */
 export function keyLedger() {
   const meta = new Map<string, string>()
   const rows = new Map<string, SigningKeyRow>()
+  const audit: NewAudit[] = []
   let clock = Date.UTC(2026, 10, 22)
   let tail: Promise<unknown> = Promise.resolve()
 
@@ -26,11 +27,15 @@ export function keyLedger() {
       rows.set(kid, { ...row, ...to })
       return true
     },
+    async appendAudit(row) {
+      audit.push(row)
+    },
   }
 
   return {
     meta,
     rows,
+    audit,
     advance: (ms: number) => {
       clock += ms
     },

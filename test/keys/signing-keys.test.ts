@@ -250,6 +250,22 @@ describe('rotate', () => {
       expect(rows.size).toBe(2 + round)
     }
   })
+
+  test('tells of every key that is made or moved', async () => {
+    const { keys, advance, audit } = await started()
+    advance(rotation.rotateAfterMs)
+    await keys.rotate()
+    const told = audit.map(({ event, data }) =>
+      [event, JSON.parse(data).from, JSON.parse(data).to].join(' ').trim(),
+    )
+    expect(told).toEqual([
+      'signing_key.created',
+      'signing_key.created',
+      'signing_key.moved next signing',
+      'signing_key.moved signing published',
+      'signing_key.created',
+    ])
+  })
 })
 
 describe('a database that was written to', () => {
