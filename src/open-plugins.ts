@@ -4,11 +4,13 @@ import { type Issuer, type JwtSigner, LONGEST_ANSWER_BYTES } from '../issuers/is
 import { Secret } from '../issuers/shared/secret.ts'
 import { ConfigError, type ConfigFiles, fromDirectory, type LoadedSettings, type Settings } from './config.ts'
 import { webIdentityIssuer } from './http/web-identity.ts'
+import type { KekFiles } from './keys/kek.ts'
+import { readSecretFile } from './keys/secret-file.ts'
 import type { Limits } from './limits.ts'
 import { createOutbound } from './outbound.ts'
 
 type Types = Pick<LoadedSettings, 'settings' | 'attestorTypes' | 'issuerTypes'>
-type Surroundings = { now: () => number; files: ConfigFiles; version: string }
+type Surroundings = { now: () => number; files: ConfigFiles; kekFiles: KekFiles; version: string }
 
 /** The ways out: key sets are small and quick, a provider's answer may be long, a webhook's is not read. */
 export function openOutbound({ outbound }: Settings, limits: Limits) {
@@ -43,7 +45,7 @@ export function openOutbound({ outbound }: Settings, limits: Limits) {
 
 export function openAttestors(
   { settings, attestorTypes: types }: Pick<Types, 'settings' | 'attestorTypes'>,
-  { now, files }: Surroundings,
+  { now, files }: Pick<Surroundings, 'now' | 'files'>,
   fetch: AttestorDeps['fetch'],
 ): Map<string, Attestor> {
   const deps = {
@@ -63,14 +65,14 @@ export function openAttestors(
 
 export function openIssuers(
   { settings, issuerTypes: types }: Pick<Types, 'settings' | 'issuerTypes'>,
-  { now, files, version }: Surroundings,
+  { now, kekFiles, version }: Omit<Surroundings, 'files'>,
   { fetch, sign, signIdentity }: { fetch: typeof globalThis.fetch; sign: JwtSigner; signIdentity: JwtSigner },
 ): Map<string, Issuer> {
   const deps = {
     now,
     fetch,
     readSecretFile: async (path: string) =>
-      new Secret(await files.readFile(fromDirectory(settings.directory, path))),
+      new Secret(await readSecretFile(kekFiles, fromDirectory(settings.directory, path))),
     jwt: { issuerUrl: settings.public_url, sign },
     webIdentity: { issuerUrl: webIdentityIssuer(settings.public_url), sign: signIdentity },
     userAgent: `mayfly/${version}`,

@@ -1,7 +1,9 @@
 /** Configured webhooks, with their secrets read from files. */
 import { Secret } from '../issuers/shared/secret.ts'
 import type { Webhook } from './broker/deliver.ts'
-import { ConfigError, type ConfigFiles, fromDirectory, type Settings } from './config.ts'
+import { ConfigError, fromDirectory, type Settings } from './config.ts'
+import type { KekFiles } from './keys/kek.ts'
+import { readSecretFile } from './keys/secret-file.ts'
 
 /** 24 to 64 bytes in base64 behind `whsec_`, as Standard Webhooks asks. */
 const secretShape = /^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/
@@ -9,7 +11,7 @@ const secretShape = /^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/
 /** @throws ConfigError where a secret cannot be read or is none: nobody could verify what such a webhook is sent. */
 export async function openWebhooks(
   { webhooks, directory }: Pick<Settings, 'webhooks' | 'directory'>,
-  files: Pick<ConfigFiles, 'readFile'>,
+  files: Pick<KekFiles, 'read'>,
 ): Promise<Webhook[]> {
   const opened = Object.entries(webhooks).map(([name, { url, secret_file: path }]) => ({
     name,
@@ -25,7 +27,7 @@ export async function openWebhooks(
           file: fromDirectory(directory, 'mayfly.yaml'),
           key: `webhooks.${name}.secret_file`,
           expected: error instanceof Error ? error.message : 'expected a file that can be read',
-          remedy: 'Make one with: printf \'whsec_%s\' "$(openssl rand -base64 32)" > FILE',
+          remedy: 'Make one with: umask 077; printf \'whsec_%s\' "$(openssl rand -base64 32)" > FILE',
         },
       ])
     }
@@ -34,9 +36,8 @@ export async function openWebhooks(
 }
 
 /** @throws Error, without a word of what was read */
-async function readSecret({ readFile }: Pick<ConfigFiles, 'readFile'>, path: string): Promise<Secret> {
-  const text = await readFile(path).catch(() => undefined)
-  if (text === undefined) throw new Error(`${path} cannot be read`)
-  if (secretShape.test(text.trim())) return new Secret(text.trim())
+async function readSecret(files: Pick<KekFiles, 'read'>, path: string): Promise<Secret> {
+  const text = (await readSecretFile(files, path)).trim()
+  if (secretShape.test(text)) return new Secret(text)
   throw new Error(`${path} does not hold a webhook secret, which is whsec_ and the base64 of 24 to 64 bytes`)
 }

@@ -25,6 +25,7 @@ import { newId } from './keys/ids.ts'
 import { type KekFiles, loadKek } from './keys/kek.ts'
 import { createKeyring } from './keys/keyring.ts'
 import type { RandomBytes } from './keys/random.ts'
+import { readSecretFile } from './keys/secret-file.ts'
 import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { newToken } from './keys/tokens.ts'
 import { LIMITS, type Limits } from './limits.ts'
@@ -111,6 +112,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     drills,
     version: edge.version,
     readFile: edge.files.readFile,
+    readSecret: path => readSecretFile(edge.kekFiles, path),
   })
   stack.defer(() => http.close())
   await watch.look()
@@ -330,8 +332,8 @@ function effectiveLimits({ limits }: Settings): Limits {
 }
 
 /** Receipts, and the webhooks that are told of them. */
-async function openProof(core: Core, settings: Settings, { schedule, files }: Edge) {
-  const webhooks = await openWebhooks(settings, files)
+async function openProof(core: Core, settings: Settings, { schedule, kekFiles }: Edge) {
+  const webhooks = await openWebhooks(settings, kekFiles)
   const deliveries = webhooks.map(webhook =>
     createDeliveryQueue(core.broker, schedule, { webhook, fetch: core.webhookFetch }),
   )

@@ -33,7 +33,7 @@ beforeEach(async () => {
   installation = await createInstallation({
     settings: { webhooks: { rollback: { url: receiver.url, secret_file: 'webhook-secret' } } },
   })
-  await writeFile(join(installation.directory, 'webhook-secret'), `${WEBHOOK_SECRET}\n`)
+  await writeFile(join(installation.directory, 'webhook-secret'), `${WEBHOOK_SECRET}\n`, { mode: 0o600 })
   broker = await startBroker(installation)
   api = createApi(broker, installation)
 })
@@ -158,11 +158,11 @@ test('Retry-After is honoured', async () => {
 
 test('a secret that is none stops the start, without being told', async () => {
   await broker.stop()
-  await writeFile(join(installation.directory, 'webhook-secret'), 'hunter2hunter2')
+  await writeFile(join(installation.directory, 'webhook-secret'), 'hunter2hunter2', { mode: 0o600 })
   const failure = await startBroker(installation).catch((error: Error) => error)
   expect(failure).toBeInstanceOf(Error)
   expect((failure as Error).message).toContain('webhook-secret does not hold a webhook secret')
   expect((failure as Error).message).not.toContain('hunter2')
-  await writeFile(join(installation.directory, 'webhook-secret'), WEBHOOK_SECRET)
+  await writeFile(join(installation.directory, 'webhook-secret'), WEBHOOK_SECRET, { mode: 0o600 })
   broker = await startBroker(installation)
 })

@@ -2,15 +2,8 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Limits } from '../limits.ts'
-import type { Env } from './guard.ts'
+import type { Env, Place } from './guard.ts'
 import { createRateLimiter, type RateLimiter } from './rate-limit.ts'
-
-/** One of so many places. Given back while a body arrives, so that a slow client holds none. */
-export type Place = {
-  /** @throws BrokerError `rate_limited` where there is none. */
-  take(): void
-  leave(): void
-}
 
 /** What ends things, and says that work goes on: with a share of its own, whatever else is asked. */
 const ENDS = /^\/(?:oauth\/revoke|v1\/revocations(?:\/.*)?|v1\/tasks\/[^/]+\/(?:complete|heartbeat))$/

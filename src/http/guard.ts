@@ -2,10 +2,16 @@ import { isIP } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { MiddlewareHandler } from 'hono'
 import type { Limits } from '../limits.ts'
-import type { Place } from './admission.ts'
 import { HttpRefusal } from './problem.ts'
 
 export type Env = { Bindings: HttpBindings; Variables: { source: string; place?: Place } }
+
+/** One of so many at work (`admission.ts`). Given back while a body arrives, so that a slow client holds none. */
+export type Place = {
+  /** @throws BrokerError `rate_limited` where there is none. */
+  take(): void
+  leave(): void
+}
 
 /** Headers of which Node or Hono would quietly keep the first, or join two into one. */
 const SINGLE = new Set(['host', 'authorization', 'content-type', 'content-length', 'dpop', 'idempotency-key'])

@@ -13,6 +13,8 @@ export type ListenersOptions = PublishedKeys & {
   drills: Pick<Drills, 'start'>
   version: string
   readFile: (path: string) => Promise<string>
+  /** The same for secrets, which nobody else may be able to read. */
+  readSecret: (path: string) => Promise<string>
 }
 
 export type Listeners = {
@@ -27,7 +29,7 @@ export type Listeners = {
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
   const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, version, readFile } = given
   let stopping = false
-  const webhooks = await openWebhooks(settings, readFile)
+  const webhooks = await openWebhooks(settings, given.readSecret)
   const options = {
     ...webhooks,
     publicUrl: settings.public_url,
@@ -91,10 +93,10 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
 /** A file that cannot be used is told at the start, not by the first webhook. */
 async function openWebhooks(
   { observers: { github_webhooks: webhooks } }: Settings,
-  readFile: ListenersOptions['readFile'],
+  readSecret: ListenersOptions['readSecret'],
 ): Promise<WebhookOptions> {
   if (webhooks === undefined) return {}
-  const githubWebhooks = () => readWebhookSecrets(readFile, webhooks.secret_file)
+  const githubWebhooks = () => readWebhookSecrets(readSecret, webhooks.secret_file)
   await githubWebhooks()
   return { githubWebhooks }
 }

@@ -2,8 +2,11 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { KekFiles } from './kek.ts'
 
+/** No key and no list of secrets comes near it; of what is longer, one byte more is read. */
+export const MOST_SECRET_BYTES = 65_536
+
 /**
- * Secrets of one line on a file system, such as the KEK. Mode and content come from one handle, so that no
+ * Secrets on a file system, such as the KEK. Mode and content come from one handle, so that no
  * other file slips between.
  */
 export const kekFiles: KekFiles = {
@@ -12,9 +15,9 @@ export const kekFiles: KekFiles = {
     if (handle === undefined) return undefined
     try {
       const { mode } = await handle.stat()
-      const buffer = Buffer.alloc(4_096)
+      const buffer = Buffer.alloc(MOST_SECRET_BYTES + 1)
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0)
-      return { text: buffer.toString('latin1', 0, bytesRead), mode }
+      return { text: buffer.toString('utf8', 0, bytesRead), mode }
     } finally {
       await handle.close()
     }

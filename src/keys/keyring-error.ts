@@ -1,6 +1,9 @@
 export type KeyringErrorCode =
   | 'kek_missing' // no key-encryption key file, and this ledger already needs one
   | 'kek_readable_by_others' // the file's mode lets a group or everyone read or write it
+  | 'secret_missing' // a file that the configuration names for a secret
+  | 'secret_readable_by_others' // the same rule as for the key-encryption key
+  | 'secret_malformed' // too long to be one
   | 'kek_malformed' // the file is not 64 hexadecimal digits
   | 'kek_wrong' // a good key, but not the one this ledger was sealed with
   | 'canary_missing' // the ledger holds keys but not the canary they were sealed beside

@@ -201,8 +201,8 @@ describe('refused, with file, line and key', () => {
     // A subject of names alone would match whoever has the name next.
     ['claims:\n      repository_id: "42"', `subject: repo:a/b:ref:x\n${live}`, '10:5', 'attest[0]'],
     [
-      'repository_id: "42"',
-      'environment: live\n    subject: [repo:a@1/b@2, repo:a/b@2]',
+      'claims:\n      repository_id: "42"',
+      `subject: [repo:a@1/b@2, repo:a/b@2]\n${live}`,
       '10:5',
       'attest[0]',
     ],

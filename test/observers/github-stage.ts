@@ -42,7 +42,7 @@ export async function createStage(changes: ConfigChanges = {}, log: Log = silent
     ...changes,
     settings: { observers, ...changes.settings },
   })
-  await writeFile(join(installation.directory, 'hook-secret'), `${SECRET}\n`)
+  await writeFile(join(installation.directory, 'hook-secret'), `${SECRET}\n`, { mode: 0o600 })
   const permissions = { contents: 'write', issues: 'write', pull_requests: 'write', actions: 'read' }
   installation.github.changeInstallation(77, { permissions })
   const broker = await startBroker(installation, log)

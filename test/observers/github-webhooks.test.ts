@@ -341,6 +341,7 @@ test('without a secret configured, nothing is served there; with an unusable one
     await writeFile(
       join(plain.directory, 'hook-secret'),
       'one long secret here\nanother long one here\na third long one\n',
+      { mode: 0o600 },
     )
     await expect(startBroker(plain)).rejects.toThrow(/one webhook secret, or two/)
   } finally {
