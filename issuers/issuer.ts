@@ -14,7 +14,8 @@ import type { WorkWatch } from './shared/work.ts'
  * How an issuer ends a credential.
  * - `immediate`: the provider refuses it from the revocation on.
  * - `propagating`: the provider is told at once and refuses it a bounded time later.
- * - `introspected`: Mayfly's own record decides, for every verifier that asks it.
+ * - `introspected`: Mayfly's own record decides, for every verifier that asks it. The credential is a JWT with
+ *   the lease's id as its `jti`, by which it is found.
  * - `expiry_only`: it stops by what it carries, not before.
  */
 export type Revocability = 'immediate' | 'propagating' | 'introspected' | 'expiry_only'

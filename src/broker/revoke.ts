@@ -1,7 +1,7 @@
 import { record } from '../audit/record.ts'
 import type { LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
-import { secretHash } from './lease-plan.ts'
+import { findLease } from './find-lease.ts'
 
 /** Takes one credential back; the task goes on. False: it was on its way out, or out, already. */
 export async function revokeLease(broker: Broker, lease: LeaseRow, actor: string): Promise<boolean> {
@@ -20,7 +20,7 @@ export async function revokeLease(broker: Broker, lease: LeaseRow, actor: string
  * revoke is left alone, and the answer is the same.
  */
 export async function revokePresented(broker: Broker, holder: TaskRow, token: string): Promise<void> {
-  const lease = await broker.ledger.read.leaseBySecret(secretHash(token))
+  const lease = await findLease(broker, token)
   if (lease === undefined) return
   if (lease.task !== holder.id) {
     const above = await broker.ledger.read.ancestors(lease.task)

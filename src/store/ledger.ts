@@ -95,6 +95,7 @@ export interface LedgerRead {
   ask(id: string): Promise<AskRow | undefined>
   decision(id: string): Promise<DecisionRow | undefined>
   lease(id: string): Promise<LeaseRow | undefined>
+  /** Not an `introspected` one: those name their lease themselves. */
   leaseBySecret(secretSha256: string): Promise<LeaseRow | undefined>
   /**
    * Every lease of a revocation group that was taken back (being revoked, or closed as that) and that its

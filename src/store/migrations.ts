@@ -9,6 +9,7 @@ import { revocationGroups } from './schema-2.ts'
 import { proofSchema } from './schema-3.ts'
 import { worksSchema } from './schema-4.ts'
 import { revocationsSchema } from './schema-5.ts'
+import { namedLeases } from './schema-6.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -25,6 +26,7 @@ export const migrations: readonly Migration[] = [
   { id: 3, name: 'proof', statements: proofSchema },
   { id: 4, name: 'works', statements: worksSchema },
   { id: 5, name: 'revocations', statements: revocationsSchema },
+  { id: 6, name: 'named leases', statements: namedLeases },
 ]
 
 /**

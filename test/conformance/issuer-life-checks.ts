@@ -71,6 +71,16 @@ export const issuerLifeChecks: readonly IssuerCheck[] = [
     },
   },
   {
+    name: 'an introspected credential names its lease as jti',
+    needless: ({ issuer }) =>
+      issuer.revocability === 'introspected' ? undefined : 'it is found by its hash',
+    async run(subject) {
+      const { grant, secret } = await mintGranted(subject)
+      const payload = Buffer.from(secret.split('.')[1] ?? '', 'base64url').toString() || '{}'
+      assert.equal((JSON.parse(payload) as { jti?: unknown }).jti, grant.lease, 'no verifier would find it')
+    },
+  },
+  {
     name: 'probe says alive before the end and dead after it',
     needless: subject =>
       withoutRevocation(subject) ??

@@ -146,6 +146,7 @@ const wrong: [rule: string, change: Change][] = [
     }),
   ],
   ['the lease id can be found', ({ issue }) => ({ issue: grant => issue({ ...grant, lease: 'mayfly' }) })],
+  ['an introspected credential names its lease', () => ({ revocability: 'introspected' })],
   ['probe says alive before the end', () => ({ probe: async () => 'dead' })],
   ['probe says alive before the end', () => ({ probe: async () => 'unknown' })],
   [

@@ -76,6 +76,8 @@ function leaseReads({ db }: SqlDialect, run: Run): LeaseReads {
       .selectFrom('leases')
       .selectAll()
       .where('secret_sha256', '=', p.hash)
+      // A literal, as the partial index says it.
+      .where('revocability', '<>', sql.lit('introspected'))
       .orderBy('intended_at', 'desc')
       .orderBy('id', 'desc')
       .limit(sql.lit(1)),

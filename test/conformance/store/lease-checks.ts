@@ -35,6 +35,15 @@ export const leaseChecks: StoreCheck[] = [
     },
   },
   {
+    name: 'an introspected lease is found by its id alone, others by the hash of their secret too',
+    async run({ ledger }) {
+      const named = activeLease('named', 't', { revocability: 'introspected', secret_sha256: 'same' })
+      await holding(ledger, named)
+      assert.equal(await ledger.read.leaseBySecret('same'), undefined)
+      assert.deepEqual({ ...(await ledger.read.lease('named')) }, named)
+    },
+  },
+  {
     name: 'intended becomes active with what the provider gave',
     async run({ ledger, setNow }) {
       await holding(ledger, lease('l', 't'))

@@ -44,7 +44,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     leaseBySecret: hash =>
       at('leaseBySecret', () =>
         all(rows, 'leases')
-          .filter(row => row.secret_sha256 === hash)
+          .filter(row => row.secret_sha256 === hash && row.revocability !== 'introspected')
           .sort(
             by(
               row => row.intended_at,
