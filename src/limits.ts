@@ -108,6 +108,8 @@ export const LIMITS = {
   /** A group's member that still answers this long after it was ended: the document is looked at. */
   groupDoubtMs: 2 * minute,
   endBatch: 500,
+  /** After so many the broker says that it is alive, and looks again at once. */
+  endBatchesPerLook: 20,
   /** Leases that one step of a revocation reads, and changes in one transaction. */
   revocationBatch: 100,
   /** Tasks that one step of a revocation ends at once. */

@@ -6,9 +6,9 @@ import { endTask } from '../broker/end-task.ts'
  * while the ledger took writes, so an outage of ours ends nobody's work.
  *
  * @param writableSince epoch ms from which the ledger has taken writes without a break.
- * @returns how many tasks ended.
+ * @returns whether there may be more: it ends a batch of each and no more.
  */
-export async function endOverdue(broker: Broker, writableSince: number): Promise<number> {
+export async function endOverdue(broker: Broker, writableSince: number): Promise<boolean> {
   const now = await broker.ledger.now()
   const { endBatch } = broker.limits
   const expired = await broker.ledger.read.tasksPastDeadline(now, endBatch)
@@ -17,5 +17,5 @@ export async function endOverdue(broker: Broker, writableSince: number): Promise
   const lapsed = await broker.ledger.read.tasksLapsed(now, writableSince, endBatch)
   const silence = { actor: 'broker', detail: 'no heartbeat' }
   await Promise.all(lapsed.map(id => endTask(broker, id, 'lapsed', silence)))
-  return expired.length + lapsed.length
+  return expired.length === endBatch || lapsed.length === endBatch
 }

@@ -38,9 +38,12 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
       await broker.ledger.write(tx => tx.setMeta('last_look', String(now)))
       if (writableSince === undefined || now - lastLook > 3 * backstop) writableSince = now
       lastLook = now
-      await endOverdue(broker, writableSince)
-      await sweepWorkEnds(broker)
-      const next = await broker.ledger.read.nextDue(now)
+      let more = true
+      for (let batch = 0; more && batch < broker.limits.endBatchesPerLook && !stopped; batch += 1) {
+        more = await endOverdue(broker, writableSince)
+        more = (await sweepWorkEnds(broker)) >= broker.limits.endBatch || more
+      }
+      const next = more ? now : await broker.ledger.read.nextDue(now)
       if (next !== null) wait = Math.min(backstop, Math.max(1, next - now))
     } catch (error) {
       writableSince = undefined

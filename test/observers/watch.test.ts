@@ -39,3 +39,36 @@ test('an outage ends, for heartbeats, when the ledger itself says that it takes 
   await watch.look()
   expect(since).toEqual([1_000_000, 1_000_000, 1_003_000])
 })
+
+// One batch was ended every backstop: of many deadlines at once, most were held for minutes.
+test('all that is due is ended at once, however much it is', async () => {
+  const waits: number[] = []
+  let left = 5_000
+  const ledger = {
+    now: async () => 1_000_000,
+    async write(body: unknown) {
+      // `setMeta` of the look, and the transactions that end tasks one by one.
+      if (String(body).includes('setMeta')) return undefined
+      left -= 1
+      return { ended: [], leases: [] }
+    },
+    read: {
+      tasksPastDeadline: async (_now: number, limit: number) => Array(Math.min(left, limit)).fill('tsk'),
+      tasksLapsed: async () => [],
+      pendingWorkEnds: async () => [],
+      nextDue: async () => null,
+    },
+  }
+  const limits = { ...LIMITS, endBatch: 100, endBatchesPerLook: 20 }
+  // The parts of a broker that a watch touches.
+  const broker = { ledger, limits, log: silent, now: () => 0, wake() {}, settled() {} } as unknown as Broker
+  const watch = createWatch(broker, ms => {
+    waits.push(ms)
+    return () => {}
+  })
+  await watch.look()
+  expect([left, waits]).toEqual([3_000, [1]])
+  await watch.look()
+  await watch.look()
+  expect([left, waits]).toEqual([0, [1, 1, limits.reaperBackstopMs]])
+})
