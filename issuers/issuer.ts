@@ -67,6 +67,7 @@ export type Issued<Ask> = {
 export type Refused = {
   ok: false
   reason: 'not_permitted' | 'not_found' | 'rejected' | 'rate_limited'
+  /** For the log, the ledger and operators; the caller learns the reason only. No secret. */
   detail: string
   retryAfterMs?: number
 }

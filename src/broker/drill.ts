@@ -7,8 +7,9 @@ import type { DrillRow, LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { liveCredential } from './introspect.ts'
-import { type Credential, providerRefused } from './issue-credential.ts'
+import type { Credential } from './issue-credential.ts'
 import { issuerOf } from './lease-plan.ts'
+import { ProviderRefused, providerRefused } from './provider-refused.ts'
 import { withOwnLease } from './system-lease.ts'
 
 export type DrillSettings = {
@@ -74,8 +75,9 @@ export async function runDrill(
     if (error instanceof DrillStopped)
       return { ...outcome, state: 'unprovable', detail: 'the broker was stopped before the drill was over' }
     broker.log.warn({ issuer: name, err: error }, 'a drill could not go on')
+    const said = error instanceof ProviderRefused ? error.refused.detail : undefined
     const detail =
-      error instanceof BrokerError ? `${error.code}: ${error.message}` : 'see the log of the broker'
+      error instanceof BrokerError ? `${error.code}: ${said ?? error.message}` : 'see the log of the broker'
     return { ...outcome, detail: detail.slice(0, broker.limits.detailChars) }
   }
 }
@@ -95,7 +97,7 @@ async function resolveNames(broker: Broker, issuer: Issuer, name: string, ask: u
       return { ok: true, secret, granted, providerExpiresAt, details }
     }),
   )
-  if (!outcome.ok) throw providerRefused(outcome)
+  if (!outcome.ok) throw providerRefused(broker, name, outcome)
   return outcome.ask
 }
 

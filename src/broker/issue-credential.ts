@@ -12,6 +12,7 @@ import { BrokerError } from './broker-error.ts'
 import { takeHourlyBudget } from './hourly-budget.ts'
 import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
 import { areUnchanged, lockMintable } from './lock-mintable.ts'
+import { providerRefused } from './provider-refused.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 
 /** A credential as its owner gets it. `expiresAt` is Mayfly's promise; both times are epoch ms. */
@@ -76,7 +77,7 @@ export async function intend(
 /** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */
 export async function signLocally(broker: Broker, plan: LeasePlan): Promise<Issued<unknown>> {
   const outcome = await plan.issuer.issue(plan.grant)
-  if (!outcome.ok) throw providerRefused(outcome)
+  if (!outcome.ok) throw providerRefused(broker, plan.row.issuer, outcome)
   if (isWider(broker, plan, outcome)) throw answeredWider()
   broker.log.debug({ lease: plan.row.id, issuer: plan.row.issuer }, 'signed')
   return outcome
@@ -98,7 +99,7 @@ export async function mintRemotely(
   if (!outcome.ok) {
     const { reason, detail } = outcome
     await closeUnminted(broker, plan, 'lease.refused', subject, { reason, detail })
-    throw providerRefused(outcome)
+    throw providerRefused(broker, plan.row.issuer, outcome)
   }
   const state = await activate(broker, plan, outcome, isWider(broker, plan, outcome), subject)
   if (state === 'active') return credentialOf(plan, outcome)
@@ -249,12 +250,6 @@ function answeredWider(): BrokerError {
     'provider_answered_wider',
     'the provider gave more than was asked; it is being revoked',
   )
-}
-
-export function providerRefused(refused: Refused): BrokerError {
-  return new BrokerError('provider_refused', refused.detail, {
-    ...(refused.retryAfterMs === undefined ? {} : { retryAfterMs: refused.retryAfterMs }),
-  })
 }
 
 export function credentialOf(plan: LeasePlan, issued: Issued<unknown>): Credential {

@@ -2,8 +2,8 @@ import { type Issuer, ProviderUnavailable } from '../../issuers/issuer.ts'
 import type { Bounds } from '../policy/judge-ask.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { providerRefused } from './issue-credential.ts'
 import { issuerOf } from './lease-plan.ts'
+import { providerRefused } from './provider-refused.ts'
 import { mintOwn } from './system-lease.ts'
 
 /** An ask as it came: the issuer's configured name, and the rest of the `authorization_details` entry. */
@@ -51,7 +51,7 @@ async function resolveAsk(broker: Broker, parsed: ParsedAsk, agent: string): Pro
   try {
     const outcome = await issuer.resolve(parsed.ask, ask => mintOwn(broker, issuerName, ask, agent))
     if (outcome.ok) return { ...parsed, ask: outcome.ask }
-    throw providerRefused(outcome)
+    throw providerRefused(broker, issuerName, outcome)
   } catch (error) {
     if (!(error instanceof ProviderUnavailable)) throw error
     throw new BrokerError('provider_unavailable', `${issuerName} did not answer; try again`, {

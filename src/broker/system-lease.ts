@@ -4,11 +4,11 @@ import { canonicalDigest } from '../canonical.ts'
 import { SYSTEM_AGENT } from '../policy/agent.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
-import { BrokerError } from './broker-error.ts'
 import { endTask } from './end-task.ts'
 import { takeHourlyBudget } from './hourly-budget.ts'
 import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
+import { ProviderRefused } from './provider-refused.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 import { taskMac } from './verified-rows.ts'
 
@@ -29,11 +29,8 @@ export async function mintOwn(
       return { ok: true, secret, granted, providerExpiresAt, details }
     })
   } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== 'provider_refused') throw error
-    const { message: detail, retryAfterMs } = error
-    return retryAfterMs === undefined
-      ? { ok: false, reason: 'rejected', detail }
-      : { ok: false, reason: 'rate_limited', detail, retryAfterMs }
+    if (!(error instanceof ProviderRefused)) throw error
+    return error.refused
   }
 }
 
