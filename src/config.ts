@@ -120,6 +120,7 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     ledger: ledgerAt(shape.ledger, at),
     kek_file: at(shape.kek_file),
     plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
+    metrics: shape.metrics.token_file === undefined ? {} : { token_file: at(shape.metrics.token_file) },
     webhooks: Object.fromEntries(
       Object.entries(shape.webhooks).map(([name, { url, secret_file }]) => [
         name,

@@ -76,7 +76,11 @@ function createRandom(): Edge['random'] {
 }
 
 async function createEdge(logLevel = 'info'): Promise<Edge> {
-  const [{ pino }, { createCalendar }] = await Promise.all([import('pino'), import('./calendar.ts')])
+  const [{ pino }, { createCalendar }, { createProcessTrace }] = await Promise.all([
+    import('pino'),
+    import('./calendar.ts'),
+    import('./open-telemetry.ts'),
+  ])
   const log = pino({ level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime })
   return {
     version,
@@ -87,6 +91,7 @@ async function createEdge(logLevel = 'info'): Promise<Edge> {
     files: { readFile: path => readFile(path, 'utf8'), listDir: path => readdir(path) },
     kekFiles,
     log,
+    trace: createProcessTrace(version),
   }
 }
 

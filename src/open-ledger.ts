@@ -2,6 +2,7 @@
 import type { Log } from './broker/broker.ts'
 import { ConfigError, type ConfigFiles, type Settings } from './config.ts'
 import type { KekFiles } from './keys/kek.ts'
+import type { Metrics } from './metrics.ts'
 import type { Ledger } from './store/ledger.ts'
 import { openPostgresLedger } from './store/postgres.ts'
 import { BadAddress, type PostgresAddress, parsePostgresUrl } from './store/postgres-address.ts'
@@ -18,13 +19,18 @@ export type LedgerEdge = {
 }
 
 /** @throws ConfigError, LedgerInUse, LedgerUnavailable, UnsafeDatabase; Error where the schema is newer than this program. */
-export async function openLedger({ ledger }: Settings, edge: LedgerEdge): Promise<Ledger> {
+export async function openLedger(
+  { ledger }: Settings,
+  edge: LedgerEdge,
+  metrics: Pick<Metrics, 'committed'>,
+): Promise<Ledger> {
   const { openLedger: openOwn = openSqliteLedger, openSharedLedger = openPostgresLedger } = edge
   const log = {
     warn: (fields: Readonly<Record<string, unknown>>, message: string) => edge.log.warn(fields, message),
     error: (fields: Readonly<Record<string, unknown>>, message: string) => edge.log.error(fields, message),
   }
-  if (ledger.type === 'sqlite') return openOwn({ path: ledger.path, now: edge.now, log })
+  if (ledger.type === 'sqlite')
+    return openOwn({ path: ledger.path, now: edge.now, log, onCommit: metrics.committed })
   const address = await addressOf(ledger, edge)
   return openSharedLedger({ address, connections: ledger.connections, log })
 }

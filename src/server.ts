@@ -29,13 +29,17 @@ import { readSecretFile } from './keys/secret-file.ts'
 import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts'
 import { newToken } from './keys/tokens.ts'
 import { LIMITS, type Limits } from './limits.ts'
+import { type Metrics, noMetrics } from './metrics.ts'
+import { observedIssuer, observedLedger, observedLog } from './observed.ts'
 import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
 import { openWebhooks } from './open-webhooks.ts'
 import type { Agent } from './policy/agent.ts'
+import { createPrometheus } from './prometheus.ts'
 import type { Ledger } from './store/ledger.ts'
+import { noTrace, type Trace } from './trace.ts'
 
 /** The outside world, as `main.ts` hands it in. */
 export type Edge = {
@@ -50,6 +54,8 @@ export type Edge = {
   files: ConfigFiles
   kekFiles: KekFiles
   log: Log
+  /** Absent: nobody records any. */
+  trace?: Trace
 } & LedgerEdge
 
 export type RunningServer = {
@@ -69,7 +75,9 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
 
   // 1. Settings, ledger, keys.
   const loaded = await loadSettings(configPath, edge.files, { attestorTypes, issuerTypes })
-  const core = await openCore(loaded, edge)
+  const { version, now } = edge
+  const prometheus = createPrometheus({ version, now })
+  const core = await openCore(loaded, edge, prometheus.metrics)
   stack.defer(() => core.close())
   await core.keys.ensure()
   await core.receiptKeys.ensure()
@@ -113,6 +121,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     version: edge.version,
     readFile: edge.files.readFile,
     readSecret: path => readSecretFile(edge.kekFiles, path),
+    expose: () => prometheus.expose(core.ledger),
   })
   stack.defer(() => http.close())
   await watch.look()
@@ -185,10 +194,15 @@ export type Core = {
 }
 
 /** Ledger, keys and plugins without listeners: what the offline commands work with, too. */
-export async function openCore({ settings, ...types }: LoadedSettings, edge: Edge): Promise<Core> {
+export async function openCore(
+  { settings, ...types }: LoadedSettings,
+  edge: Edge,
+  metrics: Metrics = noMetrics,
+): Promise<Core> {
   await using stack = new AsyncDisposableStack()
-  const { log, now, random } = edge
-  const ledger = await openLedger(settings, edge)
+  const { now, random, trace = noTrace } = edge
+  const log = observedLog(edge.log, metrics)
+  const ledger = observedLedger(await openLedger(settings, { ...edge, log }, metrics), metrics, now)
   stack.defer(() => ledger.close())
   const mayCreate = await isUnsealed(ledger.read)
   const kek = await loadKek(
@@ -240,10 +254,20 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
   let wake = () => {}
   let settled = () => {}
   let reloading = Promise.resolve()
+  const opened = openIssuers({ settings, ...types }, edge, {
+    fetch: outbound.fetch,
+    sign: keys.sign,
+    signIdentity: webIdentityKeys.sign,
+  })
+  const issuers = new Map(
+    [...opened].map(([name, issuer]) => [name, observedIssuer(name, issuer, metrics, now)] as const),
+  )
   const broker: Broker = {
     ledger,
     keyring,
     log,
+    metrics,
+    trace,
     limits,
     defaults: {
       taskMinutes: settings.task_defaults.minutes,
@@ -256,11 +280,7 @@ export async function openCore({ settings, ...types }: LoadedSettings, edge: Edg
       : { verifyRunning: settings.observers.verify_job_running }),
     now,
     attestors: openAttestors({ settings, ...types }, edge, outbound.get),
-    issuers: openIssuers({ settings, ...types }, edge, {
-      fetch: outbound.fetch,
-      sign: keys.sign,
-      signIdentity: webIdentityKeys.sign,
-    }),
+    issuers,
     agents: () => agents,
     verifyTaskJwt: token => {
       const content = keys.verify(token)

@@ -63,5 +63,6 @@ export async function rejectEvidence(
   await broker.ledger.write(tx =>
     record(tx, 'evidence.rejected', { actor: 'broker' }, { attestor, rejection, detail }),
   )
+  broker.metrics.evidenceRejected(rejection)
   return evidenceRejected()
 }

@@ -6,8 +6,10 @@ import type { IdPrefix } from '../keys/ids.ts'
 import type { Keyring } from '../keys/keyring.ts'
 import type { TokenKind } from '../keys/tokens.ts'
 import type { Limits } from '../limits.ts'
+import type { Metrics } from '../metrics.ts'
 import type { Agent, RiskTier } from '../policy/agent.ts'
 import type { Ledger } from '../store/ledger.ts'
+import type { Trace } from '../trace.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
 export type Log = Record<
@@ -24,6 +26,8 @@ export type Broker = {
   ledger: Ledger
   keyring: Keyring
   log: Log
+  metrics: Metrics
+  trace: Trace
   limits: Limits
   /** What a task gets where neither its agent nor its caller says. */
   defaults: { taskMinutes: number; heartbeatSeconds?: number }

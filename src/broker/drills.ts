@@ -129,6 +129,7 @@ async function finish(
     await record(tx, 'drill.finished', subject, { drill: id, issuer, ...figures })
     return true
   })
+  if (written) broker.metrics.drilled(issuer, outcome.state, outcome.dead_ms)
   if (written && outcome.state === 'failed')
     broker.log.error({ alarm: 'drill_failed', drill: id, issuer, ...outcome }, 'a drill failed')
   else broker.log.info({ drill: id, issuer, ...outcome }, 'a drill is over')

@@ -211,6 +211,8 @@ async function close(
     return { row, settled: settled.length > 0 }
   })
   if (closed?.settled) broker.settled()
+  if (closed?.row.confirmed_dead_at != null && closed.row.revoking_at !== null)
+    broker.metrics.dead(lease.issuer, Math.max(0, closed.row.confirmed_dead_at - closed.row.revoking_at))
   if (closed?.row.closed_as === 'expired_unconfirmed')
     broker.log.error(
       { alarm: 'expired_unconfirmed', lease: lease.id, issuer: lease.issuer, task: lease.task },

@@ -9,6 +9,7 @@ import { groupOf, groupPrefix } from './group-claim.ts'
 import { postpone, type ReapOutcome, reapLease } from './reap-lease.ts'
 import { continueRevocation, revocationPrefix } from './revocations.ts'
 import { keepGroup, revokeInGroups } from './revoke-group.ts'
+import { tracedBroker } from './traced-broker.ts'
 
 /** Starts `run` once after `ms` on a monotonic clock; the returned function takes it back. */
 export type Schedule = (ms: number, run: () => void) => () => void
@@ -126,21 +127,29 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
       if ((next.value.claimed_until ?? 0) <= now) continue
       if (stopped) await postpone(broker, next.value, now)
       else if (openUntil > now) await postpone(broker, next.value, openUntil)
-      else note(issuer, await reapLease(broker, next.value), now)
+      else note(issuer, await reapTraced(next.value), now)
     }
+  }
+
+  function reapTraced(lease: LeaseRow): Promise<ReapOutcome> {
+    const { id, task, issuer } = lease
+    return broker.trace.span('reap', { lease: id, task, issuer }, inner =>
+      reapLease(tracedBroker(broker, inner), lease),
+    )
   }
 
   const isOpen = (issuer: string, now: number) => (breakers.get(issuer)?.openUntil ?? 0) > now
 
   /** So many failures in a row, and the issuer is left alone for a while; one lease closed closes the breaker. */
   function note(issuer: string, outcome: ReapOutcome, now: number): void {
-    if (outcome === 'closed') breakers.delete(issuer)
+    if (outcome === 'closed' && breakers.delete(issuer)) broker.metrics.breaker(issuer, false)
     // Put off: the provider may not have been asked at all.
     if (outcome !== 'provider_down') return
     const breaker = breakers.get(issuer) ?? { failures: 0, openUntil: 0 }
     breaker.failures += 1
     if (breaker.failures >= broker.limits.breakerFailures)
       breaker.openUntil = now + broker.limits.breakerOpenMs
+    broker.metrics.breaker(issuer, breaker.openUntil > now)
     breakers.set(issuer, breaker)
   }
 

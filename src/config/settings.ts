@@ -138,6 +138,8 @@ export const settingsShape = z
     agents_dir: pathShape.default('agents'),
     resource_servers_dir: pathShape.default('resource-servers'),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+    /** What a scraper of /metrics presents; without it they are served on the operators' own listener only. */
+    metrics: z.strictObject({ token_file: pathShape.optional() }).prefault({}),
     outbound: z
       .strictObject({
         allow_private_networks: z.boolean().default(false),

@@ -3,8 +3,10 @@ import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/drills.ts'
 import { capInFlight, createAdmission } from './admission.ts'
+import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
+import { type MetricsOptions, metricsRoutes } from './metrics.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
@@ -20,6 +22,8 @@ export type AppOptions = WebhookOptions &
   Pick<OauthOptions, 'resourceServers'> & {
     publicUrl: string
     drills: Pick<Drills, 'start'>
+    /** Absent: they are not served. */
+    metrics?: MetricsOptions
     proxyHops: number
     version: string
     /** Whether the operators' endpoints are served here too. */
@@ -59,16 +63,23 @@ export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env
   return app
 }
 
-function mountOperators(app: Hono<Env>, broker: Broker, { drills }: AppOptions): void {
+function mountOperators(app: Hono<Env>, broker: Broker, { drills, metrics, operators }: AppOptions): void {
   app.route('/v1', operatorRoutes(broker))
   app.route('/v1/drills', drillRoutes(broker, drills))
+  // Where workloads reach it, a scraper's token is what keeps it to scrapers.
+  if (metrics !== undefined && (metrics.token !== undefined || !operators))
+    app.route('/metrics', metricsRoutes(metrics))
 }
 
 /** What every listener has: errors, guards, liveness and readiness. */
-function shell({ limits, log }: Broker, options: AppOptions): Hono<Env> {
+function shell(broker: Broker, options: AppOptions): Hono<Env> {
+  const { limits } = broker
   const app = new Hono<Env>()
-  app.onError((error, c) => renderError(c, error, log))
-  app.notFound(c => renderError(c, new BrokerError('not_found', 'nothing is served under this path'), log))
+  app.use('*', correlate(broker))
+  app.onError((error, c) => renderError(c, error, c.get('broker') ?? broker))
+  app.notFound(c =>
+    renderError(c, new BrokerError('not_found', 'nothing is served under this path'), c.get('broker')),
+  )
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
   app.use('*', async (c, next) => {
     // Almost every answer holds what is secret or soon untrue; what may be kept says so itself.

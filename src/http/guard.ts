@@ -1,10 +1,14 @@
 import { isIP } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { MiddlewareHandler } from 'hono'
+import type { Broker } from '../broker/broker.ts'
 import type { Limits } from '../limits.ts'
 import { HttpRefusal } from './problem.ts'
 
-export type Env = { Bindings: HttpBindings; Variables: { source: string; place?: Place } }
+export type Env = {
+  Bindings: HttpBindings
+  Variables: { source: string; place?: Place; requestId: string; broker: Broker }
+}
 
 /** One of so many at work (`admission.ts`). Given back while a body arrives, so that a slow client holds none. */
 export type Place = {

@@ -1,8 +1,10 @@
+import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Drills } from '../broker/drills.ts'
 import type { ResourceServer, Settings } from '../config.ts'
 import { createApp, createOperatorApp } from './app.ts'
 import { CannotListen, checkTls, type Listener, listen, type Tls } from './listen.ts'
+import type { MetricsOptions } from './metrics.ts'
 import { readWebhookSecrets } from './webhook-secrets.ts'
 import type { WebhookOptions } from './webhooks.ts'
 import type { PublishedKeys } from './well-known.ts'
@@ -15,6 +17,8 @@ export type ListenersOptions = PublishedKeys & {
   readFile: (path: string) => Promise<string>
   /** The same for secrets, which nobody else may be able to read. */
   readSecret: (path: string) => Promise<string>
+  /** The text for Prometheus. */
+  expose: MetricsOptions['expose']
 }
 
 export type Listeners = {
@@ -30,8 +34,15 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
   const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, version, readFile } = given
   let stopping = false
   const webhooks = await openWebhooks(settings, given.readSecret)
+  const { token_file } = settings.metrics
+  const token = token_file === undefined ? undefined : new Secret((await given.readSecret(token_file)).trim())
+  if (token !== undefined && !/^[\x21-\x7e]{32,}$/.test(token.reveal()))
+    throw new Error(
+      `${token_file}: expected one token of at least 32 characters, such as: openssl rand -hex 32`,
+    )
   const options = {
     ...webhooks,
+    metrics: { expose: given.expose, token },
     publicUrl: settings.public_url,
     resourceServers,
     keys,

@@ -30,18 +30,18 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
   routes.post('/token', async c => {
     const answer = await options.exchanges.pass(c.get('source'), async () => {
       const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
-      return exchange(broker, form)
+      return exchange(c.get('broker'), form)
     })
     return c.json(answer)
   })
   routes.post('/introspect', async c => {
     const server = resourceServer(c, options)
     const form = await readForm(c, broker.limits.bodyBytes)
-    return c.json(await introspect(broker, server, demand(form, 'token')))
+    return c.json(await introspect(c.get('broker'), server, demand(form, 'token')))
   })
   routes.post('/revoke', async c => {
     const form = await readForm(c, broker.limits.bodyBytes)
-    await revoke(broker, c, demand(form, 'token'))
+    await revoke(c.get('broker'), c, demand(form, 'token'))
     return c.body(null, 200)
   })
   for (const path of ['/token', '/introspect', '/revoke'])

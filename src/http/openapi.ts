@@ -25,6 +25,7 @@ const problem = z
     detail: z.string(),
     code: z.string(),
     decision: z.string().optional(),
+    instance: z.string().optional(),
   })
   .openapi('Problem')
 

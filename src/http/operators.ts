@@ -18,7 +18,7 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   const routes = new Hono<Env>()
 
   routes.use('*', async (c, next) => {
-    await authenticateOperator(broker, bearer(c))
+    await authenticateOperator(c.get('broker'), bearer(c))
     await next()
   })
 
@@ -30,7 +30,7 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   })
 
   routes.get('/tasks/:id/receipt', async c =>
-    c.json(renderReceipt(await readReceiptOf(broker, c.req.param('id')))),
+    c.json(renderReceipt(await readReceiptOf(c.get('broker'), c.req.param('id')))),
   )
 
   routes.get('/deliveries', async c => {
@@ -66,9 +66,9 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
 
   /** One row: the token that asked for this ends here, and so does whoever else holds it. */
   routes.post('/operator-tokens', async c => {
-    const { name } = await authenticateOperator(broker, bearer(c))
+    const { name } = await authenticateOperator(c.get('broker'), bearer(c))
     await readJson(c, operatorTokenBody, broker.limits.bodyBytes)
-    const { token, expiresAt } = await createOperatorToken(broker, name)
+    const { token, expiresAt } = await createOperatorToken(c.get('broker'), name)
     return c.json({ token: token.reveal(), name, expires_at: new Date(expiresAt).toISOString() }, 201)
   })
 

@@ -1,6 +1,6 @@
 /** The one table from what the broker refuses to what HTTP says of it. */
 import type { Context } from 'hono'
-import type { Log } from '../broker/broker.ts'
+import type { Broker } from '../broker/broker.ts'
 import { BrokerError, type ErrorCode } from '../broker/broker-error.ts'
 import { LIMITS } from '../limits.ts'
 import { BadCursor, LedgerUnavailable } from '../store/ledger.ts'
@@ -141,12 +141,17 @@ type Refusal = {
 }
 
 /** RFC 9457 problem document, or RFC 6749 JSON for `/oauth`. What is not a refusal is logged and told as 500. */
-export function renderError(c: Context, error: unknown, log: Log): Response {
+export function renderError(
+  c: Context,
+  error: unknown,
+  { log, metrics }: Pick<Broker, 'log' | 'metrics'>,
+): Response {
   const refusal = refusalOf(error)
+  metrics.refused(refusal.code)
   if (refusal.status >= 500)
     log.error({ code: refusal.code, method: c.req.method, path: c.req.path, err: error }, refusal.title)
   const isOauth = c.req.path.startsWith('/oauth/')
-  const body = isOauth ? oauthBody(refusal) : problemBody(refusal)
+  const body = isOauth ? oauthBody(refusal) : problemBody(refusal, c.get('requestId'))
   return new Response(JSON.stringify(body), {
     status: isOauth ? refusal.oauth.status : refusal.status,
     headers: {
@@ -207,7 +212,9 @@ function refusalOf(error: unknown): Refusal {
   }
 }
 
-function problemBody({ code, status, title, detail, decision }: Refusal) {
+/** Rejected evidence is answered alike byte for byte; its request is named in the header only. */
+function problemBody({ code, status, title, detail, decision }: Refusal, requestId: string | undefined) {
+  const isNamed = requestId !== undefined && code !== 'evidence_rejected'
   return {
     type: `urn:mayfly:problem:${code}`,
     title,
@@ -215,6 +222,7 @@ function problemBody({ code, status, title, detail, decision }: Refusal) {
     detail,
     code,
     ...(decision === undefined ? {} : { decision }),
+    ...(isNamed ? { instance: `urn:mayfly:request:${requestId}` } : {}),
   }
 }
 

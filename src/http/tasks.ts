@@ -30,7 +30,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   routes.post('/', async c => {
     const opened = await exchanges.pass(c.get('source'), async () => {
       const request = toRequest(await readJson(c, openTaskBody, bodyBytes))
-      return withFreshConfiguration(broker, () => openTask(broker, request))
+      return withFreshConfiguration(c.get('broker'), () => openTask(c.get('broker'), request))
     })
     c.header('location', `/v1/tasks/${opened.task.id}`)
     return c.json(
@@ -45,16 +45,16 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
 
   routes.get('/:id', async c => {
     const { id } = await authorise(c)
-    const task = (await broker.ledger.read.task(id))!
-    const leases = await broker.ledger.read.leases({ task: id }, { limit: broker.limits.pageItems })
-    return c.json(renderTask(task, await broker.ledger.read.asks(id), leases.items))
+    const task = (await c.get('broker').ledger.read.task(id))!
+    const leases = await c.get('broker').ledger.read.leases({ task: id }, { limit: broker.limits.pageItems })
+    return c.json(renderTask(task, await c.get('broker').ledger.read.asks(id), leases.items))
   })
 
   /** An operator's token goes on to the operators' own route, where they are served here too. */
   routes.get('/:id/receipt', async (c, next) => {
     if (parseToken(bearer(c).reveal())?.kind === 'operator') return next()
     const { id } = await authorise(c)
-    return c.json(renderReceipt(await readReceiptOf(broker, id)))
+    return c.json(renderReceipt(await readReceiptOf(c.get('broker'), id)))
   })
 
   routes.post('/:id/credentials', async c => {
@@ -62,32 +62,38 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const body = await readJson(c, credentialBody, bodyBytes)
     const request: CredentialRequest =
       'ask' in body ? { ask: body.ask } : { wanted: toAsk(body.authorization_details[0]) }
-    const credential = await withFreshConfiguration(broker, () => requestCredential(broker, task, request))
+    const credential = await withFreshConfiguration(c.get('broker'), () =>
+      requestCredential(c.get('broker'), task, request),
+    )
     return c.json(renderCredential(credential), 201)
   })
 
   routes.post('/:id/heartbeat', async c => {
-    const due = await heartbeat(broker, await authorise(c))
+    const due = await heartbeat(c.get('broker'), await authorise(c))
     return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
   })
 
   routes.post('/:id/extend', async c => {
     const task = await authorise(c)
     const body = await readJson(c, extendBody, bodyBytes)
-    const deadline = await withFreshConfiguration(broker, () => extendTask(broker, task, body))
+    const deadline = await withFreshConfiguration(c.get('broker'), () =>
+      extendTask(c.get('broker'), task, body),
+    )
     return c.json({ deadline: new Date(deadline).toISOString() })
   })
 
   routes.post('/:id/complete', async c => {
     const task = await authorise(c)
     const { outcome, detail } = await readJson(c, completeBody, bodyBytes)
-    await endTask(broker, task.id, outcome, {
+    await endTask(c.get('broker'), task.id, outcome, {
       actor: `task:${task.id}`,
       ...(detail === undefined ? {} : { detail }),
     })
-    const leases = await broker.ledger.read.leases({ task: task.id }, { limit: broker.limits.pageItems })
-    const after = (await broker.ledger.read.task(task.id))!
-    return c.json(renderTask(after, await broker.ledger.read.asks(task.id), leases.items))
+    const leases = await c
+      .get('broker')
+      .ledger.read.leases({ task: task.id }, { limit: broker.limits.pageItems })
+    const after = (await c.get('broker').ledger.read.task(task.id))!
+    return c.json(renderTask(after, await c.get('broker').ledger.read.asks(task.id), leases.items))
   })
 
   routes.post('/:id/tickets', async c => {
@@ -98,7 +104,9 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
       minutes: body.minutes,
       asks: body.authorization_details.map(toAsk),
     }
-    const ticket = await withFreshConfiguration(broker, () => openTicket(broker, task, request))
+    const ticket = await withFreshConfiguration(c.get('broker'), () =>
+      openTicket(c.get('broker'), task, request),
+    )
     return c.json(
       { ticket: ticket.token.reveal(), id: ticket.id, expires_at: new Date(ticket.expiresAt).toISOString() },
       201,
@@ -107,7 +115,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
 
   /** The token's own task only: a foreign id looks like one that does not exist. */
   async function authorise(c: Parameters<typeof bearer>[0]): Promise<TaskRow> {
-    const task = await authenticateTask(broker, bearer(c))
+    const task = await authenticateTask(c.get('broker'), bearer(c))
     if (task.id !== c.req.param('id')) throw new BrokerError('not_found', 'no such task')
     return task
   }

@@ -37,10 +37,11 @@ type Member = {
   answer: (outcome: Outcome) => void
 }
 
-/** `onFailure` is told why a group was lost; the members learn only that it was. */
+/** `onFailure` is told why a group was lost; the members learn only that it was. `onCommit`: of how many there were. */
 export function groupCommit(
   connection: GroupConnection,
   onFailure: (error: unknown) => void = () => {},
+  onCommit: (members: number) => void = () => {},
 ): GroupCommit {
   const queue: Member[] = []
   let armed = false
@@ -60,7 +61,8 @@ export function groupCommit(
   }
   const commitNext = async () => {
     try {
-      await commitGroup(connection, queue.splice(0, groupMax), onFailure)
+      const members = queue.splice(0, groupMax)
+      if (await commitGroup(connection, members, onFailure)) onCommit(members.length)
     } finally {
       armed = false
       if (queue.length > 0) arm()
@@ -87,12 +89,12 @@ export function groupCommit(
   }
 }
 
-/** Answers every member, whatever happens. */
+/** Answers every member, whatever happens. @returns whether the group was committed. */
 async function commitGroup(
   connection: GroupConnection,
   members: readonly Member[],
   onFailure: (error: unknown) => void,
-): Promise<void> {
+): Promise<boolean> {
   let outcomes: Outcome[]
   try {
     connection.exec('BEGIN IMMEDIATE')
@@ -103,9 +105,10 @@ async function commitGroup(
     const error = new LedgerUnavailable('the ledger could not commit: the outcome is not known', { cause })
     for (const { answer } of members) answer({ error })
     for (const failure of failures) onFailure(failure)
-    return
+    return false
   }
   for (const [index, { answer }] of members.entries()) answer(outcomes[index]!)
+  return true
 }
 
 /**

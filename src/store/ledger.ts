@@ -81,6 +81,8 @@ export type RevocationProgress = {
 }
 export type AuditFilter = { task?: string; agent?: string; lease?: string }
 
+export type Backlog = Pick<LeaseRow, 'issuer' | 'revocability'> & { count: number; oldest: number }
+
 /** Committed data only; each call is its own snapshot. */
 export interface LedgerRead {
   agent(name: string): Promise<AgentRow | undefined>
@@ -114,8 +116,8 @@ export interface LedgerRead {
     page: { limit: number; after?: string },
   ): Promise<Page<RevocationRow>>
   revocationProgress(id: string): Promise<RevocationProgress>
-  /** Leases being revoked, by issuer, and since when the longest of them is. */
-  revokingBacklog(): Promise<{ issuer: string; count: number; oldest: number }[]>
+  /** Leases being revoked, and since when the longest of them is. */
+  revokingBacklog(): Promise<Backlog[]>
   /** Costs in proportion to the rows counted; no request waits for it. */
   leaseCounts(): Promise<{ state: LeaseState; issuer: string; count: number }[]>
   ticket(id: string): Promise<TicketRow | undefined>

@@ -22,7 +22,7 @@ export function revocationsSchema({ integer, wide, narrow }: SqlDialect['words']
     ) ${narrow}`,
 
     // What ended and is not over yet, and since when: asked for by whoever watches.
-    "create index leases_revoking on leases (issuer, revoking_at) where state = 'revoking'",
+    "create index leases_revoking on leases (issuer, revocability, revoking_at) where state = 'revoking'",
 
     // Locked by mints that stand on no agent, so that a revocation can wait for those under way.
     `insert into meta ("key", value) values ('mint_gate', '')`,

@@ -22,6 +22,8 @@ export type SqliteLedgerOptions = {
   now: () => number
   /** Told why writes were lost. The error names no value of any row. */
   log?: { error(fields: { err: unknown }, message: string): void }
+  /** Told how many transactions each commit was of. */
+  onCommit?: (transactions: number) => void
 }
 
 /**
@@ -29,7 +31,7 @@ export type SqliteLedgerOptions = {
  * @throws Error where the schema is newer than this program
  * @throws LedgerUnavailable where the database cannot be opened
  */
-export async function openSqliteLedger({ path, now, log }: SqliteLedgerOptions): Promise<Ledger> {
+export async function openSqliteLedger({ path, now, log, onCommit }: SqliteLedgerOptions): Promise<Ledger> {
   const file = holdFile(path)
   const opened: { close(): void }[] = []
   const shut = () => {
@@ -42,20 +44,26 @@ export async function openSqliteLedger({ path, now, log }: SqliteLedgerOptions):
     await prepareFile(writer, Math.floor(now()))
     const reader = openSqliteConnection(file.path, { readOnly: true })
     opened.push(reader)
-    return ledgerOver(writer, reader, { now: () => Math.floor(now()), log, shut })
+    return ledgerOver(writer, reader, { now: () => Math.floor(now()), log, onCommit, shut })
   } catch (error) {
     shut()
     throw error
   }
 }
 
-type Surroundings = { now: () => number; log: SqliteLedgerOptions['log']; shut: () => void }
+type Surroundings = {
+  now: () => number
+  log: SqliteLedgerOptions['log']
+  onCommit: SqliteLedgerOptions['onCommit']
+  shut: () => void
+}
 
 function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: Surroundings): Ledger {
-  const { now, log, shut } = around
+  const { now, log, onCommit, shut } = around
   const dialect = sqliteDialect()
   const writes = ledgerWrites(dialect)
-  const group = groupCommit(writer, err => log?.error({ err }, 'ledger: a group of writes was lost'))
+  const lost = (err: unknown) => log?.error({ err }, 'ledger: a group of writes was lost')
+  const group = groupCommit(writer, lost, onCommit)
   let closing: Promise<void> | undefined
 
   return {

@@ -9,7 +9,9 @@ import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'
 import { newToken } from '../../src/keys/tokens.ts'
 import { LIMITS, type Limits } from '../../src/limits.ts'
+import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
+import { noTrace } from '../../src/trace.ts'
 import { agentsOf } from './agents.ts'
 import { simulatedAttestor } from './attestor.ts'
 import { simulatedIssuers } from './issuers.ts'
@@ -60,6 +62,8 @@ export function startHost(world: World, name: string): Host {
     ledger,
     keyring: createKeyring({ kek: world.kek, random }),
     log: world.log ?? silent,
+    metrics: noMetrics,
+    trace: noTrace,
     limits: SIM_LIMITS,
     defaults: { taskMinutes: 5 },
     now,

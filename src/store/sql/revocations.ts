@@ -149,9 +149,9 @@ export function revocationReads({ db }: SqlDialect, run: Run): RevocationReads {
   const backlog = prepare((_: object) =>
     db
       .selectFrom('leases')
-      .select(['issuer', count, eb => eb.fn.min('revoking_at').as('oldest')])
+      .select(['issuer', 'revocability', count, eb => eb.fn.min('revoking_at').as('oldest')])
       .where('state', '=', sql.lit('revoking'))
-      .groupBy('issuer'),
+      .groupBy(['issuer', 'revocability']),
   )
   return {
     revocation: async id => (await run(one({ id }))).rows[0],

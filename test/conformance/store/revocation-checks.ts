@@ -113,7 +113,7 @@ export const revocationChecks: StoreCheck[] = [
     },
   },
   {
-    name: 'the backlog is what is being revoked, by issuer, with the oldest of each',
+    name: 'the backlog is what is being revoked, by issuer and revocability, with the oldest of each',
     async run({ ledger }) {
       assert.deepEqual(await ledger.read.revokingBacklog(), [])
       await ledger.write(async tx => {
@@ -127,8 +127,8 @@ export const revocationChecks: StoreCheck[] = [
       assert.deepEqual(
         backlog.sort((a, b) => (a.issuer < b.issuer ? -1 : 1)),
         [
-          { issuer: 'aws', count: 1, oldest: start + 9 },
-          { issuer: 'github', count: 2, oldest: start + 2 },
+          { issuer: 'aws', revocability: 'immediate', count: 1, oldest: start + 9 },
+          { issuer: 'github', revocability: 'immediate', count: 2, oldest: start + 2 },
         ],
       )
     },

@@ -93,8 +93,9 @@ export function revocationReads(rows: Committed, at: At): RevocationReads {
     revokingBacklog: () =>
       at('revokingBacklog', () => {
         const waiting = all(rows, 'leases').filter(row => row.state === 'revoking')
-        return [...Map.groupBy(waiting, row => row.issuer)].map(([issuer, of]) => ({
-          issuer,
+        return [...Map.groupBy(waiting, row => `${row.issuer} ${row.revocability}`).values()].map(of => ({
+          issuer: of[0]!.issuer,
+          revocability: of[0]!.revocability,
           count: of.length,
           oldest: Math.min(...of.map(row => row.revoking_at ?? 0)),
         }))

@@ -1,0 +1,37 @@
+/** What the broker counts, as a port. Labels are names from the configuration and words from closed lists. */
+
+export type MintOutcome = 'issued' | 'refused' | 'unavailable'
+export type DrillOutcome = 'passed' | 'failed' | 'unprovable'
+
+/** Called after what it tells of has happened; it never throws and never waits. Durations are ms. */
+export interface Metrics {
+  /** One call to an issuer for a credential. */
+  minted(issuer: string, outcome: MintOutcome, ms: number): void
+  /** One request that was answered with a refusal. */
+  refused(code: string): void
+  evidenceRejected(reason: string): void
+  /** One credential was seen dead, so long after it was due to end. */
+  dead(issuer: string, ms: number): void
+  /** Whether an issuer's provider is left alone after failures in a row. */
+  breaker(issuer: string, isOpen: boolean): void
+  /** One ledger transaction, from being handed in to being answered. */
+  written(ms: number): void
+  /** One commit of the embedded ledger, of so many transactions. */
+  committed(bodies: number): void
+  /** `deadMs`: from the end of the drill's task to the canary's death; null where that was not seen. */
+  drilled(issuer: string, outcome: DrillOutcome, deadMs: number | null): void
+  alarm(name: string): void
+}
+
+/** Counts nothing: for commands without a server, and for tests. */
+export const noMetrics: Metrics = {
+  minted() {},
+  refused() {},
+  evidenceRejected() {},
+  dead() {},
+  breaker() {},
+  written() {},
+  committed() {},
+  drilled() {},
+  alarm() {},
+}
