@@ -38,18 +38,30 @@ function write(value: unknown, depth: number): string {
 }
 
 function writeString(value: string): string {
+  if (PLAIN.test(value)) return `"${value}"`
   if (!value.isWellFormed()) throw new TypeError('a lone surrogate is not text')
   return JSON.stringify(value)
 }
 
+/** Printable ASCII without quote and backslash: written as it is. */
+const PLAIN = /^[ !#-[\]-~]*$/
+
 function writeArray(items: readonly unknown[], depth: number): string {
-  // Array.from: a hole becomes undefined, which is refused.
-  return `[${Array.from(items, item => write(item, depth + 1)).join(',')}]`
+  let text = ''
+  // By index: a hole becomes undefined, which is refused.
+  for (let index = 0; index < items.length; index += 1)
+    text += `${index === 0 ? '' : ','}${write(items[index], depth + 1)}`
+  return `[${text}]`
 }
 
 function writeObject(value: object, depth: number): string {
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) throw new TypeError('not a plain object')
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${members.map(([name, item]) => `${writeString(name)}:${write(item, depth + 1)}`).join(',')}}`
+  let text = ''
+  // Sorted without a comparison of ours: that is by UTF-16 code units.
+  for (const name of Object.keys(value).sort()) {
+    const item = (value as Readonly<Record<string, unknown>>)[name]
+    text += `${text === '' ? '' : ','}${writeString(name)}:${write(item, depth + 1)}`
+  }
+  return `{${text}}`
 }
