@@ -83,6 +83,8 @@ export const LIMITS = {
   nameChars: 63,
   labelChars: 200,
   claimChars: 512,
+  /** What is kept of an identity that no agent matches. */
+  strangerChars: 2_048,
   audienceChars: 255,
 
   // Ending things.

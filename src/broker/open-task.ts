@@ -25,7 +25,8 @@ import {
   SpentEvidence,
   ticketRejected,
 } from './claim-evidence.ts'
-import { decide, demandAllowed, identityFacts, newDecision, recordDenial } from './decide.ts'
+import { decide, demandAllowed, identityFacts } from './decide.ts'
+import { denyUnmatched } from './deny-unmatched.ts'
 import { activeTasksBudget, endTask } from './end-task.ts'
 import {
   type Credential,
@@ -131,18 +132,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 async function identifyAgent(broker: Broker, identity: Identity, named: string | undefined): Promise<Agent> {
   const match = matchAgent(broker.agents().values(), identity, named, await broker.ledger.now())
   if (match.ok) return match.agent
-  const decision = newDecision(broker, {
-    ...{ task: null, agent: null, outcome: 'deny' },
-    reasons: [`agent: ${match.why}: ${match.near}`],
-    facts: { identity: identityFacts(identity) },
-  })
-  await broker.ledger.write(tx => recordDenial(tx, decision))
-  const code = match.why === 'event' ? 'event_not_allowed' : 'agent_unmatched'
-  const message =
-    code === 'event_not_allowed'
-      ? 'no agent of this workload may act on this event'
-      : 'no single registered agent matches this workload'
-  throw new BrokerError(code, message, { decision: decision.id })
+  throw await denyUnmatched(broker, identity, match)
 }
 
 async function parentOf(

@@ -1,4 +1,4 @@
-import { BrokerError } from '../broker/broker-error.ts'
+import { BrokerError, type ErrorCode } from '../broker/broker-error.ts'
 import type { Limits } from '../limits.ts'
 
 type Bucket = { tokens: number; at: number }
@@ -17,6 +17,9 @@ export type ExchangeGate = {
   pass<T>(source: string, exchange: () => Promise<T>): Promise<T>
 }
 
+/** Evidence that was not accepted, and good evidence of nobody's workload: either can be shown again and again. */
+const FAILED: ReadonlySet<ErrorCode> = new Set(['evidence_rejected', 'agent_unmatched', 'event_not_allowed'])
+
 /** So many exchanges a minute from one source, and so many of them with evidence that is not accepted. */
 export function createExchangeGate(limits: Limits, now: () => number): ExchangeGate {
   const all = createRateLimiter(limits.exchangesPerMinutePerSource, limits.rateSources, now)
@@ -29,7 +32,7 @@ export function createExchangeGate(limits: Limits, now: () => number): ExchangeG
         return await exchange()
       } catch (error) {
         // Where several failed at once there may be none left: then this is answered as the failure that it is.
-        if (error instanceof BrokerError && error.code === 'evidence_rejected') failed.spend(source)
+        if (error instanceof BrokerError && FAILED.has(error.code)) failed.spend(source)
         throw error
       }
     },

@@ -42,6 +42,31 @@ test('after so many failures the evidence of a source is not looked at, good or 
   expect((await from(source, exchangeRequest(it.goodToken()))).status).toBe(200)
 })
 
+// Anybody with a repository could fill the ledger, 7 KB at a time, with one token.
+test('evidence of nobody counts as a failure, and is written down once', async () => {
+  const token = it.goodToken({ sub: 'stranger', team: 'x'.repeat(2_000), level: 1 })
+  const decisions = async () => {
+    const { items } = await it.running.broker.ledger.read.audit({}, { limit: 10_000 })
+    return items.filter(row => row.event === 'decision.denied').map(row => JSON.parse(row.data).decision)
+  }
+  const before = (await decisions()).length
+  const source = '192.0.2.20'
+  const first = await from(source, openRequest(token))
+  expect(JSON.parse(first.text)).toMatchObject({ code: 'agent_unmatched', decision: expect.any(String) })
+  for (let turn = 0; turn < 4; turn++) expect((await from(source, openRequest(token))).text).toBe(first.text)
+  expect((await from(source, openRequest(token))).status).toBe(429)
+  const after = await decisions()
+  expect(after.length).toBe(before + 1)
+  const row = (await it.running.broker.ledger.read.decision(JSON.parse(first.text).decision))!
+  const { identity } = JSON.parse(row.facts)
+  expect(identity).toMatchObject({ subject: 'stranger', claims: { level: 1 } })
+
+  const other = it.goodToken({ sub: 'stranger', team: 'x'.repeat(2_040), level: 1 })
+  const { decision } = JSON.parse((await from('192.0.2.21', openRequest(other))).text)
+  const cut = JSON.parse((await it.running.broker.ledger.read.decision(decision))!.facts).identity
+  expect(cut).toMatchObject({ claims: { level: 1 }, claims_left_out: 1 })
+})
+
 test('good evidence does not count as a failure', async () => {
   for (let turn = 0; turn < 20; turn++)
     expect((await from('192.0.2.9', exchangeRequest(it.goodToken()))).status).toBe(200)

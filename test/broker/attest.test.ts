@@ -41,7 +41,7 @@ test('two audiences of one issuer are two attestors, and each takes its own', as
   // Attested, by the other attestor, for which no agent has a rule.
   expect((await open(OTHER)).body.code).toBe('agent_unmatched')
   expect((await open('https://nobody.test')).body.code).toBe('evidence_rejected')
-  const { items } = await broker.broker.ledger.read.audit({}, { limit: 10 })
+  const { items } = await broker.broker.ledger.read.audit({}, { limit: 100 })
   const rejected = items.find(row => row.event === 'evidence.rejected')
   expect(JSON.parse(rejected!.data)).toMatchObject({ attestor: 'none', rejection: 'audience_wrong' })
 })
