@@ -11,7 +11,7 @@ import { AUDIENCE, type Provider, startProvider, writeConfig } from './workload.
 
 const CONNECTIONS = 32
 /** Until the compiler has settled on what is hot: more code takes longer. */
-const WARM_UP_ROUNDS = 3
+const WARM_UP_ROUNDS = 6
 
 type Contestant = {
   name: string
