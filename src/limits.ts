@@ -11,7 +11,6 @@ const kibibyte = 1_024
 export const LIMITS = {
   // Requests as they arrive (THREATS: body, header and JSON bombs, slow clients).
   bodyBytes: 64 * kibibyte,
-  jsonDepth: 16,
   headerCount: 100,
   headerBytes: 16 * kibibyte,
   headersTimeoutMs: 10 * second,
@@ -23,7 +22,6 @@ export const LIMITS = {
   proxyHops: 8,
   /** How long a stopping server waits for requests in flight. */
   stopMs: 20 * second,
-  longPollSeconds: 30,
   pageItems: 100,
 
   // Rates, judged before attestation. A source is an address, or the /64 of an IPv6 address.
@@ -42,12 +40,10 @@ export const LIMITS = {
   /** What a caller is told to wait where nothing better is known. */
   attestationRetryAfterMs: 5 * second,
   budgetRetryAfterMs: 30 * second,
-  ledgerRetryAfterMs: 1 * second,
 
   // What the broker itself sends.
   outboundDeadlineMs: 10 * second,
   outboundBodyBytes: 256 * kibibyte,
-  outboundConnectMs: 5 * second,
   providerDeadlineMs: 15 * second,
 
   // Evidence and tokens.
@@ -60,6 +56,7 @@ export const LIMITS = {
   lineageDepth: 8,
   childrenPerTask: 32,
   asksPerRequest: 16,
+  /** Beside the one that a task may be opened with; every list of a task's credentials is whole. */
   credentialsPerTask: 256,
   taskMinutes: 24 * 60,
   taskMinMinutes: 1,
@@ -208,7 +205,6 @@ export const LIMITS = {
 
   // Keeping house.
   pruneBatch: 1_000,
-  groupCommitBodies: 64,
 } as const
 
 export type Limits = { readonly [Name in keyof typeof LIMITS]: number }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { LIMITS } from '../src/limits.ts'
 
 const root = join(import.meta.dirname, '..')
 const folders = ['src', 'attestors', 'issuers']
@@ -107,6 +108,13 @@ describe('the outside world', () => {
   test('nothing is remembered at module level', () => {
     expect(files.filter(file => /^(export )?let /m.test(text.get(file)!))).toEqual([])
   })
+})
+
+// Six limits were declared and kept nothing: whoever relied on them was not protected.
+test('every limit is kept by something', () => {
+  const code = [...text].filter(([file]) => file !== 'src/limits.ts').map(([, one]) => one)
+  const unused = Object.keys(LIMITS).filter(name => !code.some(one => new RegExp(`\\b${name}\\b`).test(one)))
+  expect(unused).toEqual([])
 })
 
 describe('plugins', () => {

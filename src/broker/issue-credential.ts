@@ -5,6 +5,7 @@
 import { type Issued, ProviderUnavailable, type Refused } from '../../issuers/issuer.ts'
 import type { Secret } from '../../issuers/shared/secret.ts'
 import { type AuditEvent, type AuditSubject, record } from '../audit/record.ts'
+import { LIMITS } from '../limits.ts'
 import { LedgerUnavailable, type LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
@@ -46,12 +47,20 @@ export async function issueCredential(
   await broker.ledger.write(async tx => {
     await lockMintable(broker, tx, task.id)
     await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
+    await takeTaskBudget(broker, tx, task.id)
     await intend(broker, tx, plan, local)
   })
   if (local !== undefined) return credentialOf(plan, local)
 
   // 3. Mint, judge, activate.
   return mintRemotely(broker, plan, subject)
+}
+
+/** Beside the one that a task may be opened with. No task is longer than what the counter is kept for. */
+async function takeTaskBudget({ limits }: Broker, tx: LedgerWrite, task: string): Promise<void> {
+  const most = limits.credentialsPerTask
+  if (await tx.takeBudget(`task_credentials/${task}`, most, tx.now + LIMITS.taskMinutes * MINUTE_MS)) return
+  throw new BrokerError('budget_exhausted', `a task may be given ${most} credentials after it was opened`)
 }
 
 /** Records the intent, or the finished lease where it was signed locally. Runs under `lockMintable`. */

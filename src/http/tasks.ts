@@ -25,6 +25,7 @@ import { toAsk } from './to-ask.ts'
 /** `/v1/tasks`: opened with evidence, kept and ended with the task token. */
 export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   const { bodyBytes } = broker.limits
+  const allOfTask = broker.limits.credentialsPerTask + 1
   const routes = new Hono<Env>()
 
   routes.post('/', async c => {
@@ -46,7 +47,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   routes.get('/:id', async c => {
     const { id } = await authorise(c)
     const task = (await c.get('broker').ledger.read.task(id))!
-    const leases = await c.get('broker').ledger.read.leases({ task: id }, { limit: broker.limits.pageItems })
+    const leases = await c.get('broker').ledger.read.leases({ task: id }, { limit: allOfTask })
     return c.json(renderTask(task, await c.get('broker').ledger.read.asks(id), leases.items))
   })
 
@@ -89,9 +90,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
       actor: `task:${task.id}`,
       ...(detail === undefined ? {} : { detail }),
     })
-    const leases = await c
-      .get('broker')
-      .ledger.read.leases({ task: task.id }, { limit: broker.limits.pageItems })
+    const leases = await c.get('broker').ledger.read.leases({ task: task.id }, { limit: allOfTask })
     const after = (await c.get('broker').ledger.read.task(task.id))!
     return c.json(renderTask(after, await c.get('broker').ledger.read.asks(task.id), leases.items))
   })
