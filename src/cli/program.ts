@@ -19,7 +19,9 @@ const JSON_OPTION = ['--json', 'print JSON'] as const
 const EXIT_HELP = `
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 denied, 4 unavailable (try again later).
 exec: the command's own; 128 and the signal's number where one ended it; 127 where there is no such
-program, 126 where it does not run. Before the command has started, the codes above.`
+program, 126 where it does not run. Before the command has started, the codes above.
+--json prints one document on standard output. serve logs JSON; exec leaves standard output to its command,
+and what it says itself is on standard error (--quiet: errors only).`
 
 /**
  * Every command, its options and its one line of help; each command's work is in its own file. Those that
