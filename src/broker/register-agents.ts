@@ -8,7 +8,7 @@ import { agentMac } from './verified-rows.ts'
 
 /**
  * Puts a configuration's agents into the ledger, whole: mints are judged against these rows, so that a
- * broker on other files mints nothing. What changed is noted in the same transaction: `reassess` works that note
+ * broker on other files mints nothing. What may narrow is noted in the same transaction: `reassess` works that note
  * off, here or after a crash. @returns the names of agents that changed or are gone.
  */
 export async function registerAgents(broker: Broker, agents: ReadonlyMap<string, Agent>): Promise<string[]> {
@@ -36,10 +36,20 @@ export async function registerAgents(broker: Broker, agents: ReadonlyMap<string,
       await tx.putAgent({ ...row, status: 'removed', updated_at: tx.now } satisfies AgentRow)
       await record(tx, 'agent.removed', { actor: 'broker', agent: row.name })
     }
+    const narrowed = changed.filter(agent => mayNarrow(agent, standing.get(agent.name)))
     await noteChanged(
       tx,
-      [...changed, ...gone].map(one => one.name),
+      [...narrowed, ...gone].map(one => one.name),
     )
   })
   return [...changed, ...gone].map(one => one.name)
+}
+
+/** Whether anything changed by which a live task or credential was judged; words and owners are not. */
+function mayNarrow(agent: Agent, before: AgentRow | undefined): boolean {
+  // Nothing of a new agent is alive; one that comes back lost everything when it went.
+  if (before?.status !== 'active') return false
+  const judgedBy = ({ attest, ceiling, expires_at, may_delegate_to }: Omit<Agent, 'digest'>) =>
+    canonicalJson({ attest, ceiling, expires_at, may_delegate_to })
+  return judgedBy(agent) !== judgedBy(JSON.parse(before.document) as Omit<Agent, 'digest'>)
 }

@@ -30,11 +30,14 @@ test('reloads under load drop no request, and each one is judged by one configur
       answers.minted += 1
       const { agent_digest } = (await broker.broker.ledger.read.task(task.id))!
       seen.set(agent_digest, (seen.get(agent_digest) ?? 0) + 1)
+      await api.complete(task)
     }
   }
   const clients = Array.from({ length: 6 }, client)
   for (let round = 1; round <= 8; round++) {
-    const release = { ...installation.agents.release, purpose: `Release, words of round ${round}` }
+    // Something that live tasks are judged by, and that lets all of them live.
+    const expires_at = `204${round}-01-01T00:00:00Z`
+    const release = { ...installation.agents.release, expires_at }
     await installation.configure({ agents: { release } })
     await broker.reload()
     // Each round's agent is in force for somebody: the requests do meet the reloads.
