@@ -101,10 +101,19 @@ export function mayflyAt(url: string) {
     show: (task: Task) => call<TaskState>('GET', `/v1/tasks/${task.id}`, { token: task.token }),
 
     /** For operators: every credential ever given that is in this state, or all of them. */
-    leases: (operatorToken: string, state?: 'outstanding') =>
-      call<{ items: Lease[] }>('GET', `/v1/leases${state === undefined ? '' : `?state=${state}`}`, {
-        token: operatorToken,
-      }),
+    async leases(operatorToken: string, state?: 'outstanding'): Promise<Lease[]> {
+      const all: Lease[] = []
+      let after: string | null = null
+      do {
+        const query = new URLSearchParams({ ...(state && { state }), ...(after && { after }) })
+        const page: { items: Lease[]; next: string | null } = granted(
+          await call('GET', `/v1/leases?${query}`, { token: operatorToken }),
+        )
+        all.push(...page.items)
+        after = page.next
+      } while (after !== null)
+      return all
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-import { granted, type Lease } from './mayfly-client.ts'
+import type { Lease } from './mayfly-client.ts'
 import type { Stage } from './stage.ts'
 import { clockTime, type Timeline } from './timeline.ts'
 
@@ -26,8 +26,8 @@ export async function reckoning(
   }
 
   // 2. The ledger, which names a GitHub token by its hash and an AWS session by its session name.
-  const leases = granted(await mayfly.leases(operatorToken)).items.toReversed()
-  const outstanding = granted(await mayfly.leases(operatorToken, 'outstanding')).items.length
+  const leases = (await mayfly.leases(operatorToken)).toReversed()
+  const outstanding = (await mayfly.leases(operatorToken, 'outstanding')).length
   timeline.step('Mayfly', `credentials in its ledger: ${leases.length}, outstanding: ${outstanding}`)
   timeline.ensure(outstanding === 0, 'nothing is outstanding')
   const known = new Set(leases.flatMap(({ lease, sha256 }) => [lease, sha256]))

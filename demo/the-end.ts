@@ -39,7 +39,7 @@ export async function theEnd(
   timeline.tried('release job', 'asks Mayfly for another GitHub token', another, 409)
 
   // 3. What is left.
-  const { items } = granted(await mayfly.leases(operatorToken, 'outstanding'))
+  const items = await mayfly.leases(operatorToken, 'outstanding')
   for (const lease of items) timeline.step('Mayfly', `still lists: ${left(lease)}`)
   const session = held.find(one => !isRevocable(one))
   if (session === undefined) throw new CommandError('the demo cannot go on: no credential is expiry_only')
