@@ -3,6 +3,7 @@ import { bindingOf } from '../../src/broker/bind-work.ts'
 import type { Broker, Identity } from '../../src/broker/broker.ts'
 import { runKey } from '../../src/broker/work.ts'
 import { LIMITS } from '../../src/limits.ts'
+import { noMetrics } from '../../src/metrics.ts'
 
 const now = 1_800_000_000_000
 const work = { provider: 'ci.test', repository: '1', run: '2', attempt: '3', job: '4' }
@@ -19,6 +20,7 @@ const identity = (until: number): Identity => ({
 // The parts of a broker that binding touches.
 const broker = {
   limits: LIMITS,
+  metrics: noMetrics,
   ledger: { now: async () => now, write: async () => undefined },
 } as unknown as Broker
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
 import { reapLease } from '../../src/broker/reap-lease.ts'
 import { LIMITS } from '../../src/limits.ts'
+import { noMetrics } from '../../src/metrics.ts'
 import { revokingLease, start } from '../conformance/store/subject.ts'
 import { silent } from '../fakes/installation.ts'
 import { atOnce, createSimulatedLedger } from '../simulation/ledger.ts'
@@ -22,7 +23,7 @@ test('what is alive although its provider was told is told again', async () => {
   }
   // The parts of a broker that a lease on its way out touches.
   const broker = {
-    ...{ ledger, limits: LIMITS, log: silent, settled: () => {}, jitter: () => 0 },
+    ...{ ledger, limits: LIMITS, log: silent, metrics: noMetrics, settled: () => {}, jitter: () => 0 },
     issuers: new Map([['github', issuer]]),
   } as unknown as Broker
   expect(await reapLease(broker, lease)).toBe('closed')

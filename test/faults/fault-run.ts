@@ -69,14 +69,24 @@ async function start(installation: Installation, plan: FaultPlan): Promise<Runni
   installation.aws.faults = hook
   installation.identityProvider.faults = hook
   const edge = edgeFor(installation)
+  const readable = (path: string) => {
+    const fault = plan.ask({ kind: 'file', operation: path, when: 'before' })
+    if (fault !== undefined) throw new Error(`EIO: i/o error, read ${path}`)
+  }
   return startServer(installation.configPath, {
     ...edge,
     files: {
       ...edge.files,
       async readFile(path) {
-        const fault = plan.ask({ kind: 'file', operation: path, when: 'before' })
-        if (fault !== undefined) throw new Error(`EIO: i/o error, read ${path}`)
+        readable(path)
         return edge.files.readFile(path)
+      },
+    },
+    kekFiles: {
+      ...edge.kekFiles,
+      async read(path) {
+        readable(path)
+        return edge.kekFiles.read(path)
       },
     },
     // Nothing happens by the passing of real time: the run itself says when to look.
