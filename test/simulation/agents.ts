@@ -20,6 +20,7 @@ function builder(width: 'wide' | 'narrow'): AgentDocument {
     ...common('builder'),
     ceiling: {
       hub: [{ items: [...hub, 'forbidden'] }],
+      brief: [{ items: ['a', 'b', 'forbidden'] }],
       roles: [
         { role: 'deploy', items: ['a', 'b'] },
         { role: 'chain', items: ['a'] },
@@ -34,7 +35,11 @@ function builder(width: 'wide' | 'narrow'): AgentDocument {
 function helper(): AgentDocument {
   return {
     ...common('helper'),
-    ceiling: { hub: [{ items: ['a', 'b'] }], jwt: [{ audience: ORDERS, scopes: ['read'] }] },
+    ceiling: {
+      hub: [{ items: ['a', 'b'] }],
+      brief: [{ items: ['a'] }],
+      jwt: [{ audience: ORDERS, scopes: ['read'] }],
+    },
     limits: { task_minutes: 10, active_tasks: 4, credentials_per_hour: 10, child_depth: 2, children: 2 },
     may_delegate_to: ['helper'],
     heartbeat_seconds: 40,

@@ -35,11 +35,16 @@ type Client = { world: World; chance: Chance; name: string }
 export async function runClient(world: World, name: string): Promise<void> {
   const client = { world, chance: world.chance.fork(), name }
   while (world.storm() !== undefined) {
-    await rest(client, client.chance.between(0, 30_000))
+    await (client.chance.hits(0.4) ? rush(client) : rest(client, client.chance.between(0, 30_000)))
     const work = client.chance.hits(0.3) ? newWork(client) : undefined
     const task = await open(client, client.chance.pick(['builder', 'builder', 'helper']), undefined, 0, work)
     if (task !== undefined) await workOn(client, task)
   }
+}
+
+/** Everybody comes at once, at the full minute: what schedules do. */
+function rush(client: Client): Promise<void> {
+  return rest(client, minute - (client.world.scheduler.now() % minute))
 }
 
 function rest({ world, name }: Client, ms: number): Promise<void> {
@@ -57,7 +62,7 @@ function newWork(client: Client): Work {
 /** What may be asked at all, and sometimes more than that. */
 function someAsk(chance: Chance): WantedAsk {
   const items = chance.pick([['a'], ['a', 'b'], ['b', 'c'], ['c'], ['a', 'z']])
-  switch (chance.below(6)) {
+  switch (chance.below(7)) {
     case 0:
       return { issuer: 'jwt', ask: { audience: ORDERS, scopes: chance.pick([['read'], ['read', 'write']]) } }
     case 1:
@@ -65,7 +70,12 @@ function someAsk(chance: Chance): WantedAsk {
     case 2:
       return { issuer: 'roles', ask: { role: 'deploy', items: ['a', 'b'] } }
     case 3:
-      return { issuer: 'hub', ask: { items: chance.hits(0.2) ? ['forbidden'] : items } }
+      return {
+        issuer: chance.pick(['hub', 'brief']),
+        ask: { items: chance.hits(0.4) ? ['forbidden'] : items },
+      }
+    case 4:
+      return { issuer: 'brief', ask: { items: ['a'] } }
     default:
       return { issuer: 'hub', ask: { items } }
   }

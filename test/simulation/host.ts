@@ -40,6 +40,8 @@ export const SIM_LIMITS: Limits = {
   retryAfterCapMs: 120_000,
 }
 
+const CALLS_AT_ONE_MOMENT = 500
+
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Starts a process and its boot; it is ready when it says so, or gone. */
@@ -74,6 +76,8 @@ export function startHost(world: World, name: string): Host {
       isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
     }),
     agents: () => agents,
+    // Introspection is not part of the simulation: it reads, and changes nothing.
+    verifyTaskJwt: () => undefined,
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
     jitter: chance.uniform,
@@ -132,9 +136,13 @@ export function startHost(world: World, name: string): Host {
 
 function lineOf(world: World, process: Process, chance: World['chance']): Line {
   const { scheduler } = world
+  let calls = 0
   return {
     travel(what) {
       const storm = world.storm()
+      calls += 1
+      // Nobody goes round and round at one moment for ever.
+      if (calls % CALLS_AT_ONE_MOMENT === 0) return scheduler.wait(process, 1, `ledger ${what}`)
       if (storm === undefined) return undefined
       const isLong = what === 'commit' || what === 'committed'
       if (!chance.hits(isLong ? 0.5 : storm.statementWaits)) return undefined
@@ -145,6 +153,7 @@ function lineOf(world: World, process: Process, chance: World['chance']): Line {
       if (world.isLedgerDown()) return 'refused'
       if (what !== 'commit')
         return world.strikes('ledger call lost', chance, 'ledgerLost') ? 'refused' : 'done'
+      if (world.strikes('ledger transaction taken back', chance, 'takenBack')) return 'again'
       if (world.strikes('ledger commit refused', chance, 'commitRefused')) return 'refused'
       return world.strikes('ledger commit not told', chance, 'commitUntold') ? 'lost' : 'done'
     },

@@ -31,7 +31,19 @@ export function* commitChecks(facts: Facts, changes: readonly Change[]): Generat
       yield* receiptProblems(facts, change.after.jws)
     }
   }
+  for (const lease of secretsThatCame(events)) {
+    const row = facts.rows.leases.get(lease)
+    if (row?.state !== 'closed' && row?.secret_sha256 == null)
+      yield `the secret of ${lease} came, and the ledger did not keep it`
+  }
   yield* budgetChecks(facts, changes)
+}
+
+function secretsThatCame(events: ReadonlySet<string>): string[] {
+  const came = ['lease.activated', 'lease.answered_wider', 'lease.minted_after_end']
+  return [...events]
+    .map(one => one.split(' '))
+    .flatMap(([event = '', lease = '']) => (came.includes(event) ? [lease] : []))
 }
 
 function* taskChecks(
@@ -74,16 +86,16 @@ function* openingChecks({ rows }: Facts, task: TaskRow, line: readonly string[])
       yield `task ${task.id} was opened below ${id}, which has ended`
   for (const other of rows.tasks.values()) {
     if (other.id === task.id) continue
-    // A retry after a lost answer passes the ticket on, from a task that nobody had used.
-    const isPassedOn =
-      other.state !== 'active' && other.token_used_at === null && other.evidence === task.evidence
+    // A retry after a lost answer takes the place of a task that nobody had used; what comes later is too late.
+    const wasUsed =
+      other.token_used_at !== null && other.token_used_at < (other.ended_at ?? Number.POSITIVE_INFINITY)
+    const isPassedOn = other.state !== 'active' && !wasUsed && other.evidence === task.evidence
     if (task.ticket !== null && other.ticket === task.ticket && !isPassedOn)
       yield `ticket ${task.ticket} opened ${other.id} and ${task.id}`
     if (task.evidence === null || other.evidence !== task.evidence) continue
     if (other.state === 'active')
       yield `evidence ${task.evidence} opened ${other.id} and ${task.id}, and both are active`
-    if (other.token_used_at !== null && other.token_used_at < (other.ended_at ?? Number.POSITIVE_INFINITY))
-      yield `evidence ${task.evidence} opened ${task.id} after the token of ${other.id} was used`
+    if (wasUsed) yield `evidence ${task.evidence} opened ${task.id} after the token of ${other.id} was used`
   }
   const ticket = task.ticket === null ? undefined : rows.tickets.get(task.ticket)
   if (ticket !== undefined && task.parent !== ticket.parent_task)
@@ -116,11 +128,8 @@ function* leaseChecks(
 ): Generator<string> {
   const { rows, providers, tally } = facts
   const { id } = after
-  const came = ['lease.activated', 'lease.answered_wider', 'lease.minted_after_end'].some(event =>
-    events.has(`${event} ${id}`),
-  )
-  if (came && after.secret_sha256 === null && after.state !== 'closed')
-    yield `the secret of ${id} came, and the ledger did not keep it`
+  if (after.last_error?.includes('unknown after it was revoked') && after.revoked_at === null)
+    yield `the provider of ${id} was told, and the ledger did not keep it`
   if (before?.state === after.state) return
   const as = after.state === 'closed' ? `closed ${after.closed_as}` : after.state
   if (!tally.edge(`lease ${before?.state ?? 'new'} > ${as}`))

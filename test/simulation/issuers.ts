@@ -12,15 +12,19 @@ import {
 import { Secret } from '../../issuers/shared/secret.ts'
 import { signedJwt } from '../../issuers/signed-jwt.ts'
 import type { Network } from './network.ts'
-import type { MintAnswer, MintCall, Providers, Refusal } from './providers.ts'
+import type { MintAnswer, MintCall, Minted, Providers, Refusal } from './providers.ts'
 import type { Chance } from './random.ts'
 import type { Process } from './scheduler.ts'
 
 const minute = 60_000
-export const HUB_LIFE_MS = 20 * minute
+const HUB: HubSettings = { name: 'hub', windowMs: 2 * minute, lifeMs: 20 * minute }
+/** Over before its task is, even where nobody came back from its mint. */
+const BRIEF: HubSettings = { name: 'brief', windowMs: 30_000, lifeMs: minute }
+const ROLE_LIFE_MS = 20 * minute
 export const ORDERS = 'https://orders.sim'
 
 const items = z.array(z.string()).min(1)
+type HubSettings = { name: 'hub' | 'brief'; windowMs: number; lifeMs: number }
 type HubAsk = { items: string[] }
 type RoleAsk = { role: string; items: string[] }
 
@@ -41,7 +45,8 @@ export type IssuerWorld = {
 export function simulatedIssuers(world: IssuerWorld): Map<string, Issuer> {
   // The list of issuers forgets each one's ask, as the real one does.
   return new Map([
-    ['hub', hub(world) as Issuer],
+    ['hub', hub(world, HUB) as Issuer],
+    ['brief', hub(world, BRIEF) as Issuer],
     ['roles', roles(world) as Issuer],
     ['jwt', jwt(world)],
   ])
@@ -50,7 +55,7 @@ export function simulatedIssuers(world: IssuerWorld): Map<string, Issuer> {
 const includes = (wide: readonly string[], narrow: readonly string[]) =>
   narrow.every(one => wide.includes(one))
 
-function hub(world: IssuerWorld): Issuer<HubAsk> {
+function hub(world: IssuerWorld, { name, windowMs, lifeMs }: HubSettings): Issuer<HubAsk> {
   const { process, network, providers, now } = world
   const ask = z.strictObject({ items })
   let knownUntil = 0
@@ -59,8 +64,8 @@ function hub(world: IssuerWorld): Issuer<HubAsk> {
     secretFormat: 'token',
     holdsSecret: true,
     mintsLocally: false,
-    mintWindowMs: 2 * minute,
-    longestLifeMs: HUB_LIFE_MS,
+    mintWindowMs: windowMs,
+    longestLifeMs: lifeMs,
     ask,
     async resolve(asked, mintOwn) {
       if (now() < knownUntil) return { ok: true, ask: asked }
@@ -71,12 +76,12 @@ function hub(world: IssuerWorld): Issuer<HubAsk> {
     },
     covers: (ceiling, wanted) => includes(ceiling.items, wanted.items),
     facts: asked => ({ phase: 'propose', resources: asked.items, permissions: [], mayLeaveAccess: false }),
-    issue: grant => mint(world, 'hub', grant, { lifeMs: HUB_LIFE_MS }, said => ({ items: [...said.items] })),
+    issue: grant => mint(world, name, grant, { lifeMs }, said => ({ items: [...said.items] })),
     async revoke(lease) {
       const secret = secretOf(lease)
       const isLie = world.isLie()
       const effect = () => (isLie ? ('revoked' as const) : providers.revoke(secret))
-      const answer = await network.call(process, 'hub', 'revoke', effect, { isRepeatable: true })
+      const answer = await network.call(process, name, 'revoke', effect, { isRepeatable: true })
       return answer === 'revoked' ? 'revoked' : 'already_gone'
     },
     async probe(lease) {
@@ -84,7 +89,7 @@ function hub(world: IssuerWorld): Issuer<HubAsk> {
       const secret = lease.secret.reveal()
       try {
         const use = () => providers.use(secret)
-        const seen = await network.call(process, 'hub', 'probe', use, { isRepeatable: true })
+        const seen = await network.call(process, name, 'probe', use, { isRepeatable: true })
         return seen === 'allowed' ? 'alive' : 'dead'
       } catch (error) {
         if (error instanceof ProviderUnavailable) return 'unknown'
@@ -104,7 +109,7 @@ function roles(world: IssuerWorld): Issuer<RoleAsk> {
     holdsSecret: true,
     mintsLocally: false,
     mintWindowMs: 5 * minute,
-    longestLifeMs: HUB_LIFE_MS,
+    longestLifeMs: ROLE_LIFE_MS,
     ask: z.strictObject({ role: z.enum(['deploy', 'chain']), items }),
     covers: (ceiling, wanted) => ceiling.role === wanted.role && includes(ceiling.items, wanted.items),
     facts: asked => ({
@@ -114,7 +119,7 @@ function roles(world: IssuerWorld): Issuer<RoleAsk> {
       mayLeaveAccess: true,
     }),
     issue: grant => {
-      const carries = { role: grant.ask.role, lifeMs: HUB_LIFE_MS, cutAt: grant.expiresAt }
+      const carries = { role: grant.ask.role, lifeMs: ROLE_LIFE_MS, cutAt: grant.expiresAt }
       return mint(world, 'roles', grant, carries, said => ({ role: grant.ask.role, items: [...said.items] }))
     },
     revoke: async () => {
@@ -158,7 +163,7 @@ function jwt({ now, sign }: IssuerWorld): Issuer {
 
 async function mint<Ask extends { items: string[] }>(
   { process, network, providers, chance, now, isWider }: IssuerWorld,
-  provider: 'hub' | 'roles',
+  provider: Minted['provider'],
   grant: Grant<Ask>,
   carries: Pick<MintCall, 'role' | 'lifeMs' | 'cutAt'>,
   granted: (said: MintAnswer) => Ask,

@@ -109,7 +109,7 @@ describe('two connections of the simulated ledger', () => {
     const { store, two } = await setUp()
     const losing: Line = { ...atOnce, fate: what => (what === 'commit' ? 'lost' : 'done') }
     const lost = store.connect(losing).ledger.write(tx => tx.putAgent(agent('a')))
-    await expect(lost).rejects.toThrow('not known')
+    await expect(lost).rejects.toThrow('did not say')
     expect((await two.ledger.read.agent('a'))?.name).toBe('a')
   })
 })

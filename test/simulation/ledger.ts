@@ -19,8 +19,8 @@ export type Line = {
   travel: (what: string) => Promise<void> | undefined
   /** Takes a continuation up again, as an event of whoever waits. */
   resume: (run: () => void) => void
-  /** What happens to this call. `lost`: it is done, and nobody is told. */
-  fate: (what: 'read' | 'begin' | 'commit') => 'done' | 'refused' | 'lost'
+  /** What happens to this call. `lost`: it is done, and nobody is told. `again`: taken back, for another's sake. */
+  fate: (what: 'read' | 'begin' | 'commit') => 'done' | 'refused' | 'lost' | 'again'
 }
 
 export const atOnce: Line = { travel: () => undefined, resume: run => run(), fate: () => 'done' }
@@ -42,11 +42,7 @@ export type OnCommit = (changes: readonly Change[], by: Line) => void
 
 const attemptsMax = 6
 
-export function createSimulatedLedger(options: {
-  now: () => number
-  onCommit?: OnCommit
-  onDeadlock?: () => void
-}): SimulatedLedger {
+export function createSimulatedLedger(options: { now: () => number; onCommit?: OnCommit }): SimulatedLedger {
   // One map for each name, as the type says.
   const rows = Object.fromEntries(tableNames.map(name => [name, new Map()])) as unknown as Committed
   const locks = createRowLocks<Holder>()
@@ -85,9 +81,8 @@ export function createSimulatedLedger(options: {
           return await attemptOnce(body)
         } catch (error) {
           if (!(error instanceof Deadlock)) throw error
-          options.onDeadlock?.()
           if (attempt === attemptsMax)
-            throw new LedgerUnavailable('one deadlock after another', { cause: error })
+            throw new LedgerUnavailable('the ledger took it back again and again', { cause: error })
         }
       }
     }
@@ -117,12 +112,13 @@ export function createSimulatedLedger(options: {
       const failure = transaction.failure()
       if (failure !== undefined) throw failure.error
       const fate = line.fate('commit')
-      if (fate === 'refused') throw new LedgerUnavailable('the outcome of a commit is not known')
+      if (fate === 'again') throw new Deadlock('taken back')
+      if (fate === 'refused') throw new LedgerUnavailable('the ledger did not say what became of a commit')
       const changes = transaction.commit()
       options.onCommit?.(changes, line)
       open.delete(transaction)
       await line.travel('committed')
-      if (fate === 'lost') throw new LedgerUnavailable('the outcome of a commit is not known')
+      if (fate === 'lost') throw new LedgerUnavailable('the ledger did not say what became of a commit')
       return value
     }
 

@@ -4,12 +4,13 @@
  */
 import type { Credential } from '../../src/broker/issue-credential.ts'
 import { secretHash } from '../../src/broker/lease-plan.ts'
+import type { Agent } from '../../src/policy/agent.ts'
 import { commitChecks } from './invariants.ts'
 import type { Change } from './ledger/tables.ts'
 import type { Committed } from './ledger/transaction.ts'
 import type { Minted, Providers } from './providers.ts'
 import type { Scheduler } from './scheduler.ts'
-import { scopeProblem } from './scope.ts'
+import { isWithin, type Scope, scopeProblem } from './scope.ts'
 import { claimsOf } from './signature.ts'
 import type { Tally } from './tally.ts'
 
@@ -35,6 +36,9 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
   const facts: Facts = { ...given, beats: new Map(), outages: [] }
   const { rows, providers, scheduler } = facts
   const answered = new Map<string, Credential>()
+  /** The commit, counted from 1, that made a lease active or ended a task: moments are those of a beginning. */
+  const commits = { active: new Map<string, number>(), ended: new Map<string, number>() }
+  let commit = 0
   let violation: Violation | undefined
 
   function fail(what: string): undefined {
@@ -46,6 +50,13 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
     fail,
     facts,
     onCommit(changes: readonly Change[], by: string): void {
+      commit += 1
+      for (const { table, key, after } of changes) {
+        if (table === 'leases' && after?.state === 'active' && !commits.active.has(key))
+          commits.active.set(key, commit)
+        if (table === 'tasks' && after?.state !== 'active' && !commits.ended.has(key))
+          commits.ended.set(key, commit)
+      }
       for (const { table, key, after } of changes)
         if (table === 'tasks' || table === 'leases')
           scheduler.note(
@@ -72,7 +83,7 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
       if (lease.secret_sha256 !== secretHash(credential.secret.reveal()))
         return void fail(`${id} was answered with a secret that the ledger does not know`)
       const task = rows.tasks.get(lease.task)
-      if (task?.ended_at != null && task.ended_at < lease.active_at)
+      if ((commits.ended.get(lease.task) ?? commit) < (commits.active.get(id) ?? 0))
         return void fail(`${id} was answered after its task had ended`)
       const problem = scopeProblem(rows, lease, providers.bySecret(credential.secret.reveal())?.items)
       if (problem !== undefined) return void fail(`${id} was answered: ${problem}`)
@@ -100,6 +111,20 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
           !providers.isAlive(truth)
         )
           fail(`${id} was answered and is active, and its provider does not take it`)
+      }
+    },
+
+    /** Soon after the last fault: nothing goes on beyond what the agents in force allow. */
+    lookNarrowed(): void {
+      for (const lease of rows.leases.values()) {
+        const agent = rows.agents.get(lease.agent)
+        if (lease.state !== 'active' || agent === undefined) continue
+        const { ceiling } = JSON.parse(agent.document) as Pick<Agent, 'ceiling'>
+        const isCovered = ceiling[lease.issuer]?.some(allowed =>
+          isWithin(allowed as Scope, JSON.parse(lease.granted)),
+        )
+        if (agent.status !== 'active' || isCovered !== true)
+          fail(`${lease.id} is active, and ${lease.agent} may no longer have it`)
       }
     },
 

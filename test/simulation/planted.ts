@@ -1,4 +1,6 @@
-/** Bugs that the simulation must find. */
+/** Bugs that the simulation must find, each within 1,000 seeds. */
 import type { Mutation } from './mutation.ts'
+import { leaseBugs } from './planted/leases.ts'
+import { taskBugs } from './planted/tasks.ts'
 
-export const planted: readonly Mutation[] = []
+export const planted: readonly Mutation[] = [...taskBugs, ...leaseBugs]

@@ -12,6 +12,7 @@ export type Profile = {
   statementWaits: number
   ledgerLost: number
   commitRefused: number
+  takenBack: number
   commitUntold: number
   providerLost: number
   providerReplyLost: number
@@ -44,6 +45,7 @@ export function drawProfile(chance: Chance): Profile {
     statementWaits: chance.pick([0.05, 0.2, 0.5]),
     ledgerLost: rate(0.02),
     commitRefused: rate(0.05),
+    takenBack: rate(0.1),
     commitUntold: rate(0.08),
     providerLost: rate(0.1),
     providerReplyLost: rate(0.2),

@@ -1,12 +1,12 @@
 /**
  * What the world knows of every credential there is. `hub` is like a GitHub: a token is revoked by itself, at
- * once. `roles` is like an AWS: one document denies sessions of a role by name, after a while. Here is the
+ * once; `brief` is the same with a short life. `roles` is like an AWS: one document denies sessions of a role by name, after a while. Here is the
  * truth that the brokers' ledger is held against.
  */
 import type { Chance } from './random.ts'
 
 export type Minted = {
-  provider: 'hub' | 'roles'
+  provider: 'hub' | 'brief' | 'roles'
   /** The handle it was minted under: the lease's id. */
   lease: string
   secret: string

@@ -17,6 +17,9 @@ type Event = { at: number; seq: number; owner: Process; label: string; run: () =
 /** Asked before an event is let go; `drop` where its owner did not live to see it. */
 export type BeforeEvent = (owner: Process, label: string) => 'go' | 'drop'
 
+/** Of one history; an ordinary one has a few thousand. */
+const MOST_STEPS = 100_000
+
 export type Scheduler = ReturnType<typeof createScheduler>
 
 // Taken before anything is guarded: the one real thing that the simulation waits for.
@@ -76,6 +79,7 @@ export function createScheduler(start: number) {
     async runUntil(moment: number, failure: () => Error | undefined): Promise<void> {
       while (heap.length > 0 && heap[0]!.at <= moment) {
         if (!(await step())) break
+        if (steps > MOST_STEPS) throw new Error(`after ${steps} events it has not come to rest`)
         const failed = failure()
         if (failed !== undefined) throw failed
       }

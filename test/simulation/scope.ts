@@ -4,7 +4,12 @@ import { agentsOf } from './agents.ts'
 import { ORDERS } from './issuers.ts'
 import type { Committed } from './ledger/transaction.ts'
 
-type Scope = { items?: readonly string[]; role?: string; audience?: string; scopes?: readonly string[] }
+export type Scope = {
+  items?: readonly string[]
+  role?: string
+  audience?: string
+  scopes?: readonly string[]
+}
 
 const widest = agentsOf('wide')
 

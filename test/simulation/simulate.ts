@@ -17,6 +17,8 @@ export type History = {
 
 const minute = 60_000
 const LOOK_EVERY_MS = 20_000
+/** Longer than any broker takes to come back and read its files. */
+const NARROWED_MS = 1.5 * minute
 /** Longer than any backoff, wait asked for, or document's propagation. */
 const PROMPT_MS = 13 * minute
 /** Longer than anything's `dead_by`. */
@@ -52,6 +54,8 @@ async function live(world: World): Promise<void> {
   calm(world)
 
   // 2. The calm: nothing fails any more, and what can be ended is ended soon.
+  await runOn(world, start + profile.stormMs + NARROWED_MS)
+  oracle.lookNarrowed()
   await runOn(world, start + profile.stormMs + PROMPT_MS)
   oracle.lookPrompt()
   raise(world)

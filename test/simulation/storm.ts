@@ -33,7 +33,7 @@ export function brewStorm(world: World): void {
   })
   at(profile.ledgerOutages, 'the ledger goes', () => failLedger(world, chance.between(1, 150) * second))
   at(profile.providerOutages, 'a provider goes', () => {
-    const provider = chance.pick(['hub', 'roles'])
+    const provider = chance.pick(['hub', 'brief', 'roles'])
     world.network.setDown(provider, true)
     world.tally.fault('provider down')
     scheduler.after(clients, chance.between(5, 120) * second, `${provider} is back`, () =>
@@ -49,7 +49,7 @@ export function calm(world: World): void {
   world.endStorm()
   world.setLedgerDown(false)
   closeOutage(world)
-  for (const provider of ['hub', 'roles']) world.network.setDown(provider, false)
+  for (const provider of ['hub', 'brief', 'roles']) world.network.setDown(provider, false)
   for (const host of world.hosts) {
     host.clockAhead = 0
     host.process.pausedUntil = 0

@@ -10,7 +10,7 @@ export const faultKinds = [
   'ledger commit not told',
   'ledger connection cut',
   'ledger outage',
-  'ledger deadlock',
+  'ledger transaction taken back',
   'provider down',
   'provider slow',
   'provider call lost',

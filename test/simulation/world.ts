@@ -70,7 +70,6 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
   const ledger = createSimulatedLedger({
     now: scheduler.now,
     onCommit: (changes, by) => oracle.onCommit(changes, lineOwners.get(by) ?? 'nobody'),
-    onDeadlock: () => tally.fault('ledger deadlock'),
   })
   const oracle: Oracle = createOracle({ rows: ledger.rows, providers, scheduler, tally })
   const network = createNetwork({ scheduler, chance: chance.fork(), tally, world: outside, profile: storm })
