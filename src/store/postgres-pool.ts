@@ -14,6 +14,8 @@ import type { Result } from './sql/prepare.ts'
 
 /** Bounds of one broker. The database's own `max_connections` must hold them for all brokers. */
 export const POSTGRES_LIMITS = {
+  /** How often a broker looks for the table of migrations that another broker has just made. */
+  registerTries: 5,
   connections: 24,
   /** Calls that wait for a connection; further ones are refused at once. */
   queued: 2_000,

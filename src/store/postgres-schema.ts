@@ -27,8 +27,7 @@ export async function preparePostgres(pool: Pool, now: (() => number) | undefine
   let failed: Error | undefined
   try {
     await refuseUnsafe(client)
-    await createRegister(client)
-    await migrateAlone(client, now)
+    await registerAndMigrate(client, now)
   } catch (error) {
     failed = error as Error
     throw error
@@ -60,6 +59,21 @@ async function refuseUnsafe(client: PoolClient): Promise<void> {
     throw new UnsafeDatabase(
       `the ledger's database is encoded in ${encoding}. Create it with ENCODING 'UTF8'.`,
     )
+}
+
+/** PostgreSQL may refuse a creation over one that is not there yet for a statement that follows: try again. */
+async function registerAndMigrate(client: PoolClient, now: (() => number) | undefined): Promise<void> {
+  for (let left = POSTGRES_LIMITS.registerTries; ; left--) {
+    await createRegister(client)
+    try {
+      await migrateAlone(client, now)
+      return
+    } catch (error) {
+      const undefinedTable = error instanceof StatementRefused && error.code === '42P01'
+      if (!undefinedTable || left <= 1) throw error
+      await say(client, 'rollback')
+    }
+  }
 }
 
 /**
