@@ -4,14 +4,21 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+const KEPT_LINES = 50
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export type BrokerProcess = {
   url: string
   /** SIGKILL, at this very moment. */
   kill(): void
-  /** Resolves when the process is gone. */
+  /** SIGSTOP: it does nothing more, keeps its connections, and knows nothing of it afterwards. */
+  pause(): void
+  /** SIGCONT. */
+  resume(): void
+  /** Resolves when the process is gone, however that came. */
   readonly gone: Promise<unknown>
+  /** The last lines that it wrote. */
+  lastWords(): string
 }
 
 /** Resolves when the broker says that it is ready. @throws Error with what it wrote, where it ends instead. */
@@ -20,25 +27,39 @@ export async function spawnBroker(configPath: string): Promise<BrokerProcess> {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const gone = once(child, 'exit')
+  const lines: string[] = []
+  const lastWords = () => lines.join('\n')
+  const heard = (line: string) => {
+    lines.push(line)
+    if (lines.length > KEPT_LINES) lines.shift()
+  }
   try {
-    return { url: await readiness(child), kill: () => void child.kill('SIGKILL'), gone }
-  } catch (error) {
+    const url = await readiness(child, heard)
+    const signal = (name: NodeJS.Signals) => () => void child.kill(name)
+    return {
+      ...{ url, gone, lastWords },
+      ...{ kill: signal('SIGKILL'), pause: signal('SIGSTOP'), resume: signal('SIGCONT') },
+    }
+  } catch {
     child.kill('SIGKILL')
-    throw error
+    await gone
+    throw new Error(`the broker ended before it was ready:\n${lastWords()}`)
   }
 }
 
 /** Both streams are read to their end, so that the broker never waits for a reader. */
-function readiness({ stdout, stderr }: ChildProcess): Promise<string> {
+function readiness({ stdout, stderr }: ChildProcess, heard: (line: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
-    const written: string[] = []
     const lines = createInterface({ input: stdout! })
     lines.on('line', line => {
-      written.push(line)
+      heard(line)
       const { msg, url } = line.startsWith('{') ? (JSON.parse(line) as { msg?: string; url?: string }) : {}
       if (msg === 'mayfly is ready' && url !== undefined) resolve(url)
     })
-    createInterface({ input: stderr! }).on('line', line => written.push(line))
-    lines.on('close', () => reject(new Error(`the broker ended before it was ready:\n${written.join('\n')}`)))
+    const errors = createInterface({ input: stderr! }).on('line', heard)
+    Promise.all([once(lines, 'close'), once(errors, 'close')]).then(
+      () => reject(new Error('it ended')),
+      reject,
+    )
   })
 }

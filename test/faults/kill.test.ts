@@ -9,14 +9,14 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { startRevocation } from '../../src/broker/revocations.ts'
 import type { LeaseRow } from '../../src/store/rows.ts'
 import type { FaultDecision, FaultHook } from '../fakes/faults.ts'
 import { createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { expectAllEnds } from './all-ends.ts'
 import { type BrokerProcess, spawnBroker } from './broker-process.ts'
-import { type Load, runLoad } from './load.ts'
+import { type Load, oneOfEach, postTo, runLoad } from './load.ts'
 import { seededRandom } from './seeded-random.ts'
-import { allLeases, allTasks, liveCredentials, mintedTwice, unaccounted } from './truth.ts'
+import { countsOf, liveCredentials, unaccounted } from './truth.ts'
 
 const ROUNDS = Number(process.env.MAYFLY_KILL_ROUNDS ?? (process.env.CI === undefined ? 50 : 5))
 const SEED = Number(process.env.MAYFLY_KILL_SEED ?? randomInt(2 ** 31))
@@ -47,7 +47,8 @@ test(`killed ${ROUNDS} times (MAYFLY_KILL_SEED=${SEED}), the broker knows every 
     if (round > 1) await expectRevoked()
     const moment = 1 + Math.floor(random() * EVENTS)
     const settled = killAt(moment, broker, load)
-    await runLoad(broker.url, installation, load, { workloads: WORKLOADS, random })
+    const wanted = () => oneOfEach(installation)
+    await runLoad(postTo(broker.url, load), installation, load, { workloads: WORKLOADS, random, wanted })
     await broker.gone
     await settled()
     const leases = leasesInFile()
@@ -63,7 +64,12 @@ test(`killed ${ROUNDS} times (MAYFLY_KILL_SEED=${SEED}), the broker knows every 
   await expectRevoked()
   broker.kill()
   await broker.gone
-  await expectAllEnds(load)
+  const last = await startBroker(installation)
+  try {
+    await expectAllEnds(installation, last, load)
+  } finally {
+    await last.stop()
+  }
 })
 
 /** @returns waits until the calls that a dead broker had under way have had their effect */
@@ -108,38 +114,6 @@ async function expectRevoked(): Promise<void> {
   expect(unaccounted(liveCredentials(installation), leases), 'live, and not outstanding').toEqual([])
 }
 
-/** The operator ends everything; then time passes until the unknown outcomes are over, too. */
-async function expectAllEnds(load: Load): Promise<void> {
-  const server = await startBroker(installation)
-  try {
-    const { ledger } = server.broker
-    const order = { filter: {}, reason: 'the exercise is over', hold: false }
-    await startRevocation(server.broker, order, 'operator:test')
-    await server.look()
-    const leases = await allLeases(ledger)
-    const unsettled = new Set(leases.filter(row => row.state !== 'closed').map(row => row.task))
-    const tasks = await allTasks(ledger)
-    expect(tasks.filter(task => task.state !== (unsettled.has(task.id) ? 'ended' : 'settled'))).toEqual([])
-    const missing = [...load.answered].filter(
-      id => id.startsWith('tsk_') && !tasks.some(task => task.id === id),
-    )
-    expect(missing, 'answered, and not in the ledger').toEqual([])
-    const unknown = new Set(leases.filter(row => row.secret_sha256 === null).map(row => row.id))
-    const live = liveCredentials(installation)
-    expect(live.filter(one => one.provider === 'github' && !unknown.has(one.lease))).toEqual([])
-
-    expect(mintedTwice(installation), 'leases with more than one credential').toEqual([])
-
-    installation.clock.advance(100 * 60_000)
-    await server.look()
-    expect(liveCredentials(installation)).toEqual([])
-    expect((await allLeases(ledger)).filter(row => row.state !== 'closed')).toEqual([])
-    expect((await allTasks(ledger)).filter(task => task.state !== 'settled')).toEqual([])
-  } finally {
-    await server.stop()
-  }
-}
-
 function leasesInFile(): LeaseRow[] {
   const file = new DatabaseSync(join(installation.directory, 'data/mayfly.db'), {
     readOnly: true,
@@ -151,9 +125,4 @@ function leasesInFile(): LeaseRow[] {
   } finally {
     file.close()
   }
-}
-
-function countsOf(leases: readonly LeaseRow[]): string {
-  const states = ['intended', 'active', 'revoking', 'closed'] as const
-  return states.map(state => `${leases.filter(row => row.state === state).length} ${state}`).join(', ')
 }

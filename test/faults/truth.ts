@@ -31,7 +31,10 @@ function everMinted({ github, aws }: Providers): (LiveCredential & { alive: bool
 const leaseIn = (text: string) => /\blse_[0-9a-z]{26}\b/.exec(text)?.[0] ?? `none in ${text}`
 
 /** Live credentials that no outstanding lease accounts for. Must always be empty. */
-export function unaccounted(live: readonly LiveCredential[], leases: readonly LeaseRow[]): LiveCredential[] {
+export function unaccounted(
+  live: readonly LiveCredential[],
+  leases: readonly Pick<LeaseRow, 'id' | 'state' | 'secret_sha256'>[],
+): LiveCredential[] {
   const outstanding = new Map(leases.filter(row => row.state !== 'closed').map(row => [row.id, row]))
   return live.filter(({ lease, sha256 }) => {
     const row = outstanding.get(lease)
@@ -59,4 +62,10 @@ async function all<Row>(
     if (page.next === null) return rows
     after = page.next
   }
+}
+
+/** `3 intended, 5 active, 1 revoking, 40 closed` */
+export function countsOf(leases: readonly Pick<LeaseRow, 'state'>[]): string {
+  const states = ['intended', 'active', 'revoking', 'closed'] as const
+  return states.map(state => `${leases.filter(row => row.state === state).length} ${state}`).join(', ')
 }
