@@ -169,8 +169,10 @@ function sharedLedgerTests(started: () => TestPostgres): void {
       })
     await Promise.all([lock(a, 'x', 'y'), lock(b, 'y', 'x')])
     expect([await a.read.meta('x'), await a.read.meta('y')]).toEqual(['done', 'done'])
-    expect(runs).toBe(3)
-    expect(warned).toEqual(['ledger: a transaction runs again'])
+    // Once more as a rule; how often, on a busy machine, is PostgreSQL's to say.
+    expect(runs).toBeGreaterThanOrEqual(3)
+    expect(new Set(warned)).toEqual(new Set(['ledger: a transaction runs again']))
+    expect(warned).toHaveLength(runs - 2)
     const [budget] = await sql<{ used: string }>("select used from budgets where key = 'k'")
     expect(Number(budget?.used)).toBe(2)
   })

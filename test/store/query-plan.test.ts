@@ -100,8 +100,6 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
 ])('%s is answered from its index', async (_, index, ask) => {
   const steps = await plans(ask)
   expect(steps.join('\n')).toMatch(index)
-  const scans = steps.filter(step =>
-    /^SCAN (?!open_issuers|due\b|line|moments|\(|CONSTANT)/.test(step),
-  )
+  const scans = steps.filter(step => /^SCAN (?!open_issuers|due\b|line|moments|\(|CONSTANT)/.test(step))
   expect(scans.filter(step => !/USING (COVERING )?INDEX/.test(step))).toEqual([])
 })
