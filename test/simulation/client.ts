@@ -214,6 +214,8 @@ async function act(
     }
     case 1:
     case 2:
+      // The end of the parent comes while the child is being opened.
+      if (chance.hits(0.25)) children.push(giveUp(client, session, chance.between(50, 1_500)))
       children.push(...(await delegate(client, session)))
       return
     case 3: {
@@ -226,16 +228,19 @@ async function act(
       // The end comes while a mint is under way.
       await Promise.all([
         ask(),
-        chance.hits(0.4)
-          ? withTask(client, session, 'gives up', (broker, task) =>
-              endTask(broker, task.id, 'failed', { actor: `task:${task.id}` }),
-            )
-          : undefined,
+        chance.hits(0.4) ? giveUp(client, session, chance.between(0, 300)) : undefined,
       ])
       return
     default:
       await Promise.all([ask(), chance.hits(0.3) ? ask() : undefined])
   }
+}
+
+async function giveUp(client: Client, session: Session, inMs: number): Promise<void> {
+  await rest(client, inMs)
+  await withTask(client, session, 'gives up', (broker, task) =>
+    endTask(broker, task.id, 'failed', { actor: `task:${task.id}` }),
+  )
 }
 
 /** A ticket for a child, sometimes redeemed by two at once. */
