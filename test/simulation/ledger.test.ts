@@ -105,6 +105,21 @@ describe('two connections of the simulated ledger', () => {
     expect((await two.ledger.write(tx => tx.endTasks(['t'], 'completed', null))).length).toBe(1)
   })
 
+  test('are told that they were cut also while they wait for a row', async () => {
+    const { one, two } = await setUp()
+    const gate = Promise.withResolvers<void>()
+    const holding = one.ledger.write(async tx => {
+      await tx.lockDescent('t')
+      await gate.promise
+    })
+    const waiting = two.ledger.write(tx => tx.lockDescent('t'))
+    await Promise.resolve()
+    setImmediate(() => two.cut())
+    await expect(waiting).rejects.toThrow('the connection was lost')
+    gate.resolve()
+    await holding
+  })
+
   test('may have committed what they were not told of', async () => {
     const { store, two } = await setUp()
     const losing: Line = { ...atOnce, fate: what => (what === 'commit' ? 'lost' : 'done') }

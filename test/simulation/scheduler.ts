@@ -17,6 +17,8 @@ type Event = { at: number; seq: number; owner: Process; label: string; run: () =
 /** Asked before an event is let go; `drop` where its owner did not live to see it. */
 export type BeforeEvent = (owner: Process, label: string) => 'go' | 'drop'
 
+/** Whatever is under way is done by then, in virtual time. */
+const PATIENCE_MS = 60 * 60_000
 /** Of one history; an ordinary one has a few thousand. */
 const MOST_STEPS = 100_000
 
@@ -93,8 +95,10 @@ export function createScheduler(start: number) {
       })
       watched.catch(() => {})
       await new Promise<void>(resolve => turnOfTheLoop(resolve))
+      const soon = now + PATIENCE_MS
       while (!isSettled)
-        if (!(await step())) throw new Error(`${what} awaits something that the simulation does not own`)
+        if (now > soon || !(await step()))
+          throw new Error(`${what} awaits something that the simulation does not own`)
       return watched
     },
     beforeEach(ask: BeforeEvent): void {

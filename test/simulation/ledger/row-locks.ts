@@ -104,6 +104,8 @@ export function createRowLocks<H extends Holder>() {
     const waiting = waitsFor.get(by)
     const queued = waiting === undefined ? undefined : locks.get(waiting)
     if (queued !== undefined && waiting !== undefined) {
+      // It goes on, without the row, to be told why.
+      queued.queue.find(waiter => waiter.by === by)?.grant()
       forget(queued, by)
       serve(queued, waiting)
     }
