@@ -27,7 +27,7 @@ function builder(width: 'wide' | 'narrow'): AgentDocument {
       ],
       jwt: [{ audience: ORDERS, scopes: ['read', 'write'] }],
     },
-    limits: { task_minutes: 8, active_tasks: 4, credentials_per_hour: 14, child_depth: 3, children: 2 },
+    limits: { task_minutes: 8, active_tasks: 2, credentials_per_hour: 14, child_depth: 3, children: 2 },
     may_delegate_to: ['helper', 'builder'],
   }
 }
