@@ -6,17 +6,14 @@
  * MAYFLY_CHAOS_SECONDS (30 where CI is set, else 300) and MAYFLY_CHAOS_SEED choose the run. The seed fixes what
  * the blows are and how far apart; what they meet is up to the machine.
  */
-import { randomBytes, randomInt } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { randomInt } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { startServer } from '../../src/server.ts'
-import { openPostgresLedger } from '../../src/store/postgres.ts'
 import type { LeaseRow } from '../../src/store/rows.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
-import { asks, createInstallation, edgeFor, type Installation } from '../fakes/installation.ts'
+import { asks, type Installation } from '../fakes/installation.ts'
 import { missingPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { createSharedInstallation, startSharedBroker } from '../support/shared-installation.ts'
 import { expectAllEnds } from './all-ends.ts'
 import { postgresBlow, type StandingBroker, standingBroker, strikeAtRandom } from './blows.ts'
 import { failingOver } from './failing-over.ts'
@@ -40,16 +37,7 @@ const brokers: StandingBroker[] = []
 describe.skipIf(missing !== undefined)(missing ?? 'two brokers on one PostgreSQL', () => {
   beforeAll(async () => {
     postgres = await startPostgres()
-    const address = await postgres.createDatabase()
-    database = address.database
-    installation = await createInstallation({
-      settings: { ledger: { type: 'postgres', url_file: 'ledger-url' }, kek_file: 'kek' },
-    })
-    const { user, password, host } = address
-    const url = `postgres://${user}:${password}@localhost/${database}?host=${host}`
-    const secrets = { 'ledger-url': url, kek: randomBytes(32).toString('hex') }
-    for (const [name, text] of Object.entries(secrets))
-      await writeFile(join(installation.directory, name), `${text}\n`, { mode: 0o600 })
+    ;({ installation, database } = await createSharedInstallation(postgres))
     for (const name of ['broker a', 'broker b'])
       brokers.push(await standingBroker(name, installation.configPath, { longPauses: SECONDS >= 120 }))
   })
@@ -139,7 +127,7 @@ async function expectReady(): Promise<void> {
 async function expectSettled(): Promise<void> {
   const unsettled = await postgres.query<{ id: string }>(
     `select id from tasks where state = 'ended' and not exists (select 1 from leases where task = tasks.id
-       and state <> 'closed' and (revocability = 'expiry_only' or sealed_secret is null))`,
+       and state <> 'closed' and (revocability = 'expiry_only' or secret_sha256 is null))`,
     database,
   )
   expect(unsettled.map(row => row.id)).toEqual([])
@@ -147,7 +135,7 @@ async function expectSettled(): Promise<void> {
 
 async function expectTruth(): Promise<void> {
   const waiting = await postgres.query<{ issuer: string; why: string; leases: string; until: string }>(
-    `select issuer, case when sealed_secret is null then 'unknown outcome' else revocability end as why,
+    `select issuer, case revocability when 'expiry_only' then revocability else 'unknown outcome' end as why,
        count(*) as leases, to_timestamp(max(coalesce(provider_expires_at, dead_by)) / 1000) as until
      from leases join tasks on tasks.id = leases.task
      where leases.state <> 'closed' and tasks.state = 'ended' group by 1, 2`,
@@ -170,11 +158,7 @@ async function expectTruth(): Promise<void> {
 
 /** By a broker in this process, whose clock can be moved. */
 async function expectEndsLater(load: Load): Promise<void> {
-  const { now } = installation.clock
-  const last = await startServer(installation.configPath, {
-    ...edgeFor(installation),
-    openSharedLedger: options => openPostgresLedger({ ...options, now }),
-  })
+  const last = await startSharedBroker(installation)
   try {
     await expectAllEnds(installation, last, load)
   } finally {
