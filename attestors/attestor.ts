@@ -42,8 +42,9 @@ export type Proof = {
   /**
    * Names one use of this evidence, the same for every spelling of the same token. `singleUse`: the
    * ledger refuses a second use. `until`: epoch milliseconds after which the evidence is expired anyway.
+   * `issuedAt`: epoch milliseconds; absent where the evidence does not say.
    */
-  replay: { id: string; singleUse: boolean; until: number }
+  replay: { id: string; singleUse: boolean; until: number; issuedAt?: number }
   /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
   mustName?: readonly string[]
   /** Present where a CI system vouched for one of its jobs. Such evidence lives for a day at most. */

@@ -48,6 +48,8 @@ export const LIMITS = {
 
   // Evidence and tokens.
   evidenceBytes: 16 * kibibyte,
+  /** After a restored backup: how long evidence is refused that does not say when it was issued. */
+  undatedEvidenceMs: 1 * day,
   clockSkewMs: 60 * second,
   /** A broker further than this from the ledger's clock is not ready. */
   ledgerClockOffsetMs: 2 * second,

@@ -23,7 +23,7 @@ export type ClaimRules = {
   requireTokenId: boolean
 }
 
-export type RegisteredClaims = { subject: string; expiresAtS: number; tokenId?: string }
+export type RegisteredClaims = { subject: string; expiresAtS: number; issuedAtS?: number; tokenId?: string }
 
 export function checkClaims(
   payload: JsonObject,
@@ -38,13 +38,17 @@ export function checkClaims(
   if (!times.ok) return times
   const timely = checkTimes(times.value, rules, nowMs)
   if (!timely.ok) return timely
-  const expiresAtS = times.value.exp
+  const { exp: expiresAtS, iat } = times.value
+  const registered = {
+    ...{ subject: subject.value, expiresAtS },
+    ...(iat === undefined ? {} : { issuedAtS: iat }),
+  }
   if (member(payload, 'jti') === undefined && !rules.requireTokenId) {
-    return accept({ subject: subject.value, expiresAtS })
+    return accept(registered)
   }
   const tokenId = textClaim(payload, 'jti', MAX_JTI_CHARACTERS)
   if (!tokenId.ok) return tokenId
-  return accept({ subject: subject.value, expiresAtS, tokenId: tokenId.value })
+  return accept({ ...registered, tokenId: tokenId.value })
 }
 
 /** `iss`, letter for letter. It comes before the signature, because it says whose keys to look at. */

@@ -60,6 +60,7 @@ export async function verifyJwt(
       id: replayId(issuer.value, claims.value, jws),
       singleUse: profile.singleUse,
       until: (claims.value.expiresAtS + LEEWAY_S) * 1000,
+      ...(claims.value.issuedAtS === undefined ? {} : { issuedAt: claims.value.issuedAtS * 1000 }),
     },
   })
 }

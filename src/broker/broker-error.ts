@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'not_found'
   | 'task_not_active'
   | 'blocked' // an operator is revoking what this would be
+  | 'ledger_restored' // the ledger was put back from a backup, and what it knows is not over yet
   | 'receipt_not_ready' // the task is not settled, or its receipt is being written
   | 'drill_running' // one drill of an issuer at a time
   | 'provider_refused' // the provider said no; nothing exists

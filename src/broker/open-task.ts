@@ -41,6 +41,7 @@ import { lockAgent, lockMintable } from './lock-mintable.ts'
 import { newAsk, newTask, type Parent } from './new-task.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from './resolve-asks.ts'
+import { demandNewer } from './restored.ts'
 import { verifiedTicket } from './verified-rows.ts'
 import { demandRunning } from './verify-running.ts'
 
@@ -72,6 +73,7 @@ type Judged = { asks: ParsedAsk[]; decision: DecisionRow }
 export async function openTask(broker: Broker, request: OpenRequest): Promise<OpenedTask> {
   // 1. Attest, and find the one agent this is.
   const identity = await attest(broker, request.evidence)
+  await demandNewer(broker, identity)
   const digest = digestOfRequest(request, identity)
   await refuseSpent(broker, claimOf(broker, identity, undefined, digest))
   const agent = await identifyAgent(broker, identity, request.agent)

@@ -2,13 +2,14 @@ import { type RevocationFilter, refuses } from '../policy/revocation-filter.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { standsStill } from './restored.ts'
 
 /**
  * Refuses what an operator is revoking. Runs in the transaction that opens or mints, when the task is inserted
  * and after its agent is locked (or the gate, by a task of the broker's own): a revocation that was not seen here
  * waits for those locks, and then finds what this transaction made.
  *
- * @throws BrokerError `blocked`
+ * @throws BrokerError `blocked`, `ledger_restored`
  */
 export async function refuseBlocked(
   broker: Broker,
@@ -22,9 +23,11 @@ export async function refuseBlocked(
     agent,
     asks: asks.map(({ issuer, ask }) => ({ issuer, ask: JSON.parse(ask) as unknown })),
   }
-  const block = blocks.find(({ filter }) => refuses(JSON.parse(filter) as RevocationFilter, subject))
-  if (block === undefined) return
-  throw new BrokerError('blocked', `an operator has stopped this for now (${block.id})`, {
-    retryAfterMs: block.hold === 1 ? broker.limits.blockedRetryAfterMs : broker.limits.budgetRetryAfterMs,
-  })
+  for (const block of blocks) {
+    if (!refuses(JSON.parse(block.filter) as RevocationFilter, subject)) continue
+    if (!(await standsStill(tx, block))) continue
+    throw new BrokerError('blocked', `an operator has stopped this for now (${block.id})`, {
+      retryAfterMs: block.hold === 1 ? broker.limits.blockedRetryAfterMs : broker.limits.budgetRetryAfterMs,
+    })
+  }
 }

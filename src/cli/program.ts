@@ -57,6 +57,14 @@ function addBrokerCommands(program: Command, terminal: Terminal): void {
     .option(...JSON_OPTION)
     .action(async options => (await import('./check.ts')).check(terminal, options))
   program
+    .command('ledger')
+    .description('what the database has been through')
+    .command('restored')
+    .description('say that the ledger is a backup that was put back, before a broker starts on it')
+    .option('--config <file>', 'settings', DEFAULT_CONFIG)
+    .option(...JSON_OPTION)
+    .action(async options => (await import('./ledger-restored.ts')).ledgerRestored(terminal, options))
+  program
     .command('demo')
     .description('watch the main job on this machine, against stand-ins; nothing to set up')
     .option('--stay', 'tell no story: stay up, and say how to play by hand')

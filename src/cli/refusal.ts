@@ -55,6 +55,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   ask_denied: "Ask for less, or have the agent's owner widen its ceiling.",
   provider_refused: 'The issuer asked, and its provider said no; nothing was created.',
   provider_unavailable: 'Whatever may have been created is in the ledger and dies with the task. Try again.',
+  ledger_restored: 'Operators: mayfly revocations --blocking, and docs/operations.md.',
   unauthenticated: 'The token is unknown or past its time. Operators: see mayfly operator --help.',
   task_not_active: 'Open a new task.',
   internal: 'This is a fault of the broker; its log says more.',

@@ -1,4 +1,3 @@
-import { basename, dirname } from 'node:path'
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import type { Broker } from '../broker/broker.ts'
@@ -10,17 +9,18 @@ import {
   revocationStatus,
   startRevocation,
 } from '../broker/revocations.ts'
-import { type ConfigFiles, loadSettings, type Settings } from '../config.ts'
+import { loadSettings } from '../config.ts'
 import { renderLease, renderPreview, renderRevocation } from '../http/render.ts'
 import type { RevocationFilter } from '../policy/revocation-filter.ts'
 import type { LeaseRow } from '../store/rows.ts'
 import { leaseAnswer, previewAnswer, revocationStatusAnswer } from './answers.ts'
+import { demandLedger } from './demand-ledger.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { openCoreAlone } from './open-core-alone.ts'
 import { count, printJson } from './print.ts'
 import { refuseNothing, tellBlock, tellPreview, tellStatus } from './revocation.ts'
 import { describeLease } from './task-session.ts'
-import { CommandError, EXIT, sleep, type Terminal } from './terminal.ts'
+import { EXIT, sleep, type Terminal } from './terminal.ts'
 
 /**
  * `mayfly revoke --offline`: the same with no broker running, by ledger and key alone. Ends the tasks, and
@@ -57,16 +57,6 @@ export async function revokeOffline(
   } finally {
     await core.close()
   }
-}
-
-/** Settings that lead to no ledger would end nothing, in a new one, and say that all is well. */
-async function demandLedger(files: ConfigFiles, ledger: Settings['ledger']): Promise<void> {
-  if (ledger.type !== 'sqlite') return
-  const names = await files.listDir(dirname(ledger.path)).catch((): readonly string[] => [])
-  if (names.includes(basename(ledger.path))) return
-  throw new CommandError(
-    `there is no ledger at ${ledger.path}: is --config the file that the broker runs with?`,
-  )
 }
 
 /** Lets the reaper work, and returns what it could not close. Leases of tasks that go on are none of its business. */

@@ -88,6 +88,11 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'An operator has stopped this',
     oauth: { status: 400, error: 'invalid_target' },
   },
+  ledger_restored: {
+    status: 503,
+    title: 'The ledger was restored; nothing is minted for now',
+    oauth: unavailable,
+  },
   receipt_not_ready: {
     status: 409,
     title: 'There is no receipt yet',
