@@ -12,6 +12,7 @@ import {
 import { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
 import { KeyringError } from '../keys/keyring-error.ts'
+import { LedgerUnavailable } from '../store/ledger.ts'
 import type { LeaseClose, LeaseRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { groupClaim } from './group-claim.ts'
@@ -48,6 +49,8 @@ export async function reapLease(broker: Broker, claimed: LeaseRow): Promise<Reap
   try {
     return await revokeAndProve(broker, lease, issuer, now)
   } catch (cause) {
+    // Neither is the provider's doing. What an outage of the ledger cut short, the next claim takes up.
+    if (cause instanceof LedgerUnavailable) throw cause
     if (cause instanceof KeyringError) return unopened(broker, lease, now, cause)
     return failed(broker, lease, now, cause)
   }
