@@ -138,6 +138,8 @@ export const LIMITS = {
   pollConcurrency: 4,
   pollMinSeconds: 10,
   pollMaxSeconds: 60 * 60,
+  /** How often a reload is put to a ledger that does not answer. */
+  reconfigureTries: 30,
   backoffBaseMs: 1 * second,
   backoffCapMs: 5 * minute,
   retryAfterCapMs: 15 * minute,

@@ -7,7 +7,7 @@ import { createDeliveryQueue } from './broker/deliver.ts'
 import type { DrillSettings } from './broker/drill.ts'
 import { createDrills, type Drills } from './broker/drills.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
-import { reassess } from './broker/reassess.ts'
+import { reconfigure } from './broker/reconfigure.ts'
 import { registerAgents } from './broker/register-agents.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
 import {
@@ -108,8 +108,6 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(calendar)
   stack.defer(keepKeysFresh(core, edge))
 
-  stack.defer(reassessBeside(core.broker))
-
   // 4. Listeners, last: ready means ready.
   const http = await openListeners(core.broker, {
     settings: loaded.settings,
@@ -147,18 +145,6 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
       await proof.idle()
     },
     stop: () => running.disposeAsync(),
-  }
-}
-
-/** Beside serving: nothing is minted by what changed meanwhile. What an outage cuts short goes on at the next start. */
-function reassessBeside(broker: Broker): () => Promise<void> {
-  let stopped = false
-  const done = reassess(broker, () => stopped).catch(error =>
-    broker.log.error({ err: error }, 'agents that changed are still to be looked at'),
-  )
-  return () => {
-    stopped = true
-    return done
   }
 }
 
@@ -305,10 +291,12 @@ export async function openCore(
   async function reload(load: () => Promise<Reloaded>): Promise<void> {
     const { applyTls, ...registry } = await load()
     const next = new Map(registry.agents.map(agent => [agent.name, agent]))
-    const changed = await registerAgents(broker, next)
-    setRegistry(registry)
-    applyTls()
-    await reassess(broker)
+    const install = () => {
+      setRegistry(registry)
+      applyTls()
+    }
+    const wait = (ms: number) => new Promise<void>(resolve => void edge.schedule(ms, resolve))
+    const changed = await reconfigure(broker, next, { install, wait })
     log.info({ agents: registry.agents.length, changed }, 'the configuration was read again')
   }
   const held = stack.move()

@@ -25,6 +25,8 @@ export async function noteChanged(tx: LedgerWrite, agents: readonly string[]): P
 export async function reassess(broker: Broker, stopped: () => boolean = () => false): Promise<void> {
   const names = JSON.parse((await broker.ledger.read.meta(NOTE)) ?? '[]') as string[]
   for (const name of names) {
+    // Not by this broker, while its files are not the ledger's.
+    if (!(await isInForce(broker, name))) continue
     await reassessAgent(broker, name, stopped)
     if (stopped()) return
     await broker.ledger.write(async tx => {
@@ -32,6 +34,13 @@ export async function reassess(broker: Broker, stopped: () => boolean = () => fa
       await tx.setMeta(NOTE, JSON.stringify(standing.filter(one => one !== name)))
     })
   }
+}
+
+/** Whether this broker knows the agent as the ledger does, be it gone. */
+async function isInForce(broker: Broker, name: string): Promise<boolean> {
+  const row = await broker.ledger.read.agent(name)
+  const known = broker.agents().get(name)
+  return row?.status === 'active' ? row.digest === known?.digest : known === undefined
 }
 
 async function reassessAgent(broker: Broker, agent: string, stopped: () => boolean): Promise<void> {

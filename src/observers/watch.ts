@@ -1,6 +1,7 @@
 import type { Broker } from '../broker/broker.ts'
 import { sweepWorkEnds } from '../broker/end-work.ts'
 import type { Schedule } from '../broker/reaper.ts'
+import { reassess } from '../broker/reassess.ts'
 import { endOverdue } from './time.ts'
 
 export type Watch = {
@@ -10,9 +11,10 @@ export type Watch = {
 }
 
 /**
- * Looks for tasks whose time is up, or whose work has ended and was left to end, at the moment the next one is due and at least every backstop. Time in
- * which the ledger took no writes, or this process did not run, is not held against anyone's heartbeat. All of
- * it is told by the ledger's clock: this machine's own may be off.
+ * Looks for tasks whose time is up, or whose work has ended and was left to end, at the moment the next one is
+ * due and at least every backstop. Time in which the ledger took no writes, or this process did not run, is not
+ * held against anyone's heartbeat. All of it is told by the ledger's clock: this machine's own may be off.
+ * Beside it goes on what a change of agents left to be looked at.
  */
 export function createWatch(broker: Broker, schedule: Schedule): Watch {
   const backstop = broker.limits.reaperBackstopMs
@@ -20,6 +22,7 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
   let writableSince: number | undefined
   let lastLook = 0
   let looking: Promise<void> | undefined
+  let reassessing: Promise<void> | undefined
   let cancel = () => {}
   let stopped = false
 
@@ -31,8 +34,18 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
     return looking
   }
 
+  /** Not waited for: it may take long, and nobody's deadline waits for it. */
+  function goOnReassessing(): void {
+    reassessing ??= reassess(broker, () => stopped)
+      .catch(error => broker.log.warn({ err: error }, 'agents that changed are still to be looked at'))
+      .finally(() => {
+        reassessing = undefined
+      })
+  }
+
   async function once(): Promise<void> {
     let wait = backstop
+    goOnReassessing()
     try {
       const now = await broker.ledger.now()
       await broker.ledger.write(tx => tx.setMeta('last_look', String(now)))
@@ -58,6 +71,7 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
       stopped = true
       cancel()
       await looking
+      await reassessing
     },
   }
 }

@@ -3,6 +3,7 @@ import type { Broker, Log } from '../../src/broker/broker.ts'
 import type { Queue } from '../../src/broker/queue.ts'
 import { createReaper, type Reaper, type Schedule } from '../../src/broker/reaper.ts'
 import { reassess } from '../../src/broker/reassess.ts'
+import { reconfigure } from '../../src/broker/reconfigure.ts'
 import { registerAgents } from '../../src/broker/register-agents.ts'
 import { createReceiptQueue } from '../../src/broker/sign-receipts.ts'
 import { newId } from '../../src/keys/ids.ts'
@@ -107,9 +108,11 @@ export function startHost(world: World, name: string): Host {
 
   async function reload(): Promise<void> {
     const next = agentsOf(world.configuration)
-    await registerAgents(broker, next)
-    agents = next
-    await reassess(broker)
+    const install = () => {
+      agents = next
+    }
+    const wait = (ms: number) => new Promise<void>(resolve => void schedule(ms, resolve))
+    await reconfigure(broker, next, { install, wait })
   }
 
   const host: Host = {
