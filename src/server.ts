@@ -268,6 +268,7 @@ export async function openCore(
     attestors: openAttestors({ settings, ...types }, edge, outbound.get),
     issuers,
     agents: () => agents,
+    verifiedAgents: new Map(),
     verifyTaskJwt: token => {
       const content = keys.verify(token)
       return content?.typ === 'at+jwt' && content.claims.iss === settings.public_url

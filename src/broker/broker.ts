@@ -9,6 +9,7 @@ import type { Limits } from '../limits.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Agent, RiskTier } from '../policy/agent.ts'
 import type { Ledger } from '../store/ledger.ts'
+import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
@@ -39,6 +40,8 @@ export type Broker = {
   issuers: ReadonlyMap<string, Issuer>
   /** The agents of the configuration in force; replaced whole on reload. */
   agents: () => ReadonlyMap<string, Agent>
+  /** Agents' rows whose MAC was seen to be right; as many as there are agents. */
+  verifiedAgents: Map<string, AgentRow>
   /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */
   verifyTaskJwt: (token: string) => Readonly<Record<string, unknown>> | undefined
   newId: (prefix: IdPrefix) => string

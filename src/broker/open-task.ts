@@ -71,20 +71,12 @@ export type OpenedTask = {
 type Judged = { asks: ParsedAsk[]; decision: DecisionRow }
 
 export async function openTask(broker: Broker, request: OpenRequest): Promise<OpenedTask> {
-  // 1. Attest, and find the one agent this is.
+  // 1. Attest.
   const identity = await attest(broker, request.evidence)
   await demandNewer(broker, identity)
-  const digest = digestOfRequest(request, identity)
-  await refuseSpent(broker, claimOf(broker, identity, undefined, digest))
-  const agent = await identifyAgent(broker, identity, request.agent)
 
-  // 2. What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
-  const parent = await parentOf(broker, request.ticket, agent)
-  const claim = claimOf(broker, identity, parent, digest)
-  if (claim?.what === 'ticket') await refuseSpent(broker, claim)
-  const judged = await judge(broker, agent, identity, parent, request)
-  const binding = await bindingOf(broker, identity, request.lifetime)
-  await demandRunning(broker, agent, identity)
+  // 2. Find the one agent this is, and judge what it asks for.
+  const { agent, parent, claim, judged, binding } = await judgeRequest(broker, request, identity)
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
@@ -127,6 +119,32 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
       actor: 'broker',
       detail: FIRST_CREDENTIAL_FAILED,
     })
+    throw error
+  }
+}
+
+/**
+ * Evidence that was used is answered as that, whatever else is wrong with the request: looked up before anything
+ * is asked of a provider, and otherwise only where there is a refusal to replace. The ledger's unique key is what
+ * decides in the end.
+ */
+async function judgeRequest(broker: Broker, request: OpenRequest, identity: Identity) {
+  const digest = digestOfRequest(request, identity)
+  const refuseUsed = () => refuseSpent(broker, claimOf(broker, identity, undefined, digest))
+  const asksProvider = request.asks.some(({ issuer }) => broker.issuers.get(issuer)?.resolve !== undefined)
+  if (asksProvider) await refuseUsed()
+  try {
+    const agent = await identifyAgent(broker, identity, request.agent)
+    // What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
+    const parent = await parentOf(broker, request.ticket, agent)
+    const claim = claimOf(broker, identity, parent, digest)
+    if (claim?.what === 'ticket') await refuseSpent(broker, claim)
+    const judged = await judge(broker, agent, identity, parent, request)
+    const binding = await bindingOf(broker, identity, request.lifetime)
+    await demandRunning(broker, agent, identity)
+    return { agent, parent, claim, judged, binding }
+  } catch (error) {
+    if (!asksProvider) await refuseUsed()
     throw error
   }
 }

@@ -77,6 +77,7 @@ export function startHost(world: World, name: string): Host {
       isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
     }),
     agents: () => agents,
+    verifiedAgents: new Map(),
     // Introspection is not part of the simulation: it reads, and changes nothing.
     verifyTaskJwt: () => undefined,
     newId: prefix => newId(prefix, Math.floor(now()), random),
