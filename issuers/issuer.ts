@@ -244,5 +244,6 @@ export function defineIssuer<Settings, Ask>(type: {
   settings: z.ZodType<Settings>
   open(settings: Settings, deps: IssuerDeps): Issuer<Ask>
 }): IssuerType {
+  // `Ask` stands in argument position, so TypeScript cannot see that the host hands back only what `ask` parsed.
   return type as unknown as IssuerType
 }
