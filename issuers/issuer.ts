@@ -23,10 +23,24 @@ export type Revocability = 'immediate' | 'propagating' | 'introspected' | 'expir
 /** What a credential lets its holder do, coarsely; policy speaks of these. */
 export type Phase = 'read' | 'propose' | 'execute' | 'deploy' | 'transact'
 
+/**
+ * One thing that an ask touches, as policy speaks of it: a `Repository`, a `Role`, an `Audience`, or a type of the
+ * plugin's own (a capital letter first). `id` is what the provider never gives to anything else, where the ask
+ * knows it; `name` is what people call it. `parents` are what it lies in.
+ */
+export type TouchedResource = {
+  type: string
+  id: string
+  name: string
+  parents: readonly { type: string; id: string }[]
+}
+
 export type AskFacts = {
   phase: Phase
-  /** Provider-side names of what is touched: `acme/api`, a role ARN, an audience. */
-  resources: readonly string[]
+  /** At least one. An ask is allowed where policy allows it for each. */
+  resources: readonly TouchedResource[]
+  /** What is reached inside of them, where the ask says (`arn:aws:s3:::artifacts/*`). */
+  targets?: readonly string[]
   /** `contents:write`, `s3:GetObject`, a scope. */
   permissions: readonly string[]
   /** Whether the holder could plant access that outlives the credential (keys, hooks, secrets, workflows, IAM). */

@@ -88,7 +88,7 @@ export const signedJwt = defineIssuer<Settings, SignedJwtAsk>({
       covers,
       facts: asked => ({
         phase: allowed.get(asked.audience)?.phase ?? 'transact',
-        resources: [asked.audience],
+        resources: [{ type: 'Audience', id: asked.audience, name: asked.audience, parents: [] }],
         permissions: asked.scopes ?? [],
         mayLeaveAccess: false,
       }),

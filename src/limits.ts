@@ -40,6 +40,8 @@ export const LIMITS = {
   /** What a caller is told to wait where nothing better is known. */
   attestationRetryAfterMs: 5 * second,
   budgetRetryAfterMs: 30 * second,
+  /** How far back policy looks at what was given out. */
+  policyWindowMs: 24 * hour,
 
   // What the broker itself sends.
   outboundDeadlineMs: 10 * second,

@@ -37,6 +37,7 @@ import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
 import { openWebhooks } from './open-webhooks.ts'
 import type { Agent } from './policy/agent.ts'
+import { noPolicy } from './policy/facts.ts'
 import { createPrometheus } from './prometheus.ts'
 import type { Ledger } from './store/ledger.ts'
 import { noTrace, type Trace } from './trace.ts'
@@ -268,6 +269,7 @@ export async function openCore(
     attestors: openAttestors({ settings, ...types }, edge, outbound.get),
     issuers,
     agents: () => agents,
+    policy: noPolicy,
     verifiedAgents: new Map(),
     verifyTaskJwt: token => {
       const content = keys.verify(token)

@@ -1,6 +1,6 @@
 /** What may be asked of AWS: one role, narrowed to actions on resources. */
 import { z } from 'zod'
-import type { AskFacts, Phase } from '../issuer.ts'
+import type { AskFacts, Phase, TouchedResource } from '../issuer.ts'
 import { globCovers } from './glob-covers.ts'
 
 export type AwsStatement = { actions: string[]; resources: string[] }
@@ -109,10 +109,16 @@ export function awsFacts(ask: AwsAsk): AskFacts {
   const phase = Math.max(...actions.map(action => PHASES.indexOf(phaseOf(action))))
   return {
     phase: ask.allow_iam_writes ? 'transact' : (PHASES[phase] ?? 'transact'),
-    resources: unique([ask.role, ...ask.statements.flatMap(statement => statement.resources)]),
+    resources: [touchedRole(ask.role)],
+    targets: unique(ask.statements.flatMap(statement => statement.resources)),
     permissions: actions,
     mayLeaveAccess: ask.allow_iam_writes || ask.allow_role_chaining || actions.some(leavesAccess),
   }
+}
+
+function touchedRole(arn: string): TouchedResource {
+  const account = arn.split(':')[4] ?? ''
+  return { type: 'Role', id: arn, name: arn, parents: [{ type: 'Account', id: account }] }
 }
 
 /** Reading the verb's first letters is coarse, and a verb that a wildcard opens is taken for the worst. */

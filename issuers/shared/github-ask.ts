@@ -1,6 +1,6 @@
 /** What may be asked of a GitHub App: repositories by name or id, and permissions. Both forms of one schema. */
 import { z } from 'zod'
-import type { AskFacts, Phase } from '../issuer.ts'
+import type { AskFacts, Phase, TouchedResource } from '../issuer.ts'
 import { GITHUB_PERMISSIONS, type Level, levelCovers } from './github-permissions.ts'
 
 /** `id` is the authority; `name` (`owner/name`) is what people read, and may be re-pointed. One at least. */
@@ -116,9 +116,20 @@ export function githubFacts(ask: GithubAsk): AskFacts {
   const phase = Math.max(0, ...kinds.map(kind => PHASES.indexOf(kind?.phase ?? 'transact')))
   return {
     phase: PHASES[phase] ?? 'transact',
-    resources: ask.repositories.map(({ id, name }) => name ?? `id:${id}`),
+    resources: ask.repositories.map(touchedRepository),
     permissions: Object.entries(ask.permissions).map(([name, level]) => `${name}:${level}`),
     mayLeaveAccess: kinds.some(kind => kind?.leavesAccess ?? true),
+  }
+}
+
+/** Known by its number once it is resolved; its name, and the owner it lies in, may be given to another. */
+function touchedRepository({ id, name }: Repository): TouchedResource {
+  const owner = name?.split('/')[0]?.toLowerCase()
+  return {
+    type: 'Repository',
+    id: id === undefined ? (name ?? '').toLowerCase() : String(id),
+    name: name ?? `id:${id}`,
+    parents: owner === undefined ? [] : [{ type: 'Owner', id: owner }],
   }
 }
 

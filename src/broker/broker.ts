@@ -8,6 +8,7 @@ import type { TokenKind } from '../keys/tokens.ts'
 import type { Limits } from '../limits.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Agent, RiskTier } from '../policy/agent.ts'
+import type { PolicyEngine } from '../policy/facts.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
@@ -40,6 +41,8 @@ export type Broker = {
   issuers: ReadonlyMap<string, Issuer>
   /** The agents of the configuration in force; replaced whole on reload. */
   agents: () => ReadonlyMap<string, Agent>
+  /** The policies in force, beside the ceilings. */
+  policy: PolicyEngine
   /** Agents' rows whose MAC was seen to be right; as many as there are agents. */
   verifiedAgents: Map<string, AgentRow>
   /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */

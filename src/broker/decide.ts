@@ -1,41 +1,69 @@
-import type { Issuer } from '../../issuers/issuer.ts'
+/**
+ * One decision: the bounds first (ceilings and tickets), then policy. An ask is allowed where both allow it; the
+ * decision allows where every ask is allowed, and denies where one is denied.
+ */
 import { record } from '../audit/record.ts'
+import { canonicalDigest } from '../canonical.ts'
+import type { ApprovalRequirement, PolicyVerdict } from '../policy/facts.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { DecisionRow } from '../store/rows.ts'
-import type { Broker, Identity } from './broker.ts'
+import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import type { Judged, JudgedAsk } from './judged.ts'
+import { policyRequest } from './policy-request.ts'
 
-/** The part of an identity that is kept: what was proven, never the evidence. */
-export type IdentityFacts = Pick<Identity, 'attestor' | 'issuer' | 'subject' | 'claims' | 'mustName'>
+/** How one ask fared, in the order in which they were given. */
+export type AskVerdict = { outcome: DecisionRow['outcome']; requires: readonly ApprovalRequirement[] }
 
-export function identityFacts({ attestor, issuer, subject, claims, mustName }: Identity): IdentityFacts {
-  return { attestor, issuer, subject, claims, ...(mustName === undefined ? {} : { mustName }) }
+export type Decision = { row: DecisionRow; asks: readonly AskVerdict[] }
+
+/** All of these asks within all of these bounds and policies, or none. Made, not yet recorded. */
+export async function decide(
+  broker: Broker,
+  about: Judged,
+  asks: readonly JudgedAsk[],
+  bounds: Bounds,
+): Promise<Decision> {
+  const judged = await Promise.all(asks.map(ask => judgeOne(broker, about, ask, bounds)))
+  const outcome = (['deny', 'needs_approval'] as const).find(one => judged.some(ask => ask.outcome === one))
+  const telling = outcome === undefined ? judged : judged.filter(ask => ask.outcome === outcome)
+  const row = newDecision(broker, {
+    task: about.task,
+    agent: about.agent,
+    outcome: outcome ?? 'allow',
+    reasons: telling.flatMap(one => one.reasons),
+    facts: {
+      ...{ identity: about.identity, agent: about.agent, purpose: about.purpose },
+      asks: judged.map(({ facts }) => facts),
+    },
+  })
+  return { row, asks: judged.map(({ outcome, requires }) => ({ outcome, requires })) }
 }
 
-/** Whom a decision is about. */
-export type Judged = { task: string | null; agent: string; identity: IdentityFacts }
+type OneAsk = AskVerdict & { reasons: readonly string[]; facts: object }
 
-/** All of these asks within all of these bounds, or none. Made, not yet recorded. */
-export function decide(
-  broker: Broker,
-  { task, agent, identity }: Judged,
-  asks: readonly { issuerName: string; issuer: Issuer; ask: unknown }[],
-  bounds: Bounds,
-): DecisionRow {
-  const judgements = asks.map(({ issuerName, issuer, ask }) => ({
-    issuerName,
-    ...judgeAsk(issuerName, issuer, ask, bounds),
-  }))
-  const denied = judgements.filter(one => one.outcome === 'deny')
-  const facts = { identity, agent, asks: judgements.map(one => ({ issuer: one.issuerName, ...one.facts })) }
-  return newDecision(broker, {
-    task,
-    agent,
-    outcome: denied.length > 0 ? 'deny' : 'allow',
-    reasons: (denied.length > 0 ? denied : judgements).flatMap(one => one.reasons),
-    facts,
-  })
+async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds: Bounds): Promise<OneAsk> {
+  const { issuerName, issuer, ask } = asked
+  const within = judgeAsk(issuerName, issuer, ask, bounds)
+  const plain = { issuer: issuerName, ...within.facts, digest: canonicalDigest(ask) }
+  if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
+  const verdict = await broker.policy.judge(await policyRequest(broker, about, asked, within.facts))
+  return {
+    outcome: verdict.outcome,
+    requires: verdict.requires,
+    reasons: verdict.reasons.length > 0 ? verdict.reasons : within.reasons,
+    facts: { ...plain, ...explained(verdict) },
+  }
+}
+
+/** What is kept of a verdict; nothing where no policy had a part in it. */
+function explained({ outcome, determining, requires, nearest }: PolicyVerdict): object {
+  return {
+    ...(determining.length === 0 && outcome === 'allow' ? {} : { outcome, determining }),
+    ...(requires.length === 0 ? {} : { requires }),
+    ...(nearest.length === 0 ? {} : { nearest }),
+  }
 }
 
 export function newDecision(
@@ -45,15 +73,16 @@ export function newDecision(
   return {
     ...made,
     id: broker.newId('dec'),
+    policy_hash: broker.policy.hash(),
     reasons: JSON.stringify(made.reasons),
     facts: JSON.stringify(made.facts),
     decided_at: broker.now(),
   }
 }
 
-/** @throws BrokerError `ask_denied` after recording it, unless the decision allows. */
+/** @throws BrokerError `ask_denied` after recording it, where the decision denies. */
 export async function demandAllowed(broker: Broker, decision: DecisionRow, message: string): Promise<void> {
-  if (decision.outcome === 'allow') return
+  if (decision.outcome !== 'deny') return
   await broker.ledger.write(tx => recordDenial(tx, decision))
   throw new BrokerError('ask_denied', message, { decision: decision.id })
 }

@@ -6,7 +6,7 @@ import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { decide, demandAllowed, newDecision } from './decide.ts'
-import { judgedTask } from './grant-ask.ts'
+import { judgedTask } from './judged.ts'
 import { issuerOf } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { taskMac, verifiedTask } from './verified-rows.ts'
@@ -60,15 +60,22 @@ export async function extendTask(
 
 /** The identity against the agent of today, and every ask against the bounds of today. */
 async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent) {
-  const about = judgedTask(task)
+  const line = await broker.ledger.read.ancestors(task.id)
+  const about = judgedTask(task, line)
   const match = matchAgent([agent], about.identity, agent.name, await broker.ledger.now())
   const message = 'the task may not be given more time'
   if (!match.ok) {
     const reasons = [`agent: ${match.why}: ${match.near}`]
-    const denied = { task: task.id, agent: agent.name, outcome: 'deny', reasons, facts: about } as const
+    const denied = {
+      task: task.id,
+      agent: agent.name,
+      outcome: 'deny',
+      reasons,
+      facts: { identity: about.identity, agent: agent.name },
+    } as const
     await demandAllowed(broker, newDecision(broker, denied), message)
   }
-  const bounds = await boundsOf(broker, [...(await broker.ledger.read.ancestors(task.id)), task])
+  const bounds = await boundsOf(broker, [...line, task])
   const asks = (await broker.ledger.read.asks(task.id))
     .filter(ask => ask.state === 'granted')
     .map(row => ({
@@ -76,7 +83,7 @@ async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent) {
       issuer: issuerOf(broker, row.issuer),
       ask: JSON.parse(row.ask) as unknown,
     }))
-  const decision = decide(broker, about, asks, bounds)
+  const { row: decision } = await decide(broker, about, asks, bounds)
   await demandAllowed(broker, decision, message)
   return decision
 }

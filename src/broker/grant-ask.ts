@@ -4,8 +4,9 @@ import type { AskRow, TaskRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { decide, demandAllowed, type IdentityFacts } from './decide.ts'
+import { decide, demandAllowed } from './decide.ts'
 import { type Credential, issueCredential } from './issue-credential.ts'
+import { judgedTask } from './judged.ts'
 import { issuerOf } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
@@ -39,7 +40,8 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
     throw new BrokerError('ask_denied', 'the ask is no longer granted', { decision: row.decision })
   const bounds = await boundsOf(broker, [...ancestors, task])
   const asked = { issuerName: row.issuer, issuer: issuerOf(broker, row.issuer), ask: JSON.parse(row.ask) }
-  await demandAllowed(broker, decide(broker, judgedTask(task), [asked], bounds), DENIED)
+  const decision = await decide(broker, judgedTask(task, ancestors), [asked], bounds)
+  await demandAllowed(broker, decision.row, DENIED)
   return row
 }
 
@@ -51,7 +53,7 @@ async function grantAsk(
 ): Promise<AskRow> {
   const bounds = await boundsOf(broker, [...ancestors, task])
   const resolved = await resolveAsks(broker, [wanted], { bounds, agent: task.agent })
-  const decision = decide(broker, judgedTask(task), resolved, bounds)
+  const { row: decision } = await decide(broker, judgedTask(task, ancestors), resolved, bounds)
   await demandAllowed(broker, decision, DENIED)
   const ask = resolved[0]!.ask
   const row: AskRow = {
@@ -72,9 +74,4 @@ async function grantAsk(
     await record(tx, 'ask.granted', subject, { ask: row.id, issuer: row.issuer, decision: decision.id })
   })
   return row
-}
-
-/** A task as decisions speak of it. */
-export function judgedTask(task: TaskRow) {
-  return { task: task.id, agent: task.agent, identity: JSON.parse(task.identity) as IdentityFacts }
 }

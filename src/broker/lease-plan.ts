@@ -36,6 +36,7 @@ export function planLease(
   const mintNotAfter = now + issuer.mintWindowMs
   const deadBy = mintNotAfter + issuer.longestLifeMs + broker.limits.clockSkewMs
   const lease = broker.newId('lse')
+  const facts = issuer.facts(wanted)
   const revocability = issuer.revocabilityOf?.(wanted) ?? issuer.revocability
   const names = new Set([task.agent, ...chain.map(actor => actor.sub)])
   const judgedBy = [...names].flatMap(name => broker.agents().get(name) ?? [])
@@ -60,8 +61,9 @@ export function planLease(
       state: 'intended',
       closed_as: null,
       revocability,
+      phase: facts.phase,
       granted: ask.ask,
-      may_leave_access: issuer.facts(wanted).mayLeaveAccess ? 1 : 0,
+      may_leave_access: facts.mayLeaveAccess ? 1 : 0,
       intended_at: now,
       mint_not_after: mintNotAfter,
       dead_by: deadBy,

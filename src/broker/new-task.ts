@@ -3,7 +3,7 @@ import { canonicalDigest } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
 import type { AskRow, TaskRow, TicketRow } from '../store/rows.ts'
 import type { Broker, Identity } from './broker.ts'
-import { identityFacts } from './decide.ts'
+import { identityFacts } from './judged.ts'
 import type { ParsedAsk } from './resolve-asks.ts'
 import { taskMac } from './verified-rows.ts'
 
@@ -18,19 +18,25 @@ export type NewTask = {
   token: Secret
 }
 
-/** The deadline is the nearest of what was asked, the agent's limit, the ticket, every ancestor and the agent's expiry. */
-export function newTask(broker: Broker, { agent, identity, parent, request, token }: NewTask): TaskRow {
-  const now = broker.now()
+/** The nearest of what was asked, the agent's limit, the ticket, every ancestor and the agent's expiry; epoch ms. */
+export function deadlineOf(
+  broker: Broker,
+  wanted: Pick<NewTask, 'agent' | 'parent'> & { minutes: number | undefined },
+  now: number,
+): number {
+  const { agent, parent } = wanted
   const minutes = Math.min(
-    request.minutes ?? broker.defaults.taskMinutes,
+    wanted.minutes ?? broker.defaults.taskMinutes,
     agent.limits.task_minutes,
     parent?.ticket.minutes ?? Number.POSITIVE_INFINITY,
   )
-  const deadline = Math.min(
-    now + minutes * MINUTE_MS,
-    agent.expires_at,
-    ...(parent?.line ?? []).map(task => task.deadline),
-  )
+  const above = (parent?.line ?? []).map(task => task.deadline)
+  return Math.min(now + minutes * MINUTE_MS, agent.expires_at, ...above)
+}
+
+export function newTask(broker: Broker, { agent, identity, parent, request, token }: NewTask): TaskRow {
+  const now = broker.now()
+  const deadline = deadlineOf(broker, { agent, parent, minutes: request.minutes }, now)
   const heartbeatMs = silenceAllowed(broker, agent, request.heartbeatSeconds)
   const id = broker.newId('tsk')
   const above = parent?.line.at(-1)

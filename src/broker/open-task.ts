@@ -25,7 +25,7 @@ import {
   SpentEvidence,
   ticketRejected,
 } from './claim-evidence.ts'
-import { decide, demandAllowed, identityFacts } from './decide.ts'
+import { type AskVerdict, decide, demandAllowed } from './decide.ts'
 import { denyUnmatched } from './deny-unmatched.ts'
 import { activeTasksBudget, endTask } from './end-task.ts'
 import {
@@ -36,9 +36,10 @@ import {
   mintRemotely,
   signLocally,
 } from './issue-credential.ts'
+import { identityFacts } from './judged.ts'
 import { planLease } from './lease-plan.ts'
 import { lockAgent, lockMintable } from './lock-mintable.ts'
-import { newAsk, newTask, type Parent } from './new-task.ts'
+import { deadlineOf, newAsk, newTask, type Parent } from './new-task.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from './resolve-asks.ts'
 import { demandNewer } from './restored.ts'
@@ -68,7 +69,7 @@ export type OpenedTask = {
   credential?: Credential
 }
 
-type Judged = { asks: ParsedAsk[]; decision: DecisionRow }
+type Judged = { asks: ParsedAsk[]; decision: DecisionRow; verdicts: readonly AskVerdict[] }
 
 export async function openTask(broker: Broker, request: OpenRequest): Promise<OpenedTask> {
   // 1. Attest.
@@ -182,10 +183,15 @@ async function judge(
     ...(await boundsOf(broker, [{ agent: agent.name, ticket: null }])),
   ]
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
-  const about = { task: null, agent: agent.name, identity: identityFacts(identity) }
-  const decision = decide(broker, about, asks, bounds)
+  const { minutes, purpose } = request
+  const about = {
+    ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose },
+    deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
+    line: parent?.line ?? [],
+  }
+  const { row: decision, asks: verdicts } = await decide(broker, about, asks, bounds)
   await demandAllowed(broker, decision, 'the agent may not have what was asked')
-  return { asks, decision }
+  return { asks, decision, verdicts }
 }
 
 type Recorded = {

@@ -9,7 +9,7 @@ import type { LeaseRow, TaskEnd, TaskRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { endTask } from './end-task.ts'
-import { judgedTask } from './grant-ask.ts'
+import { judgedTask } from './judged.ts'
 import { revokeLease } from './revoke.ts'
 import { taskMac, verifiedTask } from './verified-rows.ts'
 
@@ -91,7 +91,7 @@ async function isOver(
   const agent = broker.agents().get(task.agent)
   if (agent === undefined) return { end: 'revoked', detail: 'the agent is no longer registered' }
   if (agent.expires_at <= now) return { end: 'expired', detail: 'the agent has expired' }
-  if (!matchAgent([agent], judgedTask(task).identity, agent.name, now).ok)
+  if (!matchAgent([agent], judgedTask(task, []).identity, agent.name, now).ok)
     return { end: 'revoked', detail: 'no rule of the agent matches any more' }
   if (parent !== undefined && !broker.agents().get(parent.agent)?.may_delegate_to.includes(task.agent))
     return { end: 'revoked', detail: `${parent.agent} may no longer delegate to it` }

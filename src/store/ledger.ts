@@ -10,6 +10,7 @@
  * transitions that say which state they leave; a transition that finds another state changes nothing and
  * returns so.
  */
+import type { Phase } from '../../issuers/issuer.ts'
 import type {
   AgentRow,
   AskRow,
@@ -96,6 +97,14 @@ export interface LedgerRead {
   asks(task: string): Promise<AskRow[]>
   ask(id: string): Promise<AskRow | undefined>
   decision(id: string): Promise<DecisionRow | undefined>
+  /**
+   * What was minted after `since` (epoch ms, by intent) for these agents, or for this task and everything below
+   * it, by phase. What its minter knows not to exist is left out.
+   */
+  minted(
+    of: { agents: readonly string[] } | { root: string },
+    since: number,
+  ): Promise<{ phase: Phase | null; count: number }[]>
   lease(id: string): Promise<LeaseRow | undefined>
   /** Not an `introspected` one: those name their lease themselves. */
   leaseBySecret(secretSha256: string): Promise<LeaseRow | undefined>

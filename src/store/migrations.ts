@@ -10,6 +10,7 @@ import { proofSchema } from './schema-3.ts'
 import { worksSchema } from './schema-4.ts'
 import { revocationsSchema } from './schema-5.ts'
 import { namedLeases } from './schema-6.ts'
+import { policyFacts } from './schema-7.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -27,6 +28,7 @@ export const migrations: readonly Migration[] = [
   { id: 4, name: 'works', statements: worksSchema },
   { id: 5, name: 'revocations', statements: revocationsSchema },
   { id: 6, name: 'named leases', statements: namedLeases },
+  { id: 7, name: 'policy facts', statements: policyFacts },
 ]
 
 /**

@@ -3,7 +3,7 @@
  * the way). Times are epoch milliseconds. JSON is text. Flags are 0 or 1. Portable between SQLite and
  * PostgreSQL.
  */
-import type { Revocability } from '../../issuers/issuer.ts'
+import type { Phase, Revocability } from '../../issuers/issuer.ts'
 
 export type AgentRow = {
   name: string
@@ -93,7 +93,8 @@ export type EvidenceRow = {
   until: number
 }
 
-export type AskState = 'granted' | 'denied' | 'cancelled'
+/** `pending`: it waits for humans. `expired`: none agreed in time. */
+export type AskState = 'pending' | 'granted' | 'denied' | 'expired' | 'cancelled'
 
 export type AskRow = {
   id: string
@@ -111,7 +112,9 @@ export type DecisionRow = {
   id: string
   task: string | null
   agent: string | null
-  outcome: 'allow' | 'deny'
+  outcome: 'allow' | 'deny' | 'needs_approval'
+  /** SHA-256 (hex) of the policies it was made by; `none` where none were in force, null for older rows. */
+  policy_hash: string | null
   /** JSON array of reasons, for owners and operators. */
   reasons: string
   /** JSON of the facts judged; no secrets, no raw evidence. */
@@ -131,6 +134,8 @@ export type LeaseRow = {
   state: LeaseState
   closed_as: LeaseClose | null
   revocability: Revocability
+  /** What the holder can do, coarsely; null for rows from before this was kept. */
+  phase: Phase | null
   /** JSON of the ask as granted: the wanted one until the provider answered. */
   granted: string
   may_leave_access: 0 | 1

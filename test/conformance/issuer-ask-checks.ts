@@ -110,6 +110,11 @@ export const issuerAskChecks: readonly IssuerCheck[] = [
         const facts = subject.issuer.facts(ask)
         assert.ok(PHASES.includes(facts.phase), `${facts.phase} is no phase`)
         assert.ok(facts.resources.length > 0, 'no resource is named')
+        for (const { type, id, parents } of facts.resources) {
+          for (const one of [type, ...parents.map(parent => parent.type)])
+            assert.match(one, /^[A-Z][A-Za-z0-9]{0,63}$/, 'the type of a resource is no name')
+          assert.notEqual(id, '', 'a resource without an id')
+        }
         assert.deepEqual(subject.issuer.facts(structuredClone(ask)), facts)
       })
       fc.assert(property)

@@ -98,7 +98,7 @@ function soundIssuer(locksmith: Locksmith): Issuer<DoorAsk> {
       (ceiling.rank === 'write' || wanted.rank === 'read'),
     facts: ask => ({
       phase: ask.rank === 'write' ? 'execute' : 'read',
-      resources: ask.doors,
+      resources: ask.doors.map(door => ({ type: 'Door', id: door, name: door, parents: [] })),
       permissions: [ask.rank],
       mayLeaveAccess: ask.rank === 'write',
     }),

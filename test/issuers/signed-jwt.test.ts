@@ -174,7 +174,7 @@ describe('signed-jwt', () => {
     const { facts } = open(new Clocks())
     expect(facts({ audience: API, scopes: ['read'] })).toEqual({
       phase: 'propose',
-      resources: [API],
+      resources: [{ type: 'Audience', id: API, name: API, parents: [] }],
       permissions: ['read'],
       mayLeaveAccess: false,
     })

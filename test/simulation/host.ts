@@ -1,4 +1,5 @@
 /** One broker process: the real use cases over simulated surroundings, as `src/server.ts` puts them together. */
+
 import type { Broker, Log } from '../../src/broker/broker.ts'
 import type { Queue } from '../../src/broker/queue.ts'
 import { createReaper, type Reaper, type Schedule } from '../../src/broker/reaper.ts'
@@ -12,6 +13,7 @@ import { newToken } from '../../src/keys/tokens.ts'
 import { LIMITS, type Limits } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
+import { noPolicy } from '../../src/policy/facts.ts'
 import { noTrace } from '../../src/trace.ts'
 import { agentsOf } from './agents.ts'
 import { simulatedAttestor } from './attestor.ts'
@@ -77,6 +79,7 @@ export function startHost(world: World, name: string): Host {
       isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
     }),
     agents: () => agents,
+    policy: noPolicy,
     verifiedAgents: new Map(),
     // Introspection is not part of the simulation: it reads, and changes nothing.
     verifyTaskJwt: () => undefined,

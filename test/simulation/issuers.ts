@@ -75,7 +75,12 @@ function hub(world: IssuerWorld, { name, windowMs, lifeMs }: HubSettings): Issue
       return { ok: true, ask: asked }
     },
     covers: (ceiling, wanted) => includes(ceiling.items, wanted.items),
-    facts: asked => ({ phase: 'propose', resources: asked.items, permissions: [], mayLeaveAccess: false }),
+    facts: asked => ({
+      phase: 'propose',
+      resources: asked.items.map(item => ({ type: 'Item', id: item, name: item, parents: [] })),
+      permissions: [],
+      mayLeaveAccess: false,
+    }),
     issue: grant => mint(world, name, grant, { lifeMs }, said => ({ items: [...said.items] })),
     async revoke(lease) {
       const secret = secretOf(lease)
@@ -114,7 +119,7 @@ function roles(world: IssuerWorld): Issuer<RoleAsk> {
     covers: (ceiling, wanted) => ceiling.role === wanted.role && includes(ceiling.items, wanted.items),
     facts: asked => ({
       phase: 'deploy',
-      resources: [asked.role],
+      resources: [{ type: 'Role', id: asked.role, name: asked.role, parents: [] }],
       permissions: asked.items,
       mayLeaveAccess: true,
     }),

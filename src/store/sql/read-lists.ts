@@ -8,7 +8,7 @@ import type { LedgerRead } from '../ledger.ts'
 import { decodeCursor, toPage } from './cursor.ts'
 import type { Run } from './prepare.ts'
 
-export type ListReads = Pick<LedgerRead, 'tasks' | 'leases' | 'audit'>
+export type ListReads = Pick<LedgerRead, 'tasks' | 'leases' | 'audit' | 'minted'>
 
 export function listReads({ db }: SqlDialect, run: Run): ListReads {
   return {
@@ -46,6 +46,17 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.intended_at, row.id])
     },
 
+    async minted(of, since) {
+      const query = db
+        .selectFrom('leases')
+        .select(['phase', eb => eb.fn.countAll<number>().as('count')])
+        .where('intended_at', '>', since)
+        .where(eb => eb.or([eb('closed_as', 'is', null), eb('closed_as', '<>', 'never_minted')]))
+        .where('agents' in of ? isOf(of.agents) : isWithin('task', of.root))
+        .groupBy('phase')
+      return (await run(query.compile())).rows
+    },
+
     async audit({ task, agent, lease }, { limit, after }) {
       let query = db.selectFrom('audit').selectAll().orderBy('seq')
       if (task !== undefined) query = query.where('task', '=', task)
@@ -62,4 +73,9 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
 function isWithin(column: 'id' | 'task', task: string) {
   const at = sql.ref(column)
   return sql<boolean>`(${at} = ${task} or ${at} in (select task from task_ancestors where ancestor = ${task}))`
+}
+
+/** No agents are none of them. */
+function isOf(agents: readonly string[]) {
+  return agents.length === 0 ? sql<boolean>`1 = 0` : sql<boolean>`agent in (${sql.join(agents)})`
 }

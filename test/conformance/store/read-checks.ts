@@ -36,6 +36,29 @@ export const readChecks: StoreCheck[] = [
     },
   },
   {
+    name: 'what was minted is counted by phase, for agents and for a line, without what never was',
+    async run({ ledger }) {
+      await family(ledger)
+      await ledger.write(async tx => {
+        await tx.insertLease(lease('one', 'a', { phase: 'read' }))
+        await tx.insertLease(activeLease('two', 'b', { phase: 'deploy' }))
+        await tx.insertLease(revokingLease('three', 'b', { phase: 'deploy', agent: 'other' }))
+        await tx.insertLease(lease('old', 'b', { phase: 'transact', intended_at: start - minute }))
+        await tx.insertLease(lease('never', 'b', { phase: 'execute' }))
+        await tx.closeLease('never', null, { closed_as: 'never_minted' })
+      })
+      const minted = async (of: Parameters<Ledger['read']['minted']>[0]) =>
+        Object.fromEntries(
+          (await ledger.read.minted(of, start - 1)).map(({ phase, count }) => [phase, count]),
+        )
+      assert.deepEqual(await minted({ root: 'a' }), { read: 1, deploy: 2 })
+      assert.deepEqual(await minted({ root: 'b' }), { deploy: 2 })
+      assert.deepEqual(await minted({ agents: ['builder'] }), { read: 1, deploy: 1 })
+      assert.deepEqual(await minted({ agents: ['builder', 'other'] }), { read: 1, deploy: 2 })
+      assert.deepEqual(await minted({ agents: [] }), {})
+    },
+  },
+  {
     name: 'leases and tasks are filtered by everything that is asked for',
     async run({ ledger }) {
       await family(ledger)

@@ -57,6 +57,18 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
       at('revokedInGroup', () =>
         revokedInGroup(all(rows, 'leases'), { issuer, group, since }).slice(0, limit),
       ),
+    minted: (of, since) =>
+      at('minted', () => {
+        const isOf = ({ agent, task }: LeaseRow) =>
+          'agents' in of
+            ? of.agents.includes(agent)
+            : task === of.root || (rows.lines.get(task)?.ancestors ?? []).includes(of.root)
+        const counts = new Map<LeaseRow['phase'], number>()
+        for (const row of all(rows, 'leases'))
+          if (row.intended_at > since && row.closed_as !== 'never_minted' && isOf(row))
+            counts.set(row.phase, (counts.get(row.phase) ?? 0) + 1)
+        return [...counts].map(([phase, count]) => ({ phase, count }))
+      }),
     claim: name => one('claims', name),
     ticket: id => one('tickets', id),
     ticketByToken: hash => find('tickets', row => row.token_hash === hash),

@@ -1,0 +1,39 @@
+/** What a decision is about: whose ask, on what proof, for how long, and below whom. */
+import type { Issuer } from '../../issuers/issuer.ts'
+import type { ApprovalFacts } from '../policy/facts.ts'
+import type { TaskRow } from '../store/rows.ts'
+import type { Identity } from './broker.ts'
+
+/** The part of an identity that is kept: what was proven, never the evidence. */
+export type IdentityFacts = Pick<Identity, 'attestor' | 'issuer' | 'subject' | 'claims' | 'mustName'>
+
+export function identityFacts({ attestor, issuer, subject, claims, mustName }: Identity): IdentityFacts {
+  return { attestor, issuer, subject, claims, ...(mustName === undefined ? {} : { mustName }) }
+}
+
+/** Whom a decision is about. */
+export type Judged = {
+  /** Null while the task is only being asked for. */
+  task: string | null
+  agent: string
+  identity: IdentityFacts
+  purpose: string
+  /** Epoch ms. */
+  deadline: number
+  /** The tasks above, root first. */
+  line: readonly Pick<TaskRow, 'id' | 'agent'>[]
+}
+
+export type JudgedAsk = {
+  issuerName: string
+  issuer: Issuer
+  ask: unknown
+  /** Who has agreed to it so far, where somebody was asked. */
+  approval?: ApprovalFacts
+}
+
+/** A task as decisions speak of it. @param line the tasks above it, root first. */
+export function judgedTask(task: TaskRow, line: readonly TaskRow[]): Judged & { task: string } {
+  const { id, agent, purpose, deadline } = task
+  return { task: id, agent, purpose, deadline, line, identity: JSON.parse(task.identity) as IdentityFacts }
+}
