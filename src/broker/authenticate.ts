@@ -18,8 +18,8 @@ export async function authenticateTask(broker: Broker, token: Secret): Promise<T
   return task
 }
 
-/** A human's token. @throws BrokerError `unauthenticated`. */
-export async function authenticateOperator(broker: Broker, token: Secret): Promise<OperatorTokenRow> {
+/** @throws BrokerError `unauthenticated`. */
+export async function authenticateOperatorToken(broker: Broker, token: Secret): Promise<OperatorTokenRow> {
   const row = await find(broker, token, 'operator', hash => broker.ledger.read.operatorByToken(hash))
   if (verifiedOperator(broker, row).expires_at > (await broker.ledger.now())) return row
   throw new BrokerError(

@@ -18,6 +18,9 @@ export type ErrorCode =
   | 'budget_exhausted'
   | 'unauthenticated'
   | 'forbidden'
+  | 'fresh_sign_in_needed' // a human must sign in again, for this alone
+  | 'approval_pending' // humans are asked; come back with the task token
+  | 'approval_over' // it was answered, cancelled or came too late
   | 'not_found'
   | 'task_not_active'
   | 'blocked' // an operator is revoking what this would be

@@ -77,6 +77,21 @@ const TABLE: Record<ErrorCode, Row> = {
     oauth: { status: 401, error: 'invalid_client' },
   },
   forbidden: { status: 403, title: 'Not allowed', oauth: { status: 403, error: 'access_denied' } },
+  fresh_sign_in_needed: {
+    status: 401,
+    title: 'A fresh sign-in is needed',
+    oauth: { status: 401, error: 'invalid_client' },
+  },
+  approval_pending: {
+    status: 409,
+    title: 'Waiting for approval',
+    oauth: { status: 400, error: 'authorization_pending' },
+  },
+  approval_over: {
+    status: 409,
+    title: 'The approval is over',
+    oauth: { status: 400, error: 'access_denied' },
+  },
   not_found: { status: 404, title: 'Not found', oauth: { status: 404, error: 'invalid_request' } },
   task_not_active: {
     status: 409,

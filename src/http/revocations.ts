@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
-import { authenticateOperator } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
+import { authenticateOperator } from '../broker/operators.ts'
 import { previewRevocation } from '../broker/preview-revocation.ts'
 import { revocationStatus, startRevocation, unblock } from '../broker/revocations.ts'
 import { bearer } from './bearer.ts'
