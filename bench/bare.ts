@@ -1,23 +1,27 @@
 /**
  * What the exchange is measured against: the same libraries and the same cryptography with nothing around
- * them. Hono on node-server, jose for the evidence, node:crypto for the answer, node:sqlite for what has to
- * last: the use of the evidence, the task, the lease and an audit row. It judges nothing, limits nothing,
+ * them. Hono on node-server, jose for the evidence, node:crypto for the answer, node:sqlite or pg for what has
+ * to last: the use of the evidence, the task, the lease and an audit row. It judges nothing, limits nothing,
  * seals nothing, and forgets what it cannot be asked for; nobody should run it.
  *
  *   node bench/bare.ts each|grouped DATABASE JWKS_FILE ISSUER AUDIENCE
  *
  * `each`: one durable commit of its own for every request. `grouped`: requests that wait together share one.
- * Prints its URL once it listens.
+ * DATABASE is a path, or the URL of a PostgreSQL database. Prints its URL once it listens.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { DatabaseSync } from 'node:sqlite'
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import { openBarePostgres } from './bare-postgres.ts'
+import { openBareSqlite } from './bare-sqlite.ts'
 
-type Row = { evidence: string; agent: string; ask: string; at: number; task: string; token: string }
+/** What one request leaves behind. */
+export type Row = { evidence: string; agent: string; ask: string; at: number; task: string; token: string }
+/** Resolves when it is durable. */
+export type Commit = (row: Row) => Promise<void>
 
 const [how = '', path = '', jwksFile = '', issuer = '', audience = ''] = process.argv.slice(2)
 const keys = createLocalJWKSet(JSON.parse(readFileSync(jwksFile, 'utf8')) as JSONWebKeySet)
@@ -25,7 +29,8 @@ const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 // As the broker does: said beside the key, node:crypto signs in half the time.
 const signingKey = Object.assign(privateKey, { dsaEncoding: 'ieee-p1363' } as const)
 const header = base64url(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid: 'bare' }))
-const commit = how === 'grouped' ? groupedCommits(openDatabase(path)) : singleCommits(openDatabase(path))
+const open = path.startsWith('postgres:') ? openBarePostgres : openBareSqlite
+const commit = (await open(path))[how === 'grouped' ? 'grouped' : 'each']()
 
 const app = new Hono()
 app.post('/oauth/token', async c => {
@@ -54,58 +59,6 @@ const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })
 server.on('listening', () => {
   process.stdout.write(`http://127.0.0.1:${(server.address() as AddressInfo).port}\n`)
 })
-
-function openDatabase(file: string): { database: DatabaseSync; insert: (row: Row) => void } {
-  const database = new DatabaseSync(file)
-  database.exec(`
-    pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 8000;
-    create table evidence (id text primary key not null, task text not null, at integer not null)
-      strict, without rowid;
-    create table tasks (id text primary key not null, agent text not null, token_hash text not null,
-      at integer not null) strict;
-    create table leases (id text primary key not null, task text not null, ask text not null,
-      at integer not null) strict;
-    create table audit (seq integer primary key, at integer not null, event text not null, data text) strict;
-  `)
-  const evidence = database.prepare('insert into evidence values (?, ?, ?)')
-  const tasks = database.prepare('insert into tasks values (?, ?, ?, ?)')
-  const leases = database.prepare('insert into leases values (?, ?, ?, ?)')
-  const audit = database.prepare('insert into audit (at, event, data) values (?, ?, ?)')
-  return {
-    database,
-    insert(row) {
-      evidence.run(row.evidence, row.task, row.at)
-      tasks.run(row.task, row.agent, row.token, row.at)
-      leases.run(row.task, row.task, row.ask, row.at)
-      audit.run(row.at, 'exchanged', JSON.stringify({ task: row.task }))
-    },
-  }
-}
-
-function singleCommits({ database, insert }: ReturnType<typeof openDatabase>) {
-  return async (row: Row): Promise<void> => {
-    database.exec('begin immediate')
-    insert(row)
-    database.exec('commit')
-  }
-}
-
-function groupedCommits({ database, insert }: ReturnType<typeof openDatabase>) {
-  let waiting: { row: Row; answer: () => void }[] = []
-  const run = () => {
-    const group = waiting
-    waiting = []
-    database.exec('begin immediate')
-    for (const { row } of group) insert(row)
-    database.exec('commit')
-    for (const { answer } of group) answer()
-  }
-  return (row: Row): Promise<void> =>
-    new Promise(answer => {
-      if (waiting.length === 0) setImmediate(run)
-      waiting.push({ row, answer })
-    })
-}
 
 function signJwt(claims: object): string {
   const input = `${header}.${base64url(JSON.stringify(claims))}`

@@ -10,6 +10,7 @@ import type { Schedule } from '../src/broker/reaper.ts'
 import { loadSettings } from '../src/config.ts'
 import { kekFiles } from '../src/keys/kek-files.ts'
 import { type Core, type Edge, openCore } from '../src/server.ts'
+import type { Place, Shelf } from './shelf.ts'
 import { writeConfig } from './workload.ts'
 
 const HOUR_MS = 3_600_000
@@ -56,22 +57,17 @@ export const schedule: Schedule = (ms, run) => {
   return () => clearTimeout(timer)
 }
 
-/** Has the issuers `jwt`, `answers` and `dead`. Close it. */
-export async function openBenchCore(directory: string): Promise<Core> {
+/** Has the issuers `answers` and `dead`. Close it. */
+export async function openBenchCore(directory: string, place: Place, { kek }: Shelf): Promise<Core> {
   const issuers = {
     answers: { type: 'benched', provider: 'answers' },
     dead: { type: 'benched', provider: 'dead' },
   }
-  const path = await writeConfig(directory, 'http://127.0.0.1:9', issuers)
+  const path = await writeConfig(directory, { place, kek, issuers })
   return openCore(
     await loadSettings(path, edge.files, { attestorTypes, issuerTypes: [...issuerTypes, benched] }),
     edge,
   )
-}
-
-/** The ledger of a broker that is started later as a process, with the issuers that are built in. Close it. */
-export async function openPlainCore(configPath: string): Promise<Core> {
-  return openCore(await loadSettings(configPath, edge.files, { attestorTypes, issuerTypes }), edge)
 }
 
 const edge: Edge = {

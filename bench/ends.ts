@@ -7,19 +7,31 @@ import { openBenchCore, schedule } from './core.ts'
 import { median, percentile, type Row } from './figures.ts'
 import { fill } from './fill.ts'
 import { observeClosings } from './observe.ts'
+import type { Place, Shelf } from './shelf.ts'
 
 const PER_SECOND = 100
 const BAR_MS = 250
 const PATIENCE_MS = 20_000
 
-/** @param windows odd, for each of the two ledgers in turn; `stuck` revocations hang on the dead provider. */
+export type EndsOptions = {
+  /** Odd; so many for each of the two ledgers, in turn. */
+  windows: number
+  seconds: number
+  /** Revocations that hang on the dead provider. */
+  stuck: number
+  /** What both ledgers begin with. */
+  original: Place
+  say: (text: string) => void
+}
+
 export async function benchEnds(
+  shelf: Shelf,
   directory: string,
-  options: { windows: number; seconds: number; stuck: number; say: (text: string) => void },
+  { windows, seconds, stuck, original, say }: EndsOptions,
 ): Promise<Row[]> {
-  const { windows, seconds, stuck, say } = options
-  const healthy = await openBenchCore(join(directory, 'healthy'))
-  const beset = await openBenchCore(join(directory, 'beset'))
+  const open = async (at: string) => openBenchCore(at, await shelf.copy(original, at), shelf)
+  const healthy = await open(join(directory, 'healthy'))
+  const beset = await open(join(directory, 'beset'))
   try {
     await fill(beset, { count: stuck, issuer: 'dead', state: 'due' })
     const p99 = { healthy: [] as number[], beset: [] as number[] }

@@ -2,41 +2,49 @@
 import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { median, type Row } from './figures.ts'
 import { post } from './load.ts'
 import { rawSyncsPerSecond } from './machine.ts'
 import { type ServerProcess, startBare, startBroker } from './server-process.ts'
-import { AUDIENCE, type Provider, startProvider, writeConfig } from './workload.ts'
+import type { Place, Shelf } from './shelf.ts'
+import { AUDIENCE, jwtIssuer, type Provider, startProvider, writeConfig } from './workload.ts'
 
 const CONNECTIONS = 32
-/** Until the compiler has settled on what is hot: more code takes longer. */
-const WARM_UP_ROUNDS = 6
-
 type Contestant = {
   name: string
   server: ServerProcess
-  database: string
+  place: Place
   perSecond: number[]
   processorUs: number[]
 }
 
-/** @param rounds odd; each gives every contestant the same `requests` requests, in an order that turns. */
+export type ExchangeOptions = {
+  /** Odd; each gives every contestant the same `requests` requests, in an order that turns. */
+  rounds: number
+  requests: number
+  /** Rounds that do not count, until the compiler has settled on what is hot: more code takes longer. */
+  warmUp: number
+  /** A ledger for the broker to begin with; an empty one where there is none. */
+  original?: Place
+  say: (text: string) => void
+}
+
 export async function benchExchange(
+  shelf: Shelf,
   directory: string,
-  { rounds, requests, say }: { rounds: number; requests: number; say: (text: string) => void },
+  { rounds, requests, warmUp, original, say }: ExchangeOptions,
 ): Promise<Row[]> {
   const provider = await startProvider()
   const contestants: Contestant[] = []
   try {
-    for await (const one of start(directory, provider)) contestants.push(one)
+    for await (const one of start(shelf, directory, { provider, original })) contestants.push(one)
     const syncs: number[] = []
-    // The first rounds warm up; they count for the check of inputs and for no figure.
-    for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {
+    // What warms up counts for the check of inputs and for no figure.
+    for (let round = -warmUp; round < rounds; round += 1) {
       const bodies = provider.mint(requests)
       syncs.push(rawSyncsPerSecond(directory, 200))
       for (const index of contestants.keys()) {
-        const one = contestants[(index + round + WARM_UP_ROUNDS) % contestants.length]!
+        const one = contestants[(index + round + warmUp) % contestants.length]!
         const before = one.server.processorMs() ?? Number.NaN
         const seconds = await post(`${one.server.url}/oauth/token`, bodies, CONNECTIONS)
         if (round < 0) continue
@@ -53,7 +61,7 @@ export async function benchExchange(
   } finally {
     await Promise.all([provider.close(), ...contestants.map(({ server }) => server.stop())])
   }
-  say(`exchange: every contestant recorded the same inputs: SHA-256 ${sameInputs(contestants)}`)
+  say(`exchange: every contestant recorded the same inputs: SHA-256 ${await sameInputs(contestants)}`)
   const [broker, each, grouped] = contestants
   return [
     { name: 'exchange/commit-each', ratio: against(broker!, each!), bar: 0.7, good: 'least' },
@@ -61,18 +69,24 @@ export async function benchExchange(
   ]
 }
 
-async function* start(directory: string, provider: Provider): AsyncGenerator<Contestant> {
+async function* start(
+  shelf: Shelf,
+  directory: string,
+  { provider, original }: { provider: Provider; original: Place | undefined },
+): AsyncGenerator<Contestant> {
   await mkdir(directory, { recursive: true })
   const jwksFile = join(directory, 'jwks.json')
   await writeFile(jwksFile, JSON.stringify(provider.jwks))
-  const config = await writeConfig(join(directory, 'broker'), provider.issuer)
   const figures = () => ({ perSecond: [], processorUs: [] })
-  const database = join(directory, 'broker', 'data', 'mayfly.db')
-  yield { name: 'broker', server: await startBroker(config), database, ...figures() }
+  const home = join(directory, 'broker')
+  const own = original === undefined ? await shelf.place(home) : await shelf.copy(original, home)
+  const installed = { kek: shelf.kek, provider: provider.issuer, issuers: { jwt: jwtIssuer } }
+  const config = await writeConfig(home, { place: own, ...installed })
+  yield { name: 'broker', server: await startBroker(config), place: own, ...figures() }
   for (const how of ['each', 'grouped'] as const) {
-    const file = join(directory, `${how}.db`)
-    const server = await startBare(how, [file, jwksFile, provider.issuer, AUDIENCE])
-    yield { name: `bare/${how}`, server, database: file, ...figures() }
+    const place = await shelf.place(join(directory, how))
+    const server = await startBare(how, [place.url, jwksFile, provider.issuer, AUDIENCE])
+    yield { name: `bare/${how}`, server, place, ...figures() }
   }
 }
 
@@ -93,22 +107,18 @@ function describe({ name, perSecond, processorUs }: Contestant, syncsPerSecond: 
  * work and did all of it.
  * @throws Error where one did not.
  */
-function sameInputs(contestants: readonly Contestant[]): string {
-  const digests = contestants.map(({ name, database }) => ({ name, digest: digestOfEvidence(database) }))
+async function sameInputs(contestants: readonly Contestant[]): Promise<string> {
+  const digests = await Promise.all(
+    contestants.map(async ({ name, place }) => ({ name, digest: await digestOfEvidence(place) })),
+  )
   const [first] = digests
   const other = digests.find(({ digest }) => digest !== first!.digest)
   if (other !== undefined) throw new Error(`${other.name} recorded other inputs than ${first!.name}`)
   return first!.digest
 }
 
-function digestOfEvidence(path: string): string {
-  const database = new DatabaseSync(path, { readOnly: true })
-  try {
-    const digest = createHash('sha256')
-    for (const row of database.prepare('select id from evidence order by id').iterate())
-      digest.update(`${row.id}\n`)
-    return digest.digest('hex').slice(0, 16)
-  } finally {
-    database.close()
-  }
+async function digestOfEvidence(place: Place): Promise<string> {
+  const digest = createHash('sha256')
+  for (const { id } of await place.query('select id from evidence order by id')) digest.update(`${id}\n`)
+  return digest.digest('hex').slice(0, 16)
 }

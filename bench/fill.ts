@@ -2,14 +2,13 @@
 import { secretHash } from '../src/broker/lease-plan.ts'
 import type { Core } from '../src/server.ts'
 import type { LeaseRow, TaskRow } from '../src/store/rows.ts'
-import { ORDERS } from './workload.ts'
 
 const HOUR_MS = 3_600_000
 const BATCH = 500
 
 export type Filling = {
   count: number
-  issuer: 'jwt' | 'answers' | 'dead'
+  issuer: 'answers' | 'dead'
   /** `active`: the task goes on and nothing is due for an hour. `due`: it ended, and revocation is due. */
   state: 'active' | 'due'
 }
@@ -56,13 +55,12 @@ function rowsOf({ broker }: Core, { issuer, state }: Filling): { task: TaskRow; 
     ...{ opened_at: now, deadline: now + HOUR_MS, heartbeat_ms: null, heartbeat_due: null },
     ...{ ended_at: ended ? now : null, settled_at: null, mac: 'nobody presents its token' },
   }
-  const held = issuer !== 'jwt'
   return {
     task,
     lease: {
       ...{ id: lease, task: id, ask_id: broker.newId('ask'), agent: task.agent, issuer, closed_as: null },
-      ...{ state: ended ? 'revoking' : 'active', revocability: held ? 'immediate' : 'introspected' },
-      granted: held ? '{}' : JSON.stringify({ audience: ORDERS, scopes: ['orders.read'] }),
+      ...{ state: ended ? 'revoking' : 'active', revocability: 'immediate', phase: 'read' },
+      granted: '{}',
       ...{
         may_leave_access: 0,
         intended_at: now,
@@ -78,7 +76,7 @@ function rowsOf({ broker }: Core, { issuer, state }: Filling): { task: TaskRow; 
         fence: 0,
         claimed_until: null,
       },
-      sealed_secret: held ? broker.keyring.seal(secret, { row: lease, column: 'sealed_secret' }) : null,
+      sealed_secret: broker.keyring.seal(secret, { row: lease, column: 'sealed_secret' }),
       ...{ secret_sha256: secretHash(secret), revoked_at: null, confirmed_dead_at: null, closed_at: null },
       ...{ revocation_group: null, proof: null },
     },

@@ -1,11 +1,12 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
-import { availableParallelism, cpus } from 'node:os'
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 
 /** What the figures were taken on, for the first line of the output. */
 export function describeMachine(): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
-  return `${model}, ${availableParallelism()} cores, Node ${process.versions.node}`
+  const memory = `${(totalmem() / 2 ** 30).toFixed(1)} GiB`
+  return `${model}, ${availableParallelism()} cores, ${memory}, ${type()} ${release()}, Node ${process.versions.node}`
 }
 
 /** Appends of one 4 KiB page, each made durable before the next, per second: what the disk itself can do. */

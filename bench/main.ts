@@ -1,47 +1,133 @@
-/** `npm run bench [-- --short] [-- --leases N] [-- --only NAME]`: see README.md beside this file. */
-import { mkdtemp, rm } from 'node:fs/promises'
+/** `npm run bench [-- --short] [-- --leases N] [-- --ledger NAME] [-- --only NAME]`: see README.md beside this file. */
+import { spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { missingPostgres } from '../test/support/postgres.ts'
 import { benchEnds } from './ends.ts'
 import { benchExchange } from './exchange.ts'
 import { line, meetsBar, type Row } from './figures.ts'
-import { describeMachine } from './machine.ts'
+import { describeMachine, rawSyncsPerSecond } from './machine.ts'
 import { benchReap } from './reap.ts'
+import { openShelf, type Place, type Shelf } from './shelf.ts'
+import { refuseFastSync, SYNC_MS, slowSync } from './slow-sync.ts'
 import { benchStart } from './start.ts'
+import { stock } from './stock.ts'
 
 const { values } = parseArgs({
   options: {
     short: { type: 'boolean', default: false },
-    leases: { type: 'string', default: '100000' },
+    leases: { type: 'string' },
+    ledger: { type: 'string' },
     only: { type: 'string', default: '' },
+    /** Set by this program for the part of itself that it starts on the slow disk. */
+    slow: { type: 'boolean', default: false },
   },
 })
-const say = (text: string) => void process.stdout.write(`${text}\n`)
-const { short, only } = values
-const outstanding = Number(values.leases)
+const { short, only, slow } = values
+const LEDGERS = ['sqlite', 'postgres', 'slow'] as const
+type LedgerName = (typeof LEDGERS)[number]
+const outstanding = Number(values.leases ?? (short ? 20_000 : 1_000_000))
 if (!Number.isInteger(outstanding) || outstanding < 1 || outstanding > 1_000_000)
   throw new RangeError('--leases takes a whole number up to 1000000')
+if (values.ledger !== undefined && !LEDGERS.some(name => name === values.ledger))
+  throw new RangeError(`--ledger takes one of ${LEDGERS.join(', ')}`)
+
 const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
-
-const benches: [name: string, run: (at: string) => Promise<Row[]>][] = [
-  ['exchange', at => benchExchange(at, { rounds: short ? 3 : 7, requests: short ? 800 : 1_500, say })],
-  ['reap', at => benchReap(at, { rounds: short ? 2 : 3, outstanding, say })],
-  ['start', at => benchStart(at, { rounds: short ? 3 : 5, outstanding, say })],
-  ['ends', at => benchEnds(at, { windows: short ? 3 : 9, seconds: 2, stuck: short ? 1_000 : 10_000, say })],
-]
-
 try {
-  say(`machine: ${describeMachine()}`)
-  say('exchange/*: the ratio must be at least the bar. Every other row: at most.')
-  let missed = 0
-  for (const [name, run] of benches.filter(([name]) => name.startsWith(only))) {
-    for (const row of await run(join(directory, name))) {
-      say(line(row))
-      if (!meetsBar(row)) missed += 1
-    }
+  if (!slow) {
+    print(`machine: ${describeMachine()}`)
+    print('exchange/*: the ratio must be at least the bar. Every other row: at most.')
   }
+  let missed = 0
+  for (const name of LEDGERS.filter(chosen)) missed += await measure(name)
   process.exitCode = missed > 0 ? 1 : 0
 } finally {
   await rm(directory, { recursive: true, force: true })
+}
+
+/** A short run leaves the slow disk out. */
+function chosen(name: LedgerName): boolean {
+  return values.ledger === undefined ? !(short && name === 'slow') : values.ledger === name
+}
+
+/** @returns how many bars were missed */
+async function measure(name: LedgerName): Promise<number> {
+  const say = (text: string) => print(`${name}: ${text}`)
+  if (name === 'slow' && !slow) return measureSlow(say)
+  const missing = name === 'postgres' ? missingPostgres() : undefined
+  if (missing !== undefined) {
+    say(`not measured: ${missing}`)
+    return 0
+  }
+  const shelf = await openShelf(name === 'postgres' ? 'postgres' : 'sqlite')
+  try {
+    const syncs = rawSyncsPerSecond(directory, 1_000)
+    if (name === 'slow') refuseFastSync(syncs)
+    say(
+      `${await shelf.describe()}; raw sync rate of the disk ${syncs.toFixed(0)}/s (append 4 KiB, fdatasync)`,
+    )
+    return await measureOn(shelf, name, say)
+  } finally {
+    await shelf.close()
+  }
+}
+
+async function measureOn(shelf: Shelf, name: LedgerName, say: (text: string) => void): Promise<number> {
+  const home = join(directory, name)
+  const started = performance.now()
+  const original = await stock(shelf, join(home, 'stock'), outstanding)
+  say(`${outstanding} leases were loaded in ${((performance.now() - started) / 1_000).toFixed(1)} s`)
+  let missed = 0
+  for (const [family, run] of families(shelf, original, name, say)) {
+    if (!family.startsWith(only)) continue
+    const at = join(home, family)
+    await mkdir(at, { recursive: true })
+    for (const row of await run(at)) {
+      print(line({ ...row, name: `${name}/${row.name}` }))
+      if (!meetsBar(row)) missed += 1
+    }
+    await rm(at, { recursive: true, force: true })
+  }
+  return missed
+}
+
+type Families = readonly (readonly [family: string, run: (at: string) => Promise<Row[]>])[]
+
+function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: string) => void): Families {
+  const common = { original, outstanding, say }
+  const exchange = {
+    ...(short ? { rounds: 3, requests: 500, warmUp: 4 } : { rounds: 7, requests: 1_500, warmUp: 6 }),
+    // One commit for each request is all that such a disk can do.
+    ...(name === 'slow' ? { requests: 600 } : {}),
+  }
+  const reap = short ? { rounds: 2, due: 1_000 } : { rounds: 3, due: 10_000 }
+  const ends = short ? { windows: 1, stuck: 1_000 } : { windows: 9, stuck: 10_000 }
+  return [
+    ['exchange', at => benchExchange(shelf, at, { ...exchange, say })],
+    ['reap', at => benchReap(shelf, at, { ...common, ...reap })],
+    ['start', at => benchStart(shelf, at, { ...common, rounds: short ? 2 : 5 })],
+    ['ends', at => benchEnds(shelf, at, { ...common, ...ends, seconds: 2 })],
+  ]
+}
+
+/** This program once more, and whatever it starts, on a disk that takes its time. */
+function measureSlow(say: (text: string) => void): number {
+  const disk = slowSync(directory)
+  if ('missing' in disk) {
+    say(`not measured: a disk with a sync of ${SYNC_MS} ms ${disk.missing}`)
+    return 0
+  }
+  const again = [...process.execArgv, import.meta.filename, ...process.argv.slice(2), '--slow']
+  const args = values.ledger === undefined ? [...again, '--ledger', 'slow'] : again
+  const { status } = spawnSync(process.execPath, args, {
+    stdio: 'inherit',
+    env: { ...process.env, ...disk.env },
+  })
+  return status === 0 ? 0 : 1
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
 }

@@ -6,18 +6,26 @@ import { openBenchCore, schedule } from './core.ts'
 import { median, type Row } from './figures.ts'
 import { fill } from './fill.ts'
 import { observeClosings } from './observe.ts'
+import type { Place, Shelf } from './shelf.ts'
 
-const DUE = 10_000
+export type ReapOptions = {
+  rounds: number
+  due: number
+  /** A ledger with that many leases of the same issuer that are not due. */
+  original: Place
+  outstanding: number
+  say: (text: string) => void
+}
 
-/** @param outstanding leases of the same issuer that are not due, in one of the two ledgers. */
 export async function benchReap(
+  shelf: Shelf,
   directory: string,
-  { rounds, outstanding, say }: { rounds: number; outstanding: number; say: (text: string) => void },
+  { rounds, due, original, outstanding, say }: ReapOptions,
 ): Promise<Row[]> {
-  const none = await openBenchCore(join(directory, 'none'))
-  const many = await openBenchCore(join(directory, 'many'))
+  const at = (name: string) => join(directory, name)
+  const none = await openBenchCore(at('none'), await shelf.place(at('none')), shelf)
+  const many = await openBenchCore(at('many'), await shelf.copy(original, at('many')), shelf)
   try {
-    await fill(many, { count: outstanding, issuer: 'answers', state: 'active' })
     const taken = { none: [] as number[], many: [] as number[] }
     for (let round = 0; round < rounds; round += 1) {
       const turns = [
@@ -25,10 +33,10 @@ export async function benchReap(
         ['many', many],
       ] as const
       for (const [name, core] of round % 2 === 0 ? turns : turns.toReversed())
-        taken[name].push(await reapMs(core))
+        taken[name].push(await reapMs(core, due))
     }
     say(
-      `reap: ${DUE} due leases, each revoked, proven dead, closed and settled, by a provider that answers at once`,
+      `reap: ${due} due leases, each revoked, proven dead, closed and settled, by a provider that answers at once`,
     )
     say(
       `reap: ${median(taken.none).toFixed(0)} ms with no others, ${median(taken.many).toFixed(0)} ms with ${outstanding} others`,
@@ -40,13 +48,13 @@ export async function benchReap(
 }
 
 /** From the wake to the commit that closes the last one. */
-async function reapMs(core: Core): Promise<number> {
-  await fill(core, { count: DUE, issuer: 'answers', state: 'due' })
+async function reapMs(core: Core, due: number): Promise<number> {
+  await fill(core, { count: due, issuer: 'answers', state: 'due' })
   return new Promise((resolve, reject) => {
     let closed = 0
     const broker = observeClosings(core.broker, () => {
       closed += 1
-      if (closed < DUE) return
+      if (closed < due) return
       const ms = performance.now() - started
       reaper.stop().then(() => resolve(ms), reject)
     })

@@ -1,21 +1,30 @@
 /** A restart loads no list: it costs the same however much is outstanding. */
 import { join } from 'node:path'
-import { openPlainCore } from './core.ts'
 import { median, type Row } from './figures.ts'
-import { fill } from './fill.ts'
 import { startBroker } from './server-process.ts'
-import { writeConfig } from './workload.ts'
+import type { Place, Shelf } from './shelf.ts'
+import { jwtIssuer, writeConfig } from './workload.ts'
+
+export type StartOptions = {
+  rounds: number
+  /** A ledger with that many leases. */
+  original: Place
+  outstanding: number
+  say: (text: string) => void
+}
 
 export async function benchStart(
+  shelf: Shelf,
   directory: string,
-  { rounds, outstanding, say }: { rounds: number; outstanding: number; say: (text: string) => void },
+  { rounds, original, outstanding, say }: StartOptions,
 ): Promise<Row[]> {
-  // Neither ledger's broker attests anything here.
-  const configOf = (name: string) => writeConfig(join(directory, name), 'http://127.0.0.1:9')
+  const at = (name: string) => join(directory, name)
+  const places = { empty: await shelf.place(at('empty')), full: await shelf.copy(original, at('full')) }
+  // The leases are of the issuer `answers`: here, of one that is built in.
+  const issuers = { answers: jwtIssuer }
+  const configOf = (name: keyof typeof places) =>
+    writeConfig(at(name), { place: places[name], kek: shelf.kek, issuers })
   const configs = { empty: await configOf('empty'), full: await configOf('full') }
-  const core = await openPlainCore(configs.full)
-  await fill(core, { count: outstanding, issuer: 'jwt', state: 'active' })
-  await core.close()
 
   const taken = { empty: [] as number[], full: [] as number[] }
   // The first start makes keys and registers the agents, against which it judges what is out: no restart.

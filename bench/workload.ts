@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import type { Place, Shelf } from './shelf.ts'
 
 export const AUDIENCE = 'https://mayfly.bench'
 export const ORDERS = 'https://orders.example.com'
@@ -59,22 +60,38 @@ export async function startProvider(): Promise<Provider> {
   }
 }
 
+export type Installed = {
+  place: Place
+  kek: Shelf['kek']
+  /** The URL of the identity provider; absent where nobody brings evidence. */
+  provider?: string
+  /** By name; every agent may have all of them. */
+  issuers: Readonly<Record<string, { type: string }>>
+}
+
+/** Signs what it hands out, and asks nobody. */
+export const jwtIssuer = {
+  type: 'signed-jwt',
+  audiences: [{ audience: ORDERS, scopes: ['orders.read'] }],
+}
+
 /**
  * Writes a broker's configuration folder. The limits are raised to where they stop nothing and are still
  * counted; everything else is as in the annotated example.
- * @param issuers beside `jwt`, which every agent may have.
  * @returns the path of the settings.
  */
 export async function writeConfig(
   directory: string,
-  issuer: string,
-  issuers: Readonly<Record<string, object>> = {},
+  { place, kek, provider: issuer = 'http://127.0.0.1:9', issuers }: Installed,
 ): Promise<string> {
   const settings = {
     listen: { host: '127.0.0.1', port: 0 },
     public_url: 'http://127.0.0.1:8480',
-    ledger: { type: 'sqlite', path: 'data/mayfly.db' },
-    kek_file: 'data/kek',
+    ledger:
+      place.kind === 'sqlite'
+        ? { type: 'sqlite', path: place.url }
+        : { type: 'postgres', url_file: 'ledger-url' },
+    kek_file: 'kek',
     attestors: {
       idp: {
         ...{ type: 'oidc', issuer, audience: AUDIENCE, jwks_uri: `${issuer}/jwks` },
@@ -82,23 +99,23 @@ export async function writeConfig(
         claims: { repository_id: 'string', ref: 'string', event_name: 'string', run_id: 'string' },
       },
     },
-    issuers: {
-      jwt: { type: 'signed-jwt', audiences: [{ audience: ORDERS, scopes: ['orders.read'] }] },
-      ...issuers,
-    },
+    issuers,
     outbound: { allow_loopback: true },
     limits: { requests_per_minute_per_source: 1_000_000, exchanges_per_minute_per_source: 1_000_000 },
   }
   await mkdir(join(directory, 'agents'), { recursive: true })
   await mkdir(join(directory, 'resource-servers'), { recursive: true })
+  for (const [name, text] of Object.entries({ kek, 'ledger-url': place.url }))
+    await writeFile(join(directory, name), `${text}\n`, { mode: 0o600 })
   const path = join(directory, 'mayfly.yaml')
   await writeFile(path, stringify(settings))
   for (const name of AGENTS)
-    await writeFile(join(directory, 'agents', `${name}.yaml`), stringify(agent(name, Object.keys(issuers))))
+    await writeFile(join(directory, 'agents', `${name}.yaml`), stringify(agent(name, issuers)))
   return path
 }
 
-function agent(name: string, issuers: readonly string[]) {
+function agent(name: string, issuers: Installed['issuers']) {
+  const all = (type: string) => (type === jwtIssuer.type ? jwtIssuer.audiences : [{}])
   return {
     name,
     owner: { business: 'product@acme.test', technical: 'platform@acme.test' },
@@ -107,10 +124,7 @@ function agent(name: string, issuers: readonly string[]) {
     systems: ['orders'],
     expires_at: '2040-01-01T00:00:00Z',
     attest: [{ attestor: 'idp', subject: name, claims: { repository_id: '1', event_name: 'push' } }],
-    ceiling: {
-      jwt: [{ audience: ORDERS, scopes: ['orders.read'] }],
-      ...Object.fromEntries(issuers.map(issuer => [issuer, [{}]])),
-    },
+    ceiling: Object.fromEntries(Object.entries(issuers).map(([issuer, { type }]) => [issuer, all(type)])),
     limits: { task_minutes: 60, active_tasks: 10_000, credentials_per_hour: 100_000 },
   }
 }
