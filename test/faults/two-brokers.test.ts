@@ -49,6 +49,8 @@ describe.skipIf(missing !== undefined)(missing ?? 'two brokers on one PostgreSQL
 
   test(`${SECONDS} seconds of blows (MAYFLY_CHAOS_SEED=${SEED}) leave nothing alive that is unknown`, async () => {
     slowProviders()
+    // Five minutes of this load are more calls than GitHub allows in an hour; the blows are to meet mints.
+    installation.github.limits = { appPerHour: 10_000_000, installationPerHour: 10_000_000 }
     const load: Load = { inHand: [], answered: new Set(), surprises: [], onAnswer: () => {} }
     const outages = new Map<string, number>()
     const stopLoad = startLoad(load, outages)
@@ -68,7 +70,7 @@ describe.skipIf(missing !== undefined)(missing ?? 'two brokers on one PostgreSQL
     say(
       `${load.answered.size} ids were answered; workloads met ${JSON.stringify(Object.fromEntries(outages))}`,
     )
-    expect(load.surprises).toEqual([])
+    expect(load.surprises.slice(0, 20), `${load.surprises.length} surprises`).toEqual([])
     for (const kind of ['SIGKILL', 'SIGSTOP', 'PostgreSQL'])
       expect(blows.filter(what => what.startsWith(kind)).length, `blows of ${kind}`).toBeGreaterThan(0)
 
