@@ -80,6 +80,20 @@ export type RevocationProgress = {
   /** Cannot be ended: it stops by itself. */
   expiry_only: number
 }
+/** From (inclusive) to (exclusive), epoch ms. */
+export type Period = { from: number; to: number }
+/** Credentials that are alike in all of this, and were intended in one period. */
+export type MintedGroup = Pick<
+  LeaseRow,
+  'agent' | 'issuer' | 'granted' | 'phase' | 'closed_as' | 'revocability' | 'may_leave_access'
+> & {
+  count: number
+  /** From active to dead, closed or the period's end; all of them added up. */
+  life_ms: number
+  longest_life_ms: number
+  /** How long the longest of them lived past the end of its task. */
+  longest_past_end_ms: number
+}
 export type AuditFilter = { task?: string; agent?: string; lease?: string }
 
 export type Backlog = Pick<LeaseRow, 'issuer' | 'revocability'> & { count: number; oldest: number }
@@ -90,6 +104,17 @@ export interface LedgerRead {
   agents(): Promise<AgentRow[]>
   task(id: string): Promise<TaskRow | undefined>
   taskByToken(tokenHash: string): Promise<TaskRow | undefined>
+  /** What a period held, without the broker's own tasks; `agent` narrows. Costs in proportion to the period. */
+  mintedBetween(period: Period, agent?: string): Promise<MintedGroup[]>
+  decidedBetween(
+    period: Period,
+    agent?: string,
+  ): Promise<(Pick<DecisionRow, 'agent' | 'outcome'> & { count: number })[]>
+  /** By the moment of opening; `receipts`: those of them whose receipt is signed. */
+  openedBetween(
+    period: Period,
+    agent?: string,
+  ): Promise<(Pick<TaskRow, 'agent' | 'end'> & { count: number; receipts: number })[]>
   /** Newest first. The lists throw {@link BadCursor} where `after` is not a `next` of theirs. */
   tasks(filter: TaskFilter, page: { limit: number; after?: string }): Promise<Page<TaskRow>>
   /** Root first, without the task itself. */

@@ -9,6 +9,7 @@ import { leaseChecks } from './store/lease-checks.ts'
 import { proofChecks } from './store/proof-checks.ts'
 import { readChecks } from './store/read-checks.ts'
 import { reapChecks } from './store/reap-checks.ts'
+import { reviewChecks } from './store/review-checks.ts'
 import { revocationChecks } from './store/revocation-checks.ts'
 import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
 import { taskChecks } from './store/task-checks.ts'
@@ -26,6 +27,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...groupChecks,
   ...accessChecks,
   ...readChecks,
+  ...reviewChecks,
   ...proofChecks,
   ...revocationChecks,
 ]

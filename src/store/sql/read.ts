@@ -8,6 +8,7 @@ import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
+import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { workReads } from './works.ts'
 
@@ -22,6 +23,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),
     ...revocationReads(dialect, run),
+    ...reviewReads(dialect, run),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The read side of the contract, over committed rows. Each is one snapshot, taken where `at` runs it. */
 import type { LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
+import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { all, by, paged, type RowOf } from './select.ts'
 import type { TableName } from './tables.ts'
@@ -91,6 +92,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     delivery: id => one('deliveries', id),
     drill: id => one('drills', id),
     ...revocationReads(rows, at),
+    ...reviewReads(rows, at),
     ...lists(rows, at),
     ...due(rows, at),
   }
