@@ -180,6 +180,12 @@ export const LIMITS = {
   drillMs: 10 * minute,
   drillPollMs: 100,
 
+  // Providers' audit logs, as they are given in files.
+  providerLogCharacters: 64 * kibibyte * kibibyte,
+  providerLogEntries: 500_000,
+  /** Of one field of an entry; what is longer is cut. */
+  providerLogFieldCharacters: 1_024,
+
   // Signing keys for task JWTs.
   /** The longest life of a JWT that Mayfly signs for a task. */
   taskJwtMs: 15 * minute,

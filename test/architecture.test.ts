@@ -31,7 +31,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/outbound-error.ts',
   ],
   ['src/broker'],
-  ['src/policy', 'src/store', 'src/audit', 'src/keys', 'src/receipts'],
+  ['src/policy', 'src/store', 'src/audit', 'src/keys', 'src/receipts', 'src/provider-logs'],
   ['src/canonical.ts', 'src/metrics.ts', 'src/trace.ts'],
   ['src/limits.ts', 'attestors', 'issuers'],
 ]
