@@ -103,12 +103,12 @@ function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: s
     ...(name === 'slow' ? { requests: 600 } : {}),
   }
   const reap = short ? { rounds: 2, due: 1_000 } : { rounds: 3, due: 10_000 }
-  const ends = short ? { windows: 1, stuck: 1_000 } : { windows: 9, stuck: 10_000 }
+  const ends = short ? { windows: 3, seconds: 1, stuck: 1_000 } : { windows: 9, seconds: 2, stuck: 10_000 }
   return [
     ['exchange', at => benchExchange(shelf, at, { ...exchange, say })],
     ['reap', at => benchReap(shelf, at, { ...common, ...reap })],
     ['start', at => benchStart(shelf, at, { ...common, rounds: short ? 2 : 5 })],
-    ['ends', at => benchEnds(shelf, at, { ...common, ...ends, seconds: 2 })],
+    ['ends', at => benchEnds(shelf, at, { ...common, ...ends })],
   ]
 }
 
