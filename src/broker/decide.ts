@@ -6,6 +6,7 @@ import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
 import type { ApprovalRequirement, PolicyVerdict } from '../policy/facts.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
+import { judgeNarrowOnly } from '../policy/narrow-only.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { DecisionRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
@@ -35,6 +36,7 @@ export async function decide(
     reasons: telling.flatMap(one => one.reasons),
     facts: {
       ...{ identity: about.identity, agent: about.agent, purpose: about.purpose },
+      ...(about.declared === undefined ? {} : { declared: about.declared }),
       asks: judged.map(({ facts }) => facts),
     },
   })
@@ -48,7 +50,8 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
   const within = judgeAsk(issuerName, issuer, ask, bounds)
   const plain = { issuer: issuerName, ...within.facts, digest: canonicalDigest(ask) }
   if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
-  const verdict = await broker.policy.judge(await policyRequest(broker, about, asked, within.facts))
+  const request = await policyRequest(broker, about, asked, within.facts)
+  const verdict = await judgeNarrowOnly(broker.policy, request, about.declared)
   return {
     outcome: verdict.outcome,
     requires: verdict.requires,

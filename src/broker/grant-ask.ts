@@ -1,18 +1,19 @@
 import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
+import type { Declared } from '../policy/facts.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { decide, demandAllowed } from './decide.ts'
 import { type Credential, issueCredential } from './issue-credential.ts'
-import { judgedTask } from './judged.ts'
+import { declaredIn, judgedTask } from './judged.ts'
 import { issuerOf } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
 
 /** What the task already asked for (by id), or something more, which is a new decision. */
-export type CredentialRequest = { ask: string } | { wanted: WantedAsk }
+export type CredentialRequest = { ask: string } | { wanted: WantedAsk; declared?: Declared }
 
 const DENIED = 'the task may not have what was asked'
 
@@ -27,7 +28,7 @@ export async function requestCredential(
   const ask =
     'ask' in request
       ? await grantedAsk(broker, task, request.ask, ancestors)
-      : await grantAsk(broker, task, request.wanted, ancestors)
+      : await grantAsk(broker, task, request, ancestors)
   return issueCredential(broker, task, ask, ancestors)
 }
 
@@ -40,7 +41,9 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
     throw new BrokerError('ask_denied', 'the ask is no longer granted', { decision: row.decision })
   const bounds = await boundsOf(broker, [...ancestors, task])
   const asked = { issuerName: row.issuer, issuer: issuerOf(broker, row.issuer), ask: JSON.parse(row.ask) }
-  const decision = await decide(broker, judgedTask(task, ancestors), [asked], bounds)
+  const first = await broker.ledger.read.decision(row.decision)
+  const about = { ...judgedTask(task, ancestors), ...(first === undefined ? {} : declaredIn(first)) }
+  const decision = await decide(broker, about, [asked], bounds)
   await demandAllowed(broker, decision.row, DENIED)
   return row
 }
@@ -48,12 +51,13 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
 async function grantAsk(
   broker: Broker,
   task: TaskRow,
-  wanted: WantedAsk,
+  { wanted, declared }: { wanted: WantedAsk; declared?: Declared },
   ancestors: TaskRow[],
 ): Promise<AskRow> {
   const bounds = await boundsOf(broker, [...ancestors, task])
   const resolved = await resolveAsks(broker, [wanted], { bounds, agent: task.agent })
-  const { row: decision } = await decide(broker, judgedTask(task, ancestors), resolved, bounds)
+  const about = { ...judgedTask(task, ancestors), ...(declared === undefined ? {} : { declared }) }
+  const { row: decision } = await decide(broker, about, resolved, bounds)
   await demandAllowed(broker, decision, DENIED)
   const ask = resolved[0]!.ask
   const row: AskRow = {

@@ -1,7 +1,7 @@
 /** What a decision is about: whose ask, on what proof, for how long, and below whom. */
 import type { Issuer } from '../../issuers/issuer.ts'
-import type { ApprovalFacts } from '../policy/facts.ts'
-import type { TaskRow } from '../store/rows.ts'
+import type { ApprovalFacts, Declared } from '../policy/facts.ts'
+import type { DecisionRow, TaskRow } from '../store/rows.ts'
 import type { Identity } from './broker.ts'
 
 /** The part of an identity that is kept: what was proven, never the evidence. */
@@ -22,6 +22,8 @@ export type Judged = {
   deadline: number
   /** The tasks above, root first. */
   line: readonly Pick<TaskRow, 'id' | 'agent'>[]
+  /** What the caller said of itself as it asked. */
+  declared?: Declared
 }
 
 export type JudgedAsk = {
@@ -36,4 +38,10 @@ export type JudgedAsk = {
 export function judgedTask(task: TaskRow, line: readonly TaskRow[]): Judged & { task: string } {
   const { id, agent, purpose, deadline } = task
   return { task: id, agent, purpose, deadline, line, identity: JSON.parse(task.identity) as IdentityFacts }
+}
+
+/** What the caller had said of itself when this was decided: an ask that is judged again is judged by it again. */
+export function declaredIn({ facts }: Pick<DecisionRow, 'facts'>): { declared?: Declared } {
+  const { declared } = JSON.parse(facts) as { declared?: Declared }
+  return declared === undefined ? {} : { declared }
 }

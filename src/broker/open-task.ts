@@ -6,6 +6,7 @@ import type { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
+import type { Declared } from '../policy/facts.ts'
 import { matchAgent } from '../policy/match-agent.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, DecisionRow, Lifetime, TaskRow } from '../store/rows.ts'
@@ -57,6 +58,8 @@ export type OpenRequest = {
   ticket?: Secret
   /** How long it lives beside its CI job; the job's length where it is not said. */
   lifetime?: Lifetime
+  /** What it says of itself; may only narrow. */
+  declared?: Declared
   /** Mint the first ask at once and answer with it. */
   mintFirst: boolean
 }
@@ -188,6 +191,7 @@ async function judge(
     ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose },
     deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
     line: parent?.line ?? [],
+    ...(request.declared === undefined ? {} : { declared: request.declared }),
   }
   const { row: decision, asks: verdicts } = await decide(broker, about, asks, bounds)
   await demandAllowed(broker, decision, 'the agent may not have what was asked')
@@ -257,8 +261,8 @@ async function redeem(
 /** What a retry must repeat to be one: the request, by the same workload. The ticket is named by its hash. */
 function digestOfRequest(request: OpenRequest, { attestor, issuer, subject }: Identity): string {
   const { agent = null, purpose, minutes = null, heartbeatSeconds = null, asks, mintFirst } = request
-  const { lifetime = null } = request
+  const { lifetime = null, declared = null } = request
   const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
-  const wish = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime }
+  const wish = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime, declared }
   return canonicalDigest({ ...wish, by: { attestor, issuer, subject } })
 }

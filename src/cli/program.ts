@@ -253,6 +253,10 @@ function withOpening(command: Command): Command {
     .option('--agent <name>', 'which agent this is, where it may be several')
     .option('--purpose <text>', 'what for, for the audit log')
     .option('--minutes <n>', 'how long it may take', wholeNumber)
+    .option('--confidence <n>', 'how sure you are, 0 to 100; it can only be held against you', wholeNumber)
+    .addOption(
+      new Option('--urgency <how>', 'how urgent it is; as confidence').choices(['low', 'normal', 'high']),
+    )
     .option('--evidence-file <file>', 'a JWT that proves what this is; - for stdin')
     .option('--broker <url>', 'where the broker is (MAYFLY_URL, or http://127.0.0.1:8480)')
 }

@@ -23,6 +23,16 @@ export type TaskOptions = {
   minutes?: number
   heartbeatSeconds?: number
   lifetime?: 'step' | 'job' | 'run'
+} & DeclaredOptions
+
+/** What the caller says of itself; the broker takes it against the caller only. */
+export type DeclaredOptions = { confidence?: number; urgency?: 'low' | 'normal' | 'high' }
+
+export function declared({ confidence, urgency }: DeclaredOptions): DeclaredOptions {
+  return {
+    ...(confidence === undefined ? {} : { confidence }),
+    ...(urgency === undefined ? {} : { urgency }),
+  }
 }
 
 export type Outcome = 'completed' | 'failed' | 'cancelled'
@@ -43,6 +53,7 @@ export async function openTask(
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
     ...(lifetime === undefined ? {} : { lifetime }),
+    ...declared(options),
   }
   const answer = await client.call(
     { method: 'POST', path: '/v1/tasks', body, whenLost: 'reopen' },
@@ -55,7 +66,7 @@ export async function openTask(
 export function mint(
   client: Client,
   { id, token }: HeldTask,
-  what: { ask: string } | { authorization_details: [AskDetail] },
+  what: { ask: string } | ({ authorization_details: [AskDetail] } & DeclaredOptions),
 ): Promise<Minted> {
   const path = `/v1/tasks/${id}/credentials`
   return client.call({ method: 'POST', path, token, body: what, whenLost: 'never' }, credentialAnswer)

@@ -6,7 +6,7 @@ import type { EvidenceOption } from './evidence.ts'
 import { note, printJson, shortTime } from './print.ts'
 import { openToFile } from './task.ts'
 import { readTaskFile, type TaskFileOption } from './task-file.ts'
-import { abandon, mint, purposeOf, type TaskOptions } from './task-session.ts'
+import { abandon, declared, mint, purposeOf, type TaskOptions } from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
 
 export type TokenOptions = BrokerOption &
@@ -29,7 +29,10 @@ export async function token(terminal: Terminal, options: TokenOptions): Promise<
   const named = options.taskTokenFile ?? given(terminal.env.MAYFLY_TASK_TOKEN_FILE)
   if (named !== undefined) {
     const held = await readTaskFile(terminal, named)
-    const minted = await mint(createClient(terminal, held.broker), held, { authorization_details: [ask] })
+    const minted = await mint(createClient(terminal, held.broker), held, {
+      authorization_details: [ask],
+      ...declared(options),
+    })
     return print(terminal, minted, options.json)
   }
 

@@ -5,6 +5,7 @@ import { BrokerError } from '../broker/broker-error.ts'
 import { type OpenRequest, openTask } from '../broker/open-task.ts'
 import type { WantedAsk } from '../broker/resolve-asks.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
+import { declaredOf } from './declared.ts'
 import { parse, strictJson } from './read-body.ts'
 import { authorizationDetails, openTaskBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
@@ -28,6 +29,8 @@ const KNOWN = new Set([
     'heartbeat_seconds',
     'ticket',
     'lifetime',
+    'confidence',
+    'urgency',
   ],
 ])
 const DEFAULT_PURPOSE = 'token exchange'
@@ -81,7 +84,8 @@ function readExchange(form: Form): OpenRequest {
     )
   const asks = readAsks(demand(form, 'authorization_details'))
   demandTarget(form, asks)
-  const { ticket, agent, purpose, minutes, heartbeat_seconds, lifetime } = readTask(form)
+  const task = readTask(form)
+  const { ticket, agent, purpose, minutes, heartbeat_seconds, lifetime } = task
   return {
     evidence: { type: 'jwt', token },
     purpose,
@@ -92,6 +96,7 @@ function readExchange(form: Form): OpenRequest {
     ...(heartbeat_seconds === undefined ? {} : { heartbeatSeconds: heartbeat_seconds }),
     ...(ticket === undefined ? {} : { ticket: new Secret(ticket) }),
     ...(lifetime === undefined ? {} : { lifetime }),
+    ...declaredOf(task),
   }
 }
 
@@ -130,6 +135,8 @@ function readTask(form: Form) {
     heartbeat_seconds: number('heartbeat_seconds'),
     ticket: one(form, 'ticket'),
     lifetime: one(form, 'lifetime'),
+    confidence: number('confidence'),
+    urgency: one(form, 'urgency'),
   })
 }
 

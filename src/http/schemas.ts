@@ -20,6 +20,12 @@ export const authorizationDetails = z.array(authorizationDetail).max(LIMITS.asks
 
 const minutes = z.int().min(LIMITS.taskMinMinutes).max(LIMITS.taskMinutes)
 
+/** What the caller says of itself. Policy may take it against the caller, never for it. */
+const declaredShape = {
+  confidence: z.int().min(0).max(100).optional(),
+  urgency: z.enum(['low', 'normal', 'high']).optional(),
+}
+
 export const openTaskBody = z
   .strictObject({
     evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
@@ -31,13 +37,14 @@ export const openTaskBody = z
     ticket: z.string().optional(),
     /** Beside a CI job: until the client or the job's end (`step`), the job's end, or the whole run's end. */
     lifetime: z.enum(['step', 'job', 'run']).optional(),
+    ...declaredShape,
   })
   .openapi('OpenTask')
 
 export const credentialBody = z
   .union([
     z.strictObject({ ask: z.string() }),
-    z.strictObject({ authorization_details: z.tuple([authorizationDetail]) }),
+    z.strictObject({ authorization_details: z.tuple([authorizationDetail]), ...declaredShape }),
   ])
   .openapi('RequestCredential')
 

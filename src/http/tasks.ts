@@ -15,6 +15,7 @@ import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { TaskRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
+import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
@@ -62,7 +63,9 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const task = await authorise(c)
     const body = await readJson(c, credentialBody, bodyBytes)
     const request: CredentialRequest =
-      'ask' in body ? { ask: body.ask } : { wanted: toAsk(body.authorization_details[0]) }
+      'ask' in body
+        ? { ask: body.ask }
+        : { wanted: toAsk(body.authorization_details[0]), ...declaredOf(body) }
     const credential = await withFreshConfiguration(c.get('broker'), () =>
       requestCredential(c.get('broker'), task, request),
     )
@@ -133,5 +136,6 @@ function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
     ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),
     ...(body.ticket === undefined ? {} : { ticket: new Secret(body.ticket) }),
     ...(body.lifetime === undefined ? {} : { lifetime: body.lifetime }),
+    ...declaredOf(body),
   }
 }

@@ -21,6 +21,13 @@ export type ApprovalFacts = { digest: string; count: number; groups: readonly st
 /** A human on whose behalf the task runs. */
 export type HumanFacts = { issuer: string; subject: string; groups: readonly string[] }
 
+/** What a caller says of itself. It may only narrow: see narrow-only.ts. */
+export type Declared = {
+  /** 0 to 100: how sure it is that it does the right thing. */
+  confidence?: number
+  urgency?: 'low' | 'normal' | 'high'
+}
+
 /** One ask of one task, as policy sees it. */
 export type PolicyRequest = {
   agent: {
