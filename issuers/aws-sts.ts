@@ -120,6 +120,11 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
           ? 'dead'
           : 'unknown'
       },
+      async surplus(ceilings) {
+        const needed = new Set(ceilings.map(({ role }) => role))
+        const idle = settings.roles?.filter(role => !needed.has(role)) ?? []
+        return idle.map(role => ({ where: role, right: 'sts:AssumeRole' }))
+      },
       ...(revocation && { group: ({ role }) => role, revokeGroup: revocation.revokeGroup }),
     }
   },

@@ -28,6 +28,7 @@ import { installationFinder } from './shared/github-installation.ts'
 import { levelCovers } from './shared/github-permissions.ts'
 import { repositoryResolver } from './shared/github-resolve.ts'
 import { type Answer, type GithubRest, githubRest, refusalFrom, unavailable } from './shared/github-rest.ts'
+import { githubSurplus } from './shared/github-surplus.ts'
 import { githubWatch } from './shared/github-work.ts'
 import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
@@ -81,6 +82,7 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
       couldCover: githubCouldCover,
       facts: githubFacts,
       watch: githubWatch(rest, settings.api_url),
+      surplus: ceilings => githubSurplus(rest, ceilings, deps.now),
 
       async issue(grant) {
         const refusal = refuse(grant, settings, deps.now())

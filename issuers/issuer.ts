@@ -164,6 +164,11 @@ export interface Issuer<Ask = unknown> {
   readonly mintWindowMs: number
   /** The longest life this issuer's provider ever gives a credential, ms. Bounds `dead_by`. */
   readonly longestLifeMs: number
+  /**
+   * The types of {@link TouchedResource} in `facts`, and the types of what each may lie in: policies name these. A
+   * type that is not declared reaches policies as a general `Resource` that says its type.
+   */
+  readonly resourceTypes?: Readonly<Record<string, readonly string[]>>
   /** Strict. Parses the caller's ask (without its `type`), and a ceiling, which has the same form. */
   readonly ask: z.ZodType<Ask>
   /**
@@ -210,6 +215,12 @@ export interface Issuer<Ask = unknown> {
    * @throws ProviderUnavailable: not known, try again.
    */
   revokeGroup?(group: string, members: readonly GroupMember<Ask>[], until: number): Promise<GroupOutcome>
+  /**
+   * For access reviews: what the provider gives this issuer that none of these ceilings needs. A line each, for
+   * people: where, and what. Absent: the provider has nothing to say.
+   * @throws ProviderUnavailable
+   */
+  surplus?(ceilings: readonly Ask[]): Promise<readonly { where: string; right: string }[]>
   /** Present where the provider also runs the work that tasks belong to (CI jobs). */
   readonly watch?: WorkWatch<Ask>
 }

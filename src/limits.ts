@@ -23,6 +23,10 @@ export const LIMITS = {
   /** How long a stopping server waits for requests in flight. */
   stopMs: 20 * second,
   pageItems: 100,
+  /** Rows of a kind that one trail shows. */
+  trailItems: 1_000,
+  /** Credentials named in one question, whether the ledger knows them. */
+  recognisedItems: 500,
 
   // Rates, judged before attestation. A source is an address, or the /64 of an IPv6 address.
   requestsPerMinutePerSource: 600,
@@ -42,6 +46,23 @@ export const LIMITS = {
   budgetRetryAfterMs: 30 * second,
   /** How far back policy looks at what was given out. */
   policyWindowMs: 24 * hour,
+
+  // Policies, bounded before they are parsed: the parser's stack is short.
+  policyFileChars: 256 * kibibyte,
+  policySetChars: 1_024 * kibibyte,
+  policies: 1_000,
+  /** Brackets within brackets. */
+  policyDepth: 24,
+  /** Words and signs in one policy. */
+  policyTokens: 1_024,
+  approverGroups: 16,
+  approvalQuorum: 10,
+  /** What one judgement may be told: longer texts, longer lists and deeper nesting are denied unread. */
+  policyRequestDepth: 6,
+  policyRequestItems: 4_096,
+  policyTextChars: 4_096,
+  /** Permits that a denial is explained by. */
+  policyNearest: 3,
 
   // What the broker itself sends.
   outboundDeadlineMs: 10 * second,

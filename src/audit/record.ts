@@ -36,6 +36,7 @@ export type AuditEvent =
   | 'signing_key.created'
   | 'signing_key.moved'
   | 'operator.token_created'
+  | 'credential.unknown'
   | 'ledger.restored'
 
 export type AuditSubject = { actor: string; task?: string; agent?: string; lease?: string }

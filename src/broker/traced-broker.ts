@@ -35,6 +35,7 @@ const OUTSIDE_CALLS: ReadonlySet<PropertyKey> = new Set([
   'revoke',
   'probe',
   'revokeGroup',
+  'surplus',
 ])
 
 /** A plugin may be an instance of a class: it stays `this` for its own members. */

@@ -34,6 +34,11 @@ export const CLI_LIMITS = {
   drillMs: 11 * 60 * second,
   drillPollMs: 250,
 
+  providerLogBytes: 64 * kibibyte * kibibyte,
+  reviewDays: 30,
+  /** In one question, whether the broker knows them. */
+  recognisedItems: 500,
+
   secretFileBytes: 64 * kibibyte,
   asks: 16,
   leaseRows: 100,

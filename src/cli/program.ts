@@ -235,6 +235,21 @@ function addProofCommands(program: Command, terminal: Terminal): void {
     .action(async (files, options) =>
       (await import('./receipt-verify.ts')).receiptVerify(terminal, files, options),
     )
+  withProviderLogs(withOperator(program.command('trail')))
+    .description('the whole story of a task: who, why, by which rule, what it held, what ended it')
+    .argument('<task>', 'its id')
+    .action(async (id, options) => (await import('./trail.ts')).trail(terminal, id, options))
+  withProviderLogs(withOperator(program.command('review')))
+    .description('what each agent had and used in a period, what it never used, and a narrower ceiling')
+    .option('--from <date>', 'its first moment')
+    .option('--to <date>', 'up to here (now)')
+    .option('--days <n>', 'instead of --from', wholeNumber, CLI_LIMITS.reviewDays)
+    .option('--agent <name>', 'one agent only')
+    .option(
+      '--app <login>',
+      "whose credentials in the logs must all be this broker's: mayfly[bot], a role's ARN",
+    )
+    .action(async options => (await import('./review.ts')).review(terminal, options))
   withOperator(program.command('drill'))
     .description('mint a canary, revoke it, and see it dead from outside')
     .argument('<issuer>', 'one that has a drill in the settings')
@@ -267,6 +282,12 @@ function withOperator(command: Command): Command {
     .option('--broker <url>', "the operators' address")
     .option(...JSON_OPTION)
     .addHelpText('after', `\n${OPERATOR_HELP}`)
+}
+
+function withProviderLogs(command: Command): Command {
+  return command
+    .option('--github-audit <file>', "GitHub's audit log, JSON or JSON lines")
+    .option('--cloudtrail <file>', 'AWS CloudTrail, JSON or JSON lines')
 }
 
 function gather(one: string, before: string[] = []): string[] {

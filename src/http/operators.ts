@@ -8,7 +8,16 @@ import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
-import { renderAgent, renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
+import {
+  renderAgent,
+  renderAudit,
+  renderDecision,
+  renderDelivery,
+  renderLease,
+  renderReceipt,
+  renderTask,
+} from './render.ts'
+import { reviewRoutes } from './review.ts'
 import { revocationRoutes } from './revocations.ts'
 import { auditQuery, deliveriesQuery, leasesQuery, operatorTokenBody, tasksQuery } from './schemas.ts'
 
@@ -52,15 +61,15 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   routes.get('/decisions/:id', async c => {
     const decision = await read.decision(c.req.param('id'))
     if (decision === undefined) throw new BrokerError('not_found', 'no such decision')
-    const { reasons, facts, decided_at, ...rest } = decision
-    const at = new Date(decided_at).toISOString()
-    return c.json({ ...rest, decided_at: at, reasons: JSON.parse(reasons), facts: JSON.parse(facts) })
+    return c.json(renderDecision(decision))
   })
 
   routes.get('/audit', async c => {
     const { limit, after, ...filter } = query(c, auditQuery)
     return c.json(page(await read.audit(given(filter), given({ limit, after })), renderAudit))
   })
+
+  routes.route('/', reviewRoutes(broker))
 
   routes.route('/revocations', revocationRoutes(broker))
 

@@ -8,6 +8,7 @@ import type {
   AgentRow,
   AskRow,
   AuditRow,
+  DecisionRow,
   DeliveryRow,
   DrillRow,
   LeaseRow,
@@ -135,6 +136,16 @@ export function renderDrill({ started_at, deadline, finished_at, ...row }: Drill
 
 export function renderDelivery(row: DeliveryRow) {
   return { ...row, created_at: time(row.created_at), due_at: time(row.due_at), done_at: time(row.done_at) }
+}
+
+/** `reasons` and `facts` are for owners and operators; no secret and no evidence is in them. */
+export function renderDecision({ reasons, facts, decided_at, ...row }: DecisionRow) {
+  return {
+    ...row,
+    decided_at: time(decided_at),
+    reasons: JSON.parse(reasons) as unknown,
+    facts: JSON.parse(facts) as object,
+  }
 }
 
 export function renderAudit(row: AuditRow) {

@@ -1,0 +1,130 @@
+/** What auditors and reviewers ask: the trail of a task, the access of a period, whose a credential is. */
+import { z } from '@hono/zod-openapi'
+import { Hono } from 'hono'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { actorOf, authenticateOperator, authorizeOperator } from '../broker/operators.ts'
+import { readReceiptOf } from '../broker/read-receipt.ts'
+import { recognise } from '../broker/recognise.ts'
+import { type AgentReview, type Review, reviewPeriod } from '../broker/review.ts'
+import { type Trail, trailOf } from '../broker/trail.ts'
+import { LIMITS } from '../limits.ts'
+import { bearer } from './bearer.ts'
+import type { Env } from './guard.ts'
+import { query } from './page.ts'
+import { readJson } from './read-body.ts'
+import { renderAudit, renderDecision, renderLease, renderTask } from './render.ts'
+
+const moment = z.iso.datetime({ offset: true }).transform(text => Date.parse(text))
+
+export const reviewQuery = z
+  .strictObject({ from: moment, to: moment, agent: z.string().min(1).max(LIMITS.nameChars).optional() })
+  .refine(({ from, to }) => from < to, 'from must be before to')
+
+export const recogniseBody = z
+  .strictObject({
+    credentials: z
+      .array(
+        z.union([
+          z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits') }),
+          z.strictObject({ session: z.string().min(1).max(LIMITS.nameChars) }),
+        ]),
+      )
+      .min(1)
+      .max(LIMITS.recognisedItems),
+  })
+  .openapi('RecogniseCredentials')
+
+export function reviewRoutes(broker: Broker): Hono<Env> {
+  const routes = new Hono<Env>()
+
+  routes.get('/tasks/:id/trail', async c => {
+    const within = c.get('broker')
+    const operator = await authenticateOperator(within, bearer(c))
+    const trail = await trailOf(within, c.req.param('id'))
+    await authorizeOperator(within, operator, 'read', { agent: trail.task.agent })
+    return c.json(renderTrail(trail, await receiptIfAny(within, trail)))
+  })
+
+  routes.get('/review', async c => {
+    const within = c.get('broker')
+    await authorizeOperator(within, await authenticateOperator(within, bearer(c)), 'read')
+    const { from, to, agent } = query(c, reviewQuery)
+    return c.json(renderReview(await reviewPeriod(within, { from, to }, agent)))
+  })
+
+  routes.post('/credentials/recognise', async c => {
+    const within = c.get('broker')
+    const operator = await authenticateOperator(within, bearer(c))
+    await authorizeOperator(within, operator, 'read')
+    const { credentials } = await readJson(c, recogniseBody, broker.limits.bodyBytes)
+    return c.json({ items: await recognise(within, credentials, actorOf(operator)) })
+  })
+
+  return routes
+}
+
+async function receiptIfAny(broker: Broker, { task }: Trail): Promise<string | null> {
+  try {
+    return (await readReceiptOf(broker, task.id)).jws
+  } catch (error) {
+    if (error instanceof BrokerError) return null
+    throw error
+  }
+}
+
+function renderTrail(trail: Trail, receipt: string | null) {
+  const { task, ancestors, descendants, asks, decisions, leases, events, complete } = trail
+  return {
+    task: { ...renderTask(task, asks), identity: JSON.parse(task.identity) as object },
+    ancestors: ancestors.map(one => renderTask(one, [])),
+    descendants: descendants.map(one => renderTask(one, [])),
+    decisions: decisions.map(renderDecision),
+    credentials: leases.map(renderLease),
+    events: events.map(renderAudit),
+    receipt,
+    complete,
+  }
+}
+
+function renderReview({ period, agents, surplus, unasked }: Review) {
+  return {
+    from: new Date(period.from).toISOString(),
+    to: new Date(period.to).toISOString(),
+    agents: agents.map(renderAgentReview),
+    surplus,
+    unasked,
+  }
+}
+
+function renderAgentReview({ agent, registered, tasks, decisions, credentials, use, proposal }: AgentReview) {
+  return {
+    agent,
+    owner: registered?.owner ?? null,
+    risk_tier: registered?.risk_tier ?? null,
+    expires_at: registered === undefined ? null : new Date(registered.expires_at).toISOString(),
+    tasks: { opened: tasks.opened, receipts: tasks.receipts, by_end: tasks.byEnd },
+    decisions,
+    credentials: {
+      minted: credentials.minted,
+      never_minted: credentials.neverMinted,
+      expired_unconfirmed: credentials.expiredUnconfirmed,
+      may_have_left_access: credentials.mayHaveLeftAccess,
+      by_phase: credentials.byPhase,
+      mean_life_ms: credentials.meanLifeMs,
+      longest_life_ms: credentials.longestLifeMs,
+      longest_past_end_ms: credentials.longestPastEndMs,
+    },
+    ceiling: Object.entries(use).flatMap(([issuer, { entries }]) =>
+      entries.map(({ entry, minted, neverUsed, neverTouched }) => ({
+        issuer,
+        authorization_details: { type: issuer, ...(entry as object) },
+        minted,
+        never_used: neverUsed,
+        never_touched: neverTouched,
+      })),
+    ),
+    /** In the form of the `ceiling` of an agent's file; null where nothing narrower is known. */
+    proposed_ceiling: proposal ?? null,
+  }
+}

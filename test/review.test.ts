@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunningServer } from '../src/server.ts'
+import { createShell, type Shell } from './cli/mayfly.ts'
+import { asks, createInstallation, type Installation, startBroker } from './fakes/installation.ts'
+import { type Api, createApi, type OpenedTask } from './support/api.ts'
+import { operatorTokenOf } from './support/operator.ts'
+
+let installation: Installation
+let broker: RunningServer
+let api: Api
+let shell: Shell
+let operator: string
+
+beforeAll(async () => {
+  installation = await createInstallation()
+  broker = await startBroker(installation)
+  api = createApi(broker, installation)
+  operator = await operatorTokenOf(broker)
+  shell = await createShell({ MAYFLY_URL: broker.url, MAYFLY_OPERATOR_TOKEN_FILE: 'operator' })
+  await writeFile(join(shell.home, 'operator'), operator, { mode: 0o600 })
+})
+afterAll(async () => {
+  await broker?.stop()
+  await Promise.all([installation?.close(), shell?.close()])
+})
+
+const sha256 = (text: string, encoding: 'base64' | 'hex') =>
+  createHash('sha256').update(text).digest(encoding)
+const saveLog = (name: string, entries: object[]) =>
+  writeFile(join(shell.home, name), entries.map(entry => JSON.stringify(entry)).join('\n'))
+
+/** A task that read the repository and ended; its token, as only its holder knows it. */
+async function finishedTask(): Promise<OpenedTask & { secret: string; lease: string }> {
+  const task = await api.open([asks.apiRead], { purpose: 'reads the api' })
+  const { body } = await api.credential(task)
+  await api.complete(task)
+  await api.until(task, 'settled')
+  await broker.look()
+  return { ...task, secret: body.credential, lease: body.lease }
+}
+
+test('a trail tells a task from its evidence to its receipt, and what was done with its token', async () => {
+  const task = await finishedTask()
+  await saveLog('github.jsonl', [
+    {
+      ...{ action: 'repo.add_deploy_key', '@timestamp': installation.clock.now(), actor: 'mayfly[bot]' },
+      ...{ repo: 'acme/api', hashed_token: sha256(task.secret, 'base64'), title: 'left behind' },
+    },
+    {
+      action: 'git.clone',
+      '@timestamp': installation.clock.now(),
+      hashed_token: sha256('another', 'base64'),
+    },
+  ])
+  const { out } = await shell.ok(['trail', task.id, '--github-audit', 'github.jsonl'])
+  const inOrder = [
+    `${task.id} of release: reads the api`,
+    'proven by actions: repo:acme/api:ref:refs/heads/main',
+    ': allow (within the ceiling of release)',
+    'task.opened by agent:release',
+    'lease.activated',
+    'task.ended',
+    'task.settled',
+    '1 credential, 1 seen dead; its receipt',
+  ]
+  expect(inOrder.map(part => out.indexOf(part))).toEqual(
+    inOrder.map(part => out.indexOf(part)).sort((a, b) => a - b),
+  )
+  for (const part of inOrder) expect(out).toContain(part)
+  expect(out).toContain(`at github: repo.add_deploy_key acme/api with ${task.lease}`)
+  expect(out).toContain('LEFT BEHIND')
+  expect(out).not.toContain('git.clone')
+  expect(out).not.toContain(task.secret)
+})
+
+test('a trail is for operators, and of a task that exists', async () => {
+  const task = await api.open([asks.apiRead])
+  expect((await api.call('GET', `/v1/tasks/${task.id}/trail`, task.token)).status).toBe(401)
+  expect((await api.call('GET', `/v1/tasks/tsk_none/trail`, operator)).status).toBe(404)
+  await api.complete(task)
+})
+
+test('a review says what was never used, proposes what would have been enough, and finds idle App rights', async () => {
+  await finishedTask()
+  const { out } = await shell.ok(['review', '--days', '1', '--json'])
+  const review = JSON.parse(out)
+  const release = review.agents.find((one: { agent: string }) => one.agent === 'release')
+  expect(release.credentials).toMatchObject({
+    never_minted: 0,
+    expired_unconfirmed: 0,
+    by_phase: { read: release.credentials.minted },
+  })
+  expect(release.ceiling.find((one: { issuer: string }) => one.issuer === 'github').never_used).toEqual(
+    expect.arrayContaining(['contents:write', 'issues:write']),
+  )
+  expect(release.proposed_ceiling).toEqual({
+    github: [
+      {
+        repositories: [{ id: 1, name: 'acme/api' }],
+        permissions: { contents: 'read', metadata: 'read' },
+      },
+    ],
+  })
+  expect(review.agents.find((one: { agent: string }) => one.agent === 'coder').proposed_ceiling).toBeNull()
+  expect(review.surplus).toEqual(
+    expect.arrayContaining([{ issuer: 'github', where: 'acme', right: 'administration:write' }]),
+  )
+  const words = await shell.ok(['review', '--agent', 'release'])
+  expect(words.out).toContain('never used: contents:write')
+  expect(words.out).toContain('This would have been enough')
+})
+
+test('the proposed ceiling is one that the broker takes, and what was minted still is', async () => {
+  const { out } = await shell.ok(['review', '--agent', 'release', '--json'])
+  const ceiling = JSON.parse(out).agents[0].proposed_ceiling
+  const release = { ...installation.agents.release!, ceiling }
+  await installation.configure({ agents: { release } })
+  await broker.reload()
+  await finishedTask()
+  await expect(api.open([asks.api])).rejects.toThrow('ask_denied')
+  await installation.configure({})
+  await broker.reload()
+})
+
+test('a token of the App that the ledger does not know is an alarm, and the command fails', async () => {
+  const { secret } = await finishedTask()
+  const at = { '@timestamp': installation.clock.now(), actor: 'mayfly[bot]', repo: 'acme/api' }
+  await saveLog('known.jsonl', [{ ...at, action: 'git.clone', hashed_token: sha256(secret, 'base64') }])
+  const known = await shell.ok(['review', '--app', 'mayfly[bot]', '--github-audit', 'known.jsonl'])
+  expect(known.out).toContain('1 entry of the log read, no unknown credential.')
+  await saveLog('stolen.jsonl', [
+    { ...at, action: 'git.clone', hashed_token: sha256(secret, 'base64') },
+    { ...at, action: 'git.push', hashed_token: sha256('ghs_minted_by_a_thief', 'base64') },
+    { ...at, action: 'git.push', hashed_token: sha256('ghp_of_a_person', 'base64'), actor: 'mona' },
+  ])
+  const { out } = await shell.fails(1, ['review', '--app', 'mayfly[bot]', '--github-audit', 'stolen.jsonl'])
+  expect(out).toContain(
+    `UNKNOWN CREDENTIAL ${sha256('ghs_minted_by_a_thief', 'hex')}: git.push by mayfly[bot]`,
+  )
+  expect(out.match(/UNKNOWN CREDENTIAL/g)).toHaveLength(1)
+  const { body } = await api.call('GET', '/v1/audit', operator)
+  const unknown = body.items.filter((row: { event: string }) => row.event === 'credential.unknown')
+  expect(unknown).toHaveLength(1)
+  expect(unknown[0].data.unknown).toEqual([{ sha256: sha256('ghs_minted_by_a_thief', 'hex') }])
+})
+
+test('a log that is none, a period that is none and too many questions are refused in words', async () => {
+  await writeFile(join(shell.home, 'none.json'), 'not a log')
+  expect((await shell.fails(1, ['review', '--github-audit', 'none.json'])).err).toContain(
+    'none.json: line 1: not JSON',
+  )
+  expect((await shell.fails(2, ['review', '--from', '2026-01-02', '--to', '2026-01-01'])).err).toContain(
+    'before',
+  )
+  const credentials = Array.from({ length: 501 }, () => ({ session: 'x' }))
+  expect((await api.call('POST', '/v1/credentials/recognise', operator, { credentials })).status).toBe(400)
+  expect((await api.call('GET', '/v1/review?from=x&to=y', operator)).status).toBe(400)
+})
