@@ -81,6 +81,7 @@ async function signReceipt(broker: Broker, id: string, options: ReceiptOptions):
     for (const webhook of options.webhooks)
       await tx.insertDelivery({
         ...{ id: broker.newId('dlv'), webhook, event: 'task.ended', task: id, state: 'due' },
+        about: null,
         ...{ created_at: tx.now, due_at: tx.now, attempts: 0, last_error: null, done_at: null },
       })
     return true

@@ -13,17 +13,23 @@
 import type { Phase } from '../../issuers/issuer.ts'
 import type {
   AgentRow,
+  ApprovalRow,
+  ApprovalState,
   AskRow,
+  AskState,
   AuditRow,
+  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
+  FileSetRow,
   LeaseClose,
   LeaseRow,
   LeaseState,
   OperatorTokenRow,
+  PreapprovalRow,
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
@@ -36,6 +42,7 @@ import type {
 } from './rows.ts'
 
 /** The database could not do it, or it is not known whether it did. Safe to retry with the same request. */
+  VoteRow,
 export class LedgerUnavailable extends Error {
   override name = 'LedgerUnavailable'
 }
@@ -98,6 +105,9 @@ export type AuditFilter = { task?: string; agent?: string; lease?: string }
 
 export type Backlog = Pick<LeaseRow, 'issuer' | 'revocability'> & { count: number; oldest: number }
 
+export type ApprovalFilter = { state?: ApprovalState; agent?: string; task?: string }
+/** `open`: what can still be used at this moment, epoch ms. */
+export type PreapprovalFilter = { agent?: string; open?: number }
 /** Committed data only; each call is its own snapshot. */
 export interface LedgerRead {
   agent(name: string): Promise<AgentRow | undefined>
@@ -126,6 +136,24 @@ export interface LedgerRead {
    * What was minted after `since` (epoch ms, by intent) for these agents, or for this task and everything below
    * it, by phase. What its minter knows not to exist is left out.
    */
+  approval(id: string): Promise<ApprovalRow | undefined>
+  /** The one that was asked for last. */
+  approvalOf(ask: string): Promise<ApprovalRow | undefined>
+  /** Newest first. */
+  approvals(filter: ApprovalFilter, page: { limit: number; after?: string }): Promise<Page<ApprovalRow>>
+  /** In the order in which they were given. */
+  votes(approval: string): Promise<VoteRow[]>
+  /** How many wait for an answer, and since when the one that has waited longest does; null where none waits. */
+  waitingApprovals(): Promise<{ count: number; oldest: number | null }>
+  preapproval(id: string): Promise<PreapprovalRow | undefined>
+  /** Newest first. */
+  preapprovals(
+    filter: PreapprovalFilter,
+    page: { limit: number; after?: string },
+  ): Promise<Page<PreapprovalRow>>
+  checkIn(task: string): Promise<CheckInRow | undefined>
+  /** Active tasks for which a human had to check in by then, and has not; the longest overdue first. */
+  tasksUnattended(now: number, limit: number): Promise<string[]>
   minted(
     of: { agents: readonly string[] } | { root: string },
     since: number,
@@ -279,6 +307,41 @@ export interface LedgerWrite {
    * Up to `limit` leases of one issuer with `due_at` at or before now and no live claim, longest remaining
    * provider life first. Raises each one's fence and holds it until `claimedUntil`.
    */
+  /** False where it was in none of these states. */
+  moveAsk(id: string, from: readonly AskState[], to: AskState): Promise<boolean>
+
+  insertApproval(row: ApprovalRow): Promise<void>
+  /** For update: whoever adds a vote, or counts them, is alone with it. */
+  lockApproval(id: string): Promise<ApprovalRow | undefined>
+  /** False where this human has agreed to it before. Call it under {@link lockApproval}. */
+  insertVote(row: VoteRow): Promise<boolean>
+  /** Those of the approval, in the order in which they were given. */
+  votesOf(approval: string): Promise<VoteRow[]>
+  /** pending -> approved or denied, while it is not past its time. False: it was over. */
+  answerApproval(
+    id: string,
+    to: { state: 'approved' | 'denied'; by: string; reason: string | null },
+  ): Promise<boolean>
+  /** pending or approved -> cancelled. False: it was neither. */
+  withdrawApproval(id: string, to: { by: string; reason: string }): Promise<boolean>
+  /** pending -> cancelled, for all of these tasks; returns the rows as they became. */
+  cancelApprovals(tasks: readonly string[], to: { by: string; reason: string }): Promise<ApprovalRow[]>
+  /** pending -> expired, for those past their time, the oldest first; returns the rows as they became. */
+  expireApprovals(limit: number): Promise<ApprovalRow[]>
+  /** Counts one mint of an approved one with this digest. False: it is not approved, is another, or used up. */
+  spendApproval(id: string, digest: string): Promise<boolean>
+  /** Takes one mint back, on the minter's word that nothing came of it. */
+  unspendApproval(id: string): Promise<void>
+
+  insertPreapproval(row: PreapprovalRow): Promise<void>
+  /** Counts one use of one that is neither revoked nor past its time nor used up. */
+  usePreapproval(id: string): Promise<boolean>
+  /** False where it was revoked before. */
+  revokePreapproval(id: string, by: string): Promise<boolean>
+
+  insertCheckIn(row: CheckInRow): Promise<void>
+  /** A human was there: the next is due one interval from now. Undefined: nobody is waited for. */
+  noteCheckIn(task: string, by: string): Promise<CheckInRow | undefined>
   claimDue(issuer: string, limit: number, claimedUntil: number): Promise<LeaseRow[]>
   /** To closed, from any open state, if the fence is still ours (`fence` null: the minter's word, no claim). Deletes the sealed secret. */
   closeLease(

@@ -11,6 +11,7 @@ import { worksSchema } from './schema-4.ts'
 import { revocationsSchema } from './schema-5.ts'
 import { namedLeases } from './schema-6.ts'
 import { policyFacts } from './schema-7.ts'
+import { approvalsSchema } from './schema-8.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -30,6 +31,7 @@ export const migrations: readonly Migration[] = [
   { id: 6, name: 'named leases', statements: namedLeases },
   { id: 7, name: 'policy facts', statements: policyFacts },
 ]
+  { id: 8, name: 'approvals', statements: approvalsSchema },
 
 /**
  * Brings the schema up to the last of `list`, inside the caller's transaction.

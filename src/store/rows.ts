@@ -108,6 +108,79 @@ export type AskRow = {
   created_at: number
 }
 
+export type ApprovalState = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled'
+
+/** What humans are asked to agree to: exactly one document, and so many mints of it. */
+export type ApprovalRow = {
+  id: string
+  task: string
+  ask: string
+  agent: string
+  issuer: string
+  /** Canonical JSON of what would be minted (broker/approval-document.ts). */
+  document: string
+  /** SHA-256 (hex) of `document`. */
+  digest: string
+  /** JSON array of the requirements (policy/facts.ts) that were to be met when it was asked for. */
+  requires: string
+  /** Credentials that may be minted under it. */
+  mints: number
+  created_at: number
+  /** Who does not answer before this answers too late. */
+  expires_at: number
+  mac: string
+  state: ApprovalState
+  minted: number
+  closed_at: number | null
+  /** Who closed it: `operator:<name>`, `task:<id>`, `broker`. */
+  closed_by: string | null
+  reason: string | null
+}
+
+/** One human who agrees, counted once for each approval. */
+export type VoteRow = {
+  approval: string
+  /** `<issuer>#<subject>` of the human: never given to anybody else. */
+  human: string
+  name: string
+  /** JSON array of the groups they were in when they agreed. */
+  groups: string
+  /** 1: they own the agent, or one above it. */
+  owner: 0 | 1
+  voted_at: number
+  /** The window that it was given by beforehand; null where they answered to this one. */
+  preapproval: string | null
+  mac: string
+}
+
+/** Consent given beforehand by one human: for this agent, what this ask covers, so long and so often. */
+export type PreapprovalRow = {
+  id: string
+  agent: string
+  /** Of the agent as it was then: another generation is not what was agreed to. */
+  agent_digest: string
+  issuer: string
+  issuer_digest: string
+  /** JSON of the ask that must cover what is asked for. */
+  ask: string
+  /** SHA-256 (hex) of what was agreed to. */
+  digest: string
+  human: string
+  name: string
+  groups: string
+  reason: string
+  uses: number
+  created_at: number
+  expires_at: number
+  mac: string
+  used: number
+  revoked_at: number | null
+  revoked_by: string | null
+}
+
+/** A task that a human looks after: without a sign of them it ends. */
+export type CheckInRow = { task: string; every_ms: number; due_at: number; last_by: string | null }
+
 export type DecisionRow = {
   id: string
   task: string | null
@@ -196,8 +269,10 @@ export type DeliveryRow = {
   id: string
   /** The configured name of the webhook. */
   webhook: string
-  event: 'task.ended'
+  event: 'task.ended' | 'approval.requested' | 'approval.decided'
   task: string
+  /** The approval it tells of; null where it brings the task's receipt. */
+  about: string | null
   state: 'due' | 'delivered' | 'dead'
   created_at: number
   due_at: number | null

@@ -2,15 +2,19 @@
 import type { Generated } from 'kysely'
 import type {
   AgentRow,
+  ApprovalRow,
   AskRow,
   AuditRow,
+  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
+  FileSetRow,
   LeaseRow,
   OperatorTokenRow,
+  PreapprovalRow,
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
@@ -20,6 +24,7 @@ import type {
   WorkRow,
 } from './rows.ts'
 
+  VoteRow,
 export type Tables = {
   agents: AgentRow
   tasks: TaskRow
@@ -34,6 +39,10 @@ export type Tables = {
   leases: LeaseRow
   claims: ClaimRow
   budgets: { key: string; used: number; until: number }
+  approvals: ApprovalRow
+  approval_votes: VoteRow
+  preapprovals: PreapprovalRow
+  check_ins: CheckInRow
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
@@ -117,6 +126,56 @@ export const columns = {
     agent: 1,
     issuer: 1,
     state: 1,
+  approvals: names<ApprovalRow>({
+    id: 1,
+    task: 1,
+    ask: 1,
+    agent: 1,
+    issuer: 1,
+    document: 1,
+    digest: 1,
+    requires: 1,
+    mints: 1,
+    created_at: 1,
+    expires_at: 1,
+    mac: 1,
+    state: 1,
+    minted: 1,
+    closed_at: 1,
+    closed_by: 1,
+    reason: 1,
+  }),
+  approval_votes: names<VoteRow>({
+    approval: 1,
+    human: 1,
+    name: 1,
+    groups: 1,
+    owner: 1,
+    voted_at: 1,
+    preapproval: 1,
+    mac: 1,
+  }),
+  preapprovals: names<PreapprovalRow>({
+    id: 1,
+    agent: 1,
+    agent_digest: 1,
+    issuer: 1,
+    issuer_digest: 1,
+    ask: 1,
+    digest: 1,
+    human: 1,
+    name: 1,
+    groups: 1,
+    reason: 1,
+    uses: 1,
+    created_at: 1,
+    expires_at: 1,
+    mac: 1,
+    used: 1,
+    revoked_at: 1,
+    revoked_by: 1,
+  }),
+  check_ins: names<CheckInRow>({ task: 1, every_ms: 1, due_at: 1, last_by: 1 }),
     closed_as: 1,
     revocability: 1,
     phase: 1,
@@ -154,6 +213,7 @@ export const columns = {
     last_error: 1,
     done_at: 1,
   }),
+    about: 1,
   drills: names<DrillRow>({
     id: 1,
     issuer: 1,

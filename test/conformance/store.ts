@@ -4,6 +4,7 @@
  */
 import { describe, test } from 'vitest'
 import { accessChecks } from './store/access-checks.ts'
+import { approvalChecks } from './store/approval-checks.ts'
 import { groupChecks } from './store/group-checks.ts'
 import { leaseChecks } from './store/lease-checks.ts'
 import { proofChecks } from './store/proof-checks.ts'
@@ -31,6 +32,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...proofChecks,
   ...revocationChecks,
 ]
+  ...approvalChecks,
 
 /** Registers every check as a test. `open` gives an empty ledger each time. */
 export function describeStore(name: string, open: () => Promise<StoreSubject>): void {

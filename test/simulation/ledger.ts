@@ -3,6 +3,7 @@
  * deadlocks, without a disk. Latency, outages and lost answers are the caller's to say.
  */
 import { type Ledger, LedgerUnavailable, type LedgerWrite } from '../../src/store/ledger.ts'
+import { approvalWrites } from './ledger/approvals.ts'
 import { leaseWrites } from './ledger/lease-writes.ts'
 import { keptWrites, onceWrites } from './ledger/other-writes.ts'
 import { drillWrites, proofWrites } from './ledger/proof-writes.ts'
@@ -153,4 +154,5 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...drillWrites(io),
     ...revocationWrites(io),
   }
+    ...approvalWrites(io),
 }

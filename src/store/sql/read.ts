@@ -3,7 +3,9 @@ import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerRead } from '../ledger.ts'
 import type { LeaseState, SigningKeyRow } from '../rows.ts'
+import { approvalReads } from './approvals.ts'
 import { drillReads } from './drills.ts'
+import { preapprovalReads } from './preapprovals.ts'
 import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
@@ -24,6 +26,8 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...drillReads(dialect, run),
     ...revocationReads(dialect, run),
     ...reviewReads(dialect, run),
+    ...approvalReads(dialect, run),
+    ...preapprovalReads(dialect, run),
   }
 }
 

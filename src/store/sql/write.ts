@@ -2,11 +2,13 @@
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerWrite } from '../ledger.ts'
 import { agentWrites } from './agents.ts'
+import { approvalWrites } from './approvals.ts'
 import { claimWrites } from './claims.ts'
 import { drillWrites } from './drills.ts'
 import { evidenceWrites } from './evidence.ts'
 import { keyWrites } from './keys.ts'
 import { leaseWrites } from './leases.ts'
+import { preapprovalWrites } from './preapprovals.ts'
 import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
@@ -20,6 +22,8 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const evidence = evidenceWrites(dialect)
   const records = recordWrites(dialect)
   const leases = leaseWrites(dialect)
+  const approvals = approvalWrites(dialect)
+  const preapprovals = preapprovalWrites(dialect)
   const keys = keyWrites(dialect)
   const proof = proofWrites(dialect)
   const drills = drillWrites(dialect)
@@ -35,6 +39,8 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...records(tx),
     ...leases(tx),
     ...keys(tx),
+    ...approvals(tx),
+    ...preapprovals(tx),
     ...proof(tx),
     ...drills(tx),
     ...claims(tx),

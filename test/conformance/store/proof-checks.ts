@@ -9,6 +9,7 @@ function delivery(id: string, over: Partial<DeliveryRow> = {}): DeliveryRow {
     webhook: 'rollback',
     event: 'task.ended',
     task: 't',
+    about: null,
     state: 'due',
     created_at: start,
     due_at: start,

@@ -103,6 +103,7 @@ type KeptWrites = Pick<
   | 'insertDecision'
   | 'insertAsk'
   | 'lockAsk'
+  | 'moveAsk'
   | 'appendAudit'
   | 'insertSigningKey'
   | 'moveSigningKey'
@@ -147,6 +148,11 @@ export function keptWrites(io: StatementIo, nextSeq: () => number): KeptWrites {
     insertDecision: row => statement('insertDecision', () => io.insert('decisions', row.id, row)),
     insertAsk: row => statement('insertAsk', () => io.insert('asks', row.id, row)),
     lockAsk: id => statement('lockAsk', async () => (await io.lockRows('asks', [id], 'update'))[0]),
+    moveAsk: (id, from, to) =>
+      statement('moveAsk', async () => {
+        const change = () => ({ state: to })
+        return (await io.update('asks', row => from.includes(row.state), change, [id])).length > 0
+      }),
     appendAudit: row =>
       statement('appendAudit', () => {
         const seq = nextSeq()

@@ -1,6 +1,7 @@
 /** The read side of the contract, over committed rows. Each is one snapshot, taken where `at` runs it. */
 import type { LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
+import { approvalReads } from './approvals.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { all, by, paged, type RowOf } from './select.ts'
@@ -93,6 +94,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     drill: id => one('drills', id),
     ...revocationReads(rows, at),
     ...reviewReads(rows, at),
+    ...approvalReads(rows, at),
     ...lists(rows, at),
     ...due(rows, at),
   }

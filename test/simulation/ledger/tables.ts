@@ -1,15 +1,19 @@
 /** What the simulated ledger keeps: every table of the real one, by its key. */
 import type {
   AgentRow,
+  ApprovalRow,
   AskRow,
   AuditRow,
+  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
+  FileSetRow,
   LeaseRow,
   OperatorTokenRow,
+  PreapprovalRow,
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
@@ -19,6 +23,7 @@ import type {
   WorkRow,
 } from '../../../src/store/rows.ts'
 
+  VoteRow,
 export type BudgetRow = { key: string; used: number; until: number }
 /** The whole line of one task: its ancestors root first, without itself. */
 export type LineRow = { task: string; ancestors: readonly string[] }
@@ -36,6 +41,10 @@ export type SimTables = {
   leases: LeaseRow
   claims: ClaimRow
   budgets: BudgetRow
+  approvals: ApprovalRow
+  approval_votes: VoteRow
+  preapprovals: PreapprovalRow
+  check_ins: CheckInRow
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
@@ -65,6 +74,10 @@ export const tableNames: readonly TableName[] = [
   'deliveries',
   'drills',
   'revocations',
+  'approvals',
+  'approval_votes',
+  'preapprovals',
+  'check_ins',
   'revocation_leases',
   'signing_keys',
   'operator_tokens',
