@@ -33,6 +33,10 @@ import type {
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
+  RegistryRow,
+  ResourceKind,
+  ResourceRow,
+  ResourceSecretRow,
   TaskEnd,
   TaskRow,
   TaskState,
@@ -186,6 +190,20 @@ export interface LedgerRead {
   ticketByToken(tokenHash: string): Promise<TicketRow | undefined>
   evidence(id: string): Promise<EvidenceRow | undefined>
   signingKeys(purpose: SigningKeyRow['purpose']): Promise<SigningKeyRow[]>
+  /** Undefined before anything was registered. */
+  registry(): Promise<RegistryRow | undefined>
+  /** What is registered now, by kind and name. */
+  resources(): Promise<ResourceRow[]>
+  /** The latest version; one that was removed, too. */
+  resource(kind: ResourceKind, name: string): Promise<ResourceRow | undefined>
+  /** Newest first; `after` is the last version of the page before. */
+  resourceVersions(
+    kind: ResourceKind,
+    name: string,
+    page: { limit: number; after?: number },
+  ): Promise<ResourceRow[]>
+  fileSet(digest: string): Promise<FileSetRow | undefined>
+  resourceSecrets(): Promise<ResourceSecretRow[]>
   operatorByToken(tokenHash: string): Promise<OperatorTokenRow | undefined>
   /** In the order in which it was written. */
   audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
@@ -238,6 +256,20 @@ export interface LedgerWrite {
   lockAgent(name: string, lock: Lock): Promise<AgentRow | undefined>
 
   /** Inserts the task and its line of ancestors (root first, without itself). */
+  /** The registry, locked: registrations come one after another. Undefined before the first. */
+  lockRegistry(): Promise<RegistryRow | undefined>
+  /** As it was committed when this is called, without a lock; 0 before the first registration. */
+  registryGeneration(): Promise<number>
+  setRegistry(row: RegistryRow): Promise<void>
+  /** A new version; the one before is no longer current. Under {@link lockRegistry}. */
+  putResource(row: ResourceRow): Promise<void>
+  putFileSet(row: FileSetRow): Promise<void>
+  putResourceSecret(row: ResourceSecretRow): Promise<void>
+  /** All of one instance's but those in `keep`. */
+  deleteResourceSecrets(kind: ResourceKind, resource: string, keep: readonly string[]): Promise<void>
+  /** Whether any lease of this issuer is not closed. After {@link awaitMints} the answer stays. */
+  hasOutstanding(issuer: string): Promise<boolean>
+
   insertTask(row: TaskRow, ancestors: readonly string[]): Promise<void>
   /** The task's ancestors root first, then the task itself, each locked in that order. Empty: no such task. */
   lockLineage(task: string, lock: Lock): Promise<TaskRow[]>

@@ -18,6 +18,9 @@ import type {
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
+  RegistryRow,
+  ResourceRow,
+  ResourceSecretRow,
   TaskRow,
   TaskWorkRow,
   TicketRow,
@@ -54,6 +57,10 @@ export type Tables = {
   meta: { key: string; value: string }
   audit: Omit<AuditRow, 'seq'> & { seq: Generated<number> }
   schema_migrations: { id: number; name: string; applied_at: number }
+  registry: RegistryRow & { id: number }
+  resources: ResourceRow
+  file_sets: FileSetRow
+  resource_secrets: ResourceSecretRow
 }
 
 /** Insert statements name exactly these columns, whatever else the object passed may carry. */
@@ -262,6 +269,23 @@ export const columns = {
     id: 1,
     name: 1,
     token_hash: 1,
+  resources: names<ResourceRow>({
+    kind: 1,
+    name: 1,
+    version: 1,
+    namespace: 1,
+    managed_by: 1,
+    state: 1,
+    current: 1,
+    document: 1,
+    digest: 1,
+    generation: 1,
+    actor: 1,
+    reason: 1,
+    at: 1,
+    mac: 1,
+  }),
+  resource_secrets: names<ResourceSecretRow>({ kind: 1, resource: 1, name: 1, sealed: 1, at: 1 }),
     created_at: 1,
     expires_at: 1,
     mac: 1,

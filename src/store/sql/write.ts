@@ -13,6 +13,7 @@ import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
 import { revocationWrites } from './revocations.ts'
+import { registryWrites } from './registry.ts'
 import { taskWrites } from './tasks.ts'
 import { workWrites } from './works.ts'
 
@@ -32,6 +33,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const revocations = revocationWrites(dialect)
   return tx => ({
     now: tx.now,
+  const registry = registryWrites(dialect)
     ...agents(tx),
     ...tasks(tx),
     ...works(tx),
@@ -47,3 +49,4 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...revocations(tx),
   })
 }
+    ...registry(tx),
