@@ -18,13 +18,11 @@ import type {
   AskRow,
   AskState,
   AuditRow,
-  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
-  FileSetRow,
   LeaseClose,
   LeaseRow,
   LeaseState,
@@ -33,20 +31,16 @@ import type {
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
-  RegistryRow,
-  ResourceKind,
-  ResourceRow,
-  ResourceSecretRow,
   TaskEnd,
   TaskRow,
   TaskState,
   TaskWorkRow,
   TicketRow,
+  VoteRow,
   WorkRow,
 } from './rows.ts'
 
 /** The database could not do it, or it is not known whether it did. Safe to retry with the same request. */
-  VoteRow,
 export class LedgerUnavailable extends Error {
   override name = 'LedgerUnavailable'
 }
@@ -105,13 +99,13 @@ export type MintedGroup = Pick<
   /** How long the longest of them lived past the end of its task. */
   longest_past_end_ms: number
 }
+export type ApprovalFilter = { state?: ApprovalState; agent?: string; task?: string }
+/** `open`: what can still be used at this moment, epoch ms. */
+export type PreapprovalFilter = { agent?: string; open?: number }
 export type AuditFilter = { task?: string; agent?: string; lease?: string }
 
 export type Backlog = Pick<LeaseRow, 'issuer' | 'revocability'> & { count: number; oldest: number }
 
-export type ApprovalFilter = { state?: ApprovalState; agent?: string; task?: string }
-/** `open`: what can still be used at this moment, epoch ms. */
-export type PreapprovalFilter = { agent?: string; open?: number }
 /** Committed data only; each call is its own snapshot. */
 export interface LedgerRead {
   agent(name: string): Promise<AgentRow | undefined>
@@ -136,10 +130,6 @@ export interface LedgerRead {
   asks(task: string): Promise<AskRow[]>
   ask(id: string): Promise<AskRow | undefined>
   decision(id: string): Promise<DecisionRow | undefined>
-  /**
-   * What was minted after `since` (epoch ms, by intent) for these agents, or for this task and everything below
-   * it, by phase. What its minter knows not to exist is left out.
-   */
   approval(id: string): Promise<ApprovalRow | undefined>
   /** The one that was asked for last. */
   approvalOf(ask: string): Promise<ApprovalRow | undefined>
@@ -158,6 +148,10 @@ export interface LedgerRead {
   checkIn(task: string): Promise<CheckInRow | undefined>
   /** Active tasks for which a human had to check in by then, and has not; the longest overdue first. */
   tasksUnattended(now: number, limit: number): Promise<string[]>
+  /**
+   * What was minted after `since` (epoch ms, by intent) for these agents, or for this task and everything below
+   * it, by phase. What its minter knows not to exist is left out.
+   */
   minted(
     of: { agents: readonly string[] } | { root: string },
     since: number,
@@ -190,20 +184,6 @@ export interface LedgerRead {
   ticketByToken(tokenHash: string): Promise<TicketRow | undefined>
   evidence(id: string): Promise<EvidenceRow | undefined>
   signingKeys(purpose: SigningKeyRow['purpose']): Promise<SigningKeyRow[]>
-  /** Undefined before anything was registered. */
-  registry(): Promise<RegistryRow | undefined>
-  /** What is registered now, by kind and name. */
-  resources(): Promise<ResourceRow[]>
-  /** The latest version; one that was removed, too. */
-  resource(kind: ResourceKind, name: string): Promise<ResourceRow | undefined>
-  /** Newest first; `after` is the last version of the page before. */
-  resourceVersions(
-    kind: ResourceKind,
-    name: string,
-    page: { limit: number; after?: number },
-  ): Promise<ResourceRow[]>
-  fileSet(digest: string): Promise<FileSetRow | undefined>
-  resourceSecrets(): Promise<ResourceSecretRow[]>
   operatorByToken(tokenHash: string): Promise<OperatorTokenRow | undefined>
   /** In the order in which it was written. */
   audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
@@ -256,20 +236,6 @@ export interface LedgerWrite {
   lockAgent(name: string, lock: Lock): Promise<AgentRow | undefined>
 
   /** Inserts the task and its line of ancestors (root first, without itself). */
-  /** The registry, locked: registrations come one after another. Undefined before the first. */
-  lockRegistry(): Promise<RegistryRow | undefined>
-  /** As it was committed when this is called, without a lock; 0 before the first registration. */
-  registryGeneration(): Promise<number>
-  setRegistry(row: RegistryRow): Promise<void>
-  /** A new version; the one before is no longer current. Under {@link lockRegistry}. */
-  putResource(row: ResourceRow): Promise<void>
-  putFileSet(row: FileSetRow): Promise<void>
-  putResourceSecret(row: ResourceSecretRow): Promise<void>
-  /** All of one instance's but those in `keep`. */
-  deleteResourceSecrets(kind: ResourceKind, resource: string, keep: readonly string[]): Promise<void>
-  /** Whether any lease of this issuer is not closed. After {@link awaitMints} the answer stays. */
-  hasOutstanding(issuer: string): Promise<boolean>
-
   insertTask(row: TaskRow, ancestors: readonly string[]): Promise<void>
   /** The task's ancestors root first, then the task itself, each locked in that order. Empty: no such task. */
   lockLineage(task: string, lock: Lock): Promise<TaskRow[]>
@@ -307,38 +273,6 @@ export interface LedgerWrite {
   insertDecision(row: DecisionRow): Promise<void>
   insertAsk(row: AskRow): Promise<void>
   lockAsk(id: string): Promise<AskRow | undefined>
-
-  insertLease(row: LeaseRow): Promise<void>
-  /** intended -> active. False: the lease is no longer intended. */
-  activateLease(
-    id: string,
-    to: Pick<
-      LeaseRow,
-      | 'granted'
-      | 'may_leave_access'
-      | 'expires_at'
-      | 'provider_expires_at'
-      | 'sealed_secret'
-      | 'secret_sha256'
-    > & { due_at: number },
-  ): Promise<boolean>
-  /** Puts what the provider returned onto a lease that is already revoking, and makes it due at once. */
-  attachSecret(
-    id: string,
-    secret: Pick<LeaseRow, 'granted' | 'provider_expires_at' | 'sealed_secret' | 'secret_sha256'>,
-  ): Promise<boolean>
-  /**
-   * intended or active -> revoking, for every open lease of these tasks. Due: at `provider_expires_at` where
-   * it is `expiry_only`, at `dead_by` where it was intended (the minter may still bring a secret) and has no
-   * revocation group (which ends it by name), otherwise now. Returns the rows as they became.
-   */
-  revokeLeasesOf(tasks: readonly string[]): Promise<LeaseRow[]>
-  /** The same for one lease. Undefined: it was not intended or active. */
-  revokeLease(id: string): Promise<LeaseRow | undefined>
-  /**
-   * Up to `limit` leases of one issuer with `due_at` at or before now and no live claim, longest remaining
-   * provider life first. Raises each one's fence and holds it until `claimedUntil`.
-   */
   /** False where it was in none of these states. */
   moveAsk(id: string, from: readonly AskState[], to: AskState): Promise<boolean>
 
@@ -374,6 +308,38 @@ export interface LedgerWrite {
   insertCheckIn(row: CheckInRow): Promise<void>
   /** A human was there: the next is due one interval from now. Undefined: nobody is waited for. */
   noteCheckIn(task: string, by: string): Promise<CheckInRow | undefined>
+
+  insertLease(row: LeaseRow): Promise<void>
+  /** intended -> active. False: the lease is no longer intended. */
+  activateLease(
+    id: string,
+    to: Pick<
+      LeaseRow,
+      | 'granted'
+      | 'may_leave_access'
+      | 'expires_at'
+      | 'provider_expires_at'
+      | 'sealed_secret'
+      | 'secret_sha256'
+    > & { due_at: number },
+  ): Promise<boolean>
+  /** Puts what the provider returned onto a lease that is already revoking, and makes it due at once. */
+  attachSecret(
+    id: string,
+    secret: Pick<LeaseRow, 'granted' | 'provider_expires_at' | 'sealed_secret' | 'secret_sha256'>,
+  ): Promise<boolean>
+  /**
+   * intended or active -> revoking, for every open lease of these tasks. Due: at `provider_expires_at` where
+   * it is `expiry_only`, at `dead_by` where it was intended (the minter may still bring a secret) and has no
+   * revocation group (which ends it by name), otherwise now. Returns the rows as they became.
+   */
+  revokeLeasesOf(tasks: readonly string[]): Promise<LeaseRow[]>
+  /** The same for one lease. Undefined: it was not intended or active. */
+  revokeLease(id: string): Promise<LeaseRow | undefined>
+  /**
+   * Up to `limit` leases of one issuer with `due_at` at or before now and no live claim, longest remaining
+   * provider life first. Raises each one's fence and holds it until `claimedUntil`.
+   */
   claimDue(issuer: string, limit: number, claimedUntil: number): Promise<LeaseRow[]>
   /** To closed, from any open state, if the fence is still ours (`fence` null: the minter's word, no claim). Deletes the sealed secret. */
   closeLease(

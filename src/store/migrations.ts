@@ -13,7 +13,6 @@ import { namedLeases } from './schema-6.ts'
 import { policyFacts } from './schema-7.ts'
 import { approvalsSchema } from './schema-8.ts'
 import type { Run } from './sql/prepare.ts'
-import { registrySchema } from './schema-9.ts'
 
 export type Migration = {
   readonly id: number
@@ -31,10 +30,7 @@ export const migrations: readonly Migration[] = [
   { id: 5, name: 'revocations', statements: revocationsSchema },
   { id: 6, name: 'named leases', statements: namedLeases },
   { id: 7, name: 'policy facts', statements: policyFacts },
-]
   { id: 8, name: 'approvals', statements: approvalsSchema },
-  { id: 9, name: 'registry', statements: registrySchema },
-  { id: 10, name: 'budget holds', statements: budgetHolds },
 ]
 
 /**

@@ -5,29 +5,24 @@ import type {
   ApprovalRow,
   AskRow,
   AuditRow,
-  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
-  FileSetRow,
   LeaseRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
   RevocationRow,
   SigningKeyRow,
-  RegistryRow,
-  ResourceRow,
-  ResourceSecretRow,
   TaskRow,
   TaskWorkRow,
   TicketRow,
+  VoteRow,
   WorkRow,
 } from './rows.ts'
 
-  VoteRow,
 export type Tables = {
   agents: AgentRow
   tasks: TaskRow
@@ -39,13 +34,13 @@ export type Tables = {
   tickets: TicketRow
   decisions: DecisionRow
   asks: AskRow
-  leases: LeaseRow
-  claims: ClaimRow
-  budgets: { key: string; used: number; until: number }
   approvals: ApprovalRow
   approval_votes: VoteRow
   preapprovals: PreapprovalRow
   check_ins: CheckInRow
+  leases: LeaseRow
+  claims: ClaimRow
+  budgets: { key: string; used: number; until: number }
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
@@ -57,10 +52,6 @@ export type Tables = {
   meta: { key: string; value: string }
   audit: Omit<AuditRow, 'seq'> & { seq: Generated<number> }
   schema_migrations: { id: number; name: string; applied_at: number }
-  registry: RegistryRow & { id: number }
-  resources: ResourceRow
-  file_sets: FileSetRow
-  resource_secrets: ResourceSecretRow
 }
 
 /** Insert statements name exactly these columns, whatever else the object passed may carry. */
@@ -126,13 +117,6 @@ export const columns = {
     decision: 1,
     created_at: 1,
   }),
-  leases: names<LeaseRow>({
-    id: 1,
-    task: 1,
-    ask_id: 1,
-    agent: 1,
-    issuer: 1,
-    state: 1,
   approvals: names<ApprovalRow>({
     id: 1,
     task: 1,
@@ -183,6 +167,13 @@ export const columns = {
     revoked_by: 1,
   }),
   check_ins: names<CheckInRow>({ task: 1, every_ms: 1, due_at: 1, last_by: 1 }),
+  leases: names<LeaseRow>({
+    id: 1,
+    task: 1,
+    ask_id: 1,
+    agent: 1,
+    issuer: 1,
+    state: 1,
     closed_as: 1,
     revocability: 1,
     phase: 1,
@@ -213,6 +204,7 @@ export const columns = {
     webhook: 1,
     event: 1,
     task: 1,
+    about: 1,
     state: 1,
     created_at: 1,
     due_at: 1,
@@ -220,7 +212,6 @@ export const columns = {
     last_error: 1,
     done_at: 1,
   }),
-    about: 1,
   drills: names<DrillRow>({
     id: 1,
     issuer: 1,
@@ -269,23 +260,6 @@ export const columns = {
     id: 1,
     name: 1,
     token_hash: 1,
-  resources: names<ResourceRow>({
-    kind: 1,
-    name: 1,
-    version: 1,
-    namespace: 1,
-    managed_by: 1,
-    state: 1,
-    current: 1,
-    document: 1,
-    digest: 1,
-    generation: 1,
-    actor: 1,
-    reason: 1,
-    at: 1,
-    mac: 1,
-  }),
-  resource_secrets: names<ResourceSecretRow>({ kind: 1, resource: 1, name: 1, sealed: 1, at: 1 }),
     created_at: 1,
     expires_at: 1,
     mac: 1,

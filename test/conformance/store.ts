@@ -10,7 +10,6 @@ import { leaseChecks } from './store/lease-checks.ts'
 import { proofChecks } from './store/proof-checks.ts'
 import { readChecks } from './store/read-checks.ts'
 import { reapChecks } from './store/reap-checks.ts'
-import { registryChecks } from './store/registry-checks.ts'
 import { reviewChecks } from './store/review-checks.ts'
 import { revocationChecks } from './store/revocation-checks.ts'
 import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
@@ -32,10 +31,8 @@ export const storeChecks: readonly StoreCheck[] = [
   ...reviewChecks,
   ...proofChecks,
   ...revocationChecks,
-]
-  ...registryChecks,
-]
   ...approvalChecks,
+]
 
 /** Registers every check as a test. `open` gives an empty ledger each time. */
 export function describeStore(name: string, open: () => Promise<StoreSubject>): void {

@@ -8,7 +8,6 @@ import { leaseWrites } from './ledger/lease-writes.ts'
 import { keptWrites, onceWrites } from './ledger/other-writes.ts'
 import { drillWrites, proofWrites } from './ledger/proof-writes.ts'
 import { simulatedReads } from './ledger/reads.ts'
-import { registryWrites } from './ledger/registry.ts'
 import { revocationWrites } from './ledger/revocations.ts'
 import { createRowLocks, Deadlock, type Holder } from './ledger/row-locks.ts'
 import { type Change, tableNames } from './ledger/tables.ts'
@@ -154,8 +153,6 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...proofWrites(io),
     ...drillWrites(io),
     ...revocationWrites(io),
-  }
-    ...registryWrites(io),
-  }
     ...approvalWrites(io),
+  }
 }

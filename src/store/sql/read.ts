@@ -11,7 +11,6 @@ import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
 import { reviewReads } from './review.ts'
-import { registryReads } from './registry.ts'
 import { revocationReads } from './revocations.ts'
 import { workReads } from './works.ts'
 
@@ -26,9 +25,9 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),
     ...revocationReads(dialect, run),
-    ...registryReads(dialect, run),
     ...approvalReads(dialect, run),
     ...preapprovalReads(dialect, run),
+    ...reviewReads(dialect, run),
   }
 }
 

@@ -13,7 +13,6 @@ import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
 import { revocationWrites } from './revocations.ts'
-import { registryWrites } from './registry.ts'
 import { taskWrites } from './tasks.ts'
 import { workWrites } from './works.ts'
 
@@ -22,9 +21,9 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const tasks = taskWrites(dialect)
   const evidence = evidenceWrites(dialect)
   const records = recordWrites(dialect)
-  const leases = leaseWrites(dialect)
   const approvals = approvalWrites(dialect)
   const preapprovals = preapprovalWrites(dialect)
+  const leases = leaseWrites(dialect)
   const keys = keyWrites(dialect)
   const proof = proofWrites(dialect)
   const drills = drillWrites(dialect)
@@ -33,20 +32,18 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const revocations = revocationWrites(dialect)
   return tx => ({
     now: tx.now,
-  const registry = registryWrites(dialect)
     ...agents(tx),
     ...tasks(tx),
     ...works(tx),
     ...evidence(tx),
     ...records(tx),
-    ...leases(tx),
-    ...keys(tx),
     ...approvals(tx),
     ...preapprovals(tx),
+    ...leases(tx),
+    ...keys(tx),
     ...proof(tx),
     ...drills(tx),
     ...claims(tx),
     ...revocations(tx),
   })
 }
-    ...registry(tx),

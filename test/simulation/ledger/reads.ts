@@ -2,7 +2,6 @@
 import type { LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
 import { approvalReads } from './approvals.ts'
-import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { all, by, paged, type RowOf } from './select.ts'
@@ -94,10 +93,8 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     delivery: id => one('deliveries', id),
     drill: id => one('drills', id),
     ...revocationReads(rows, at),
-    ...reviewReads(rows, at),
-    ...registryReads(rows, at),
-    ...reviewReads(rows, at),
     ...approvalReads(rows, at),
+    ...reviewReads(rows, at),
     ...lists(rows, at),
     ...due(rows, at),
   }

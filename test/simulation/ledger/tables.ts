@@ -10,23 +10,19 @@ import type {
   DeliveryRow,
   DrillRow,
   EvidenceRow,
-  FileSetRow,
   LeaseRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
-  RegistryRow,
-  ResourceRow,
-  ResourceSecretRow,
   RevocationRow,
   SigningKeyRow,
   TaskRow,
   TaskWorkRow,
   TicketRow,
+  VoteRow,
   WorkRow,
 } from '../../../src/store/rows.ts'
 
-  VoteRow,
 export type BudgetRow = { key: string; used: number; until: number }
 /** The whole line of one task: its ancestors root first, without itself. */
 export type LineRow = { task: string; ancestors: readonly string[] }
@@ -41,13 +37,13 @@ export type SimTables = {
   tickets: TicketRow
   decisions: DecisionRow
   asks: AskRow
-  leases: LeaseRow
-  claims: ClaimRow
-  budgets: BudgetRow
   approvals: ApprovalRow
   approval_votes: VoteRow
   preapprovals: PreapprovalRow
   check_ins: CheckInRow
+  leases: LeaseRow
+  claims: ClaimRow
+  budgets: BudgetRow
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
@@ -55,10 +51,6 @@ export type SimTables = {
   revocation_leases: { revocation: string; lease: string }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
-  registry: RegistryRow
-  resources: ResourceRow
-  file_sets: FileSetRow
-  resource_secrets: ResourceSecretRow
   meta: { key: string; value: string }
   audit: AuditRow
 }
@@ -74,6 +66,10 @@ export const tableNames: readonly TableName[] = [
   'tickets',
   'decisions',
   'asks',
+  'approvals',
+  'approval_votes',
+  'preapprovals',
+  'check_ins',
   'leases',
   'claims',
   'budgets',
@@ -81,17 +77,9 @@ export const tableNames: readonly TableName[] = [
   'deliveries',
   'drills',
   'revocations',
-  'approvals',
-  'approval_votes',
-  'preapprovals',
-  'check_ins',
   'revocation_leases',
   'signing_keys',
   'operator_tokens',
-  'registry',
-  'resources',
-  'file_sets',
-  'resource_secrets',
   'meta',
   'audit',
 ]
