@@ -117,6 +117,7 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     ...shape,
     listen: listenAt(shape.listen),
     ...(shape.operator_listen === undefined ? {} : { operator_listen: listenAt(shape.operator_listen) }),
+    operators: operatorsAt(shape.operators, at),
     ledger: ledgerAt(shape.ledger, at),
     kek_file: at(shape.kek_file),
     plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
@@ -131,6 +132,13 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     agents_dir: at(shape.agents_dir),
     resource_servers_dir: at(shape.resource_servers_dir),
   }
+}
+
+function operatorsAt(
+  { roles_dir, ...operators }: SettingsShape['operators'],
+  at: (path: string) => string,
+): SettingsShape['operators'] {
+  return roles_dir === undefined ? operators : { ...operators, roles_dir: at(roles_dir) }
 }
 
 function observersAt(

@@ -221,6 +221,13 @@ export const LIMITS = {
   keySetMaxAgeSeconds: 10 * 60,
   operatorTokenMs: 24 * hour,
 
+  // Humans who sign in.
+  /** How long ago they may have proved who they are, for what takes a fresh sign-in. */
+  freshSignInMs: 5 * minute,
+  operatorSessionHours: 24,
+  /** Groups of one human, and of one role. */
+  operatorGroups: 256,
+
   // Configuration.
   configFileChars: 512 * kibibyte,
   configAliases: 32,

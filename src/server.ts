@@ -34,6 +34,7 @@ import { observedIssuer, observedLedger, observedLog } from './observed.ts'
 import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
+import { openPeople } from './open-people.ts'
 import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
 import { openWebhooks } from './open-webhooks.ts'
 import type { Agent } from './policy/agent.ts'
@@ -270,6 +271,7 @@ export async function openCore(
     issuers,
     agents: () => agents,
     policy: noPolicy,
+    people: openPeople(settings, { now, fetch: outbound.get }, undefined),
     verifiedAgents: new Map(),
     verifyTaskJwt: token => {
       const content = keys.verify(token)

@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/server.ts'],
   [
     'src/open-plugins.ts',
+    'src/open-people.ts',
     'src/open-ledger.ts',
     'src/open-webhooks.ts',
     'src/observed.ts',

@@ -36,6 +36,8 @@ export type AuditEvent =
   | 'signing_key.created'
   | 'signing_key.moved'
   | 'operator.token_created'
+  | 'operator.signed_in_for'
+  | 'operator.sign_in_refused'
   | 'credential.unknown'
   | 'ledger.restored'
 

@@ -12,6 +12,7 @@ import type { PolicyEngine } from '../policy/facts.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
+import type { People } from './people.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
 export type Log = Record<
@@ -43,6 +44,8 @@ export type Broker = {
   agents: () => ReadonlyMap<string, Agent>
   /** The policies in force, beside the ceilings. */
   policy: PolicyEngine
+  /** Who may be an operator, and how. */
+  people: People
   /** Agents' rows whose MAC was seen to be right; as many as there are agents. */
   verifiedAgents: Map<string, AgentRow>
   /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */

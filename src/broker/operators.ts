@@ -3,72 +3,113 @@
  * setting things up, and for when there is no identity provider.
  */
 import type { Secret } from '../../issuers/shared/secret.ts'
+import { record } from '../audit/record.ts'
 import { authenticateOperatorToken } from './authenticate.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { needsFresh, type OperatedOn, type Operator, type OperatorAction } from './operator.ts'
+import type { HumanToken } from './operator-identity.ts'
+import { freshNonce } from './operator-nonce.ts'
+import { operatorOf, useAuthentication, useToken, verifyHuman } from './operator-sign-in.ts'
+import type { SignIn } from './people.ts'
 
-export type Operator = {
-  /** Never given to anybody else: `token:<name>`, or `<issuer>#<subject>` of a human. */
-  id: string
-  /** For the audit log and for people. */
-  name: string
-  /** As the identity provider names them; none for an operator token. */
-  groups: readonly string[]
-  kind: 'token' | 'human'
-}
-
-/**
- * What operators do.
- * - `read`: everything that is shown to operators; no secret is.
- * - `revoke`: end what lives, refuse more of it.
- * - `drill`: exercise an issuer.
- * - `approve`: answer for one ask, or open a pre-approval window.
- * - `narrow`: suspend, quarantine, offboard.
- * - `widen`: take any of that back, unblock, certify.
- * - `register`: agents, attestors, issuers, resource servers of a namespace.
- * - `configure`: policies, approver groups, keys, other operators.
- */
-export type OperatorAction =
-  | 'read'
-  | 'revoke'
-  | 'drill'
-  | 'approve'
-  | 'narrow'
-  | 'widen'
-  | 'register'
-  | 'configure'
-
-/** What it is done to, as far as it is one thing. */
-export type OperatedOn = { agent?: string; owner?: string; namespace?: string }
+export type { OperatedOn, Operator, OperatorAction }
 
 /** @throws BrokerError `unauthenticated` */
 export async function authenticateOperator(broker: Broker, token: Secret): Promise<Operator> {
   const { name } = await authenticateOperatorToken(broker, token)
+  if (!broker.people.bootstrapTokens)
+    throw new BrokerError(
+      'unauthenticated',
+      'operator tokens are switched off (operators.bootstrap_tokens in mayfly.yaml): sign in',
+    )
   return { id: `token:${name}`, name, groups: [], kind: 'token' }
 }
 
-/** @throws BrokerError `forbidden` */
+/**
+ * Denied unless a role policy permits it. An operator token may do all but approve; a human who has not signed
+ * in for it alone may neither approve nor widen.
+ *
+ * @throws BrokerError `forbidden`, `fresh_sign_in_needed`
+ */
 export async function authorizeOperator(
-  _broker: Broker,
+  broker: Broker,
   operator: Operator,
   action: OperatorAction,
-  _on: OperatedOn = {},
+  on: OperatedOn = {},
 ): Promise<void> {
-  if (operator.kind === 'human' || action !== 'approve') return
-  throw new BrokerError('forbidden', 'an operator token approves nothing: a human signs in to do it')
+  if (operator.kind === 'token') {
+    if (action !== 'approve') return
+    throw new BrokerError('forbidden', 'an operator token approves nothing: a human signs in to do it')
+  }
+  const { allowed } = (await broker.people.roles?.judge({ operator, action, on })) ?? { allowed: false }
+  if (!allowed) throw new BrokerError('forbidden', `your groups do not let you ${action} here`)
+  if (needsFresh(action) && operator.fresh !== true)
+    throw new BrokerError('fresh_sign_in_needed', `a session is not enough to ${action}: sign in for it`)
 }
 
 /**
- * A human who has signed in for this alone: a moment ago, and with `boundTo` as the nonce.
+ * A human who has signed in for this alone: a moment ago, once, and with {@link freshNonce} of `boundTo`.
+ *
  * @param idToken what the identity provider gave. @param boundTo hex digest of exactly what is agreed to.
- * @throws BrokerError `fresh_sign_in_needed`
+ * @throws BrokerError `fresh_sign_in_needed`, `evidence_rejected`, `attestation_unavailable`
  */
-export async function demandFresh(_broker: Broker, _idToken: Secret, _boundTo: string): Promise<Operator> {
-  throw new BrokerError(
-    'fresh_sign_in_needed',
-    'no identity provider for operators is configured (operators.oidc in mayfly.yaml)',
+export async function demandFresh(broker: Broker, idToken: Secret, boundTo: string): Promise<Operator> {
+  const { signIn } = broker.people
+  if (signIn === undefined)
+    throw new BrokerError(
+      'fresh_sign_in_needed',
+      'no identity provider for operators is configured (operators.oidc in mayfly.yaml)',
+    )
+  const human = await verifyHuman(broker, signIn, idToken)
+  const operator: Operator = { ...operatorOf(human), fresh: true }
+  const stale = staleness(human, boundTo, signIn, broker.limits, await broker.ledger.now())
+  const refused = stale ?? (await useUp(broker, human, operator, boundTo))
+  if (refused === undefined) return operator
+  await broker.ledger.write(tx =>
+    record(tx, 'operator.sign_in_refused', { actor: actorOf(operator) }, { detail: refused, boundTo }),
   )
+  throw new BrokerError('fresh_sign_in_needed', `${refused}: sign in again, for this alone`)
 }
 
-/** As it stands in audit rows. */
-export const actorOf = (operator: Operator): string => `operator:${operator.name}`
+/** Why a verified token is no fresh sign-in for this, or undefined. */
+function staleness(
+  { nonce, authenticatedAt, acr }: HumanToken,
+  boundTo: string,
+  { freshAcrValues }: SignIn,
+  { freshSignInMs, clockSkewMs }: Broker['limits'],
+  now: number,
+): string | undefined {
+  if (nonce !== freshNonce(boundTo)) return 'the sign-in was for something else'
+  if (authenticatedAt === undefined)
+    return 'the identity provider did not say when you signed in (the claim auth_time)'
+  if (authenticatedAt > now + clockSkewMs) return 'the sign-in is ahead of the broker'
+  if (now - authenticatedAt > freshSignInMs) return 'the sign-in is too old'
+  if (freshAcrValues.length > 0 && (acr === undefined || !freshAcrValues.includes(acr)))
+    return 'the sign-in was not of the required strength (the claim acr)'
+  return undefined
+}
+
+/** @returns why it was used up before, or undefined */
+async function useUp(
+  broker: Broker,
+  human: HumanToken,
+  operator: Operator,
+  boundTo: string,
+): Promise<string | undefined> {
+  const refused = await broker.ledger.write(async tx => {
+    if (!(await useToken(tx, human, boundTo))) return 'the sign-in was used before'
+    if (!(await useAuthentication(broker, tx, human, boundTo)))
+      return 'this proof of who you are was used before, for something else'
+    await record(tx, 'operator.signed_in_for', { actor: actorOf(operator) }, { boundTo })
+    return undefined
+  })
+  if (refused !== undefined)
+    broker.log.warn({ alarm: 'sign_in_replayed', operator: operator.id }, 'a sign-in was presented again')
+  return refused
+}
+
+/** As it stands in audit rows. A human's name is what they chose: it stands beside who they are. */
+export function actorOf({ id, name, kind }: Operator): string {
+  return kind === 'token' ? `operator:${name}` : `operator:${name.replaceAll(/[<>]/g, '')} <${id}>`
+}

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
 import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
 import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
+import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
 
 const listenShape = z
@@ -106,6 +107,8 @@ export const settingsShape = z
     listen: listenShape,
     /** Operators' own listener; absent, they share the first one. */
     operator_listen: listenShape.optional(),
+    /** Who operators are: an identity provider, roles, and what takes two of them. */
+    operators: operatorsShape.prefault({}),
     /** Issuer URL of what Mayfly signs, and base of every URL it hands out. Never taken from a request. */
     public_url: publicUrlShape,
     ledger: ledgerShape,

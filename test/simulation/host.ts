@@ -1,6 +1,7 @@
 /** One broker process: the real use cases over simulated surroundings, as `src/server.ts` puts them together. */
 
 import type { Broker, Log } from '../../src/broker/broker.ts'
+import { noPeople } from '../../src/broker/people.ts'
 import type { Queue } from '../../src/broker/queue.ts'
 import { createReaper, type Reaper, type Schedule } from '../../src/broker/reaper.ts'
 import { reassess } from '../../src/broker/reassess.ts'
@@ -80,6 +81,7 @@ export function startHost(world: World, name: string): Host {
     }),
     agents: () => agents,
     policy: noPolicy,
+    people: noPeople,
     verifiedAgents: new Map(),
     // Introspection is not part of the simulation: it reads, and changes nothing.
     verifyTaskJwt: () => undefined,
