@@ -18,17 +18,23 @@ import type {
   AskRow,
   AskState,
   AuditRow,
+  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
+  FileSetRow,
   LeaseClose,
   LeaseRow,
   LeaseState,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
+  RegistryRow,
+  ResourceKind,
+  ResourceRow,
+  ResourceSecretRow,
   RevocationRow,
   SigningKeyRow,
   TaskEnd,
@@ -180,6 +186,20 @@ export interface LedgerRead {
   revokingBacklog(): Promise<Backlog[]>
   /** Costs in proportion to the rows counted; no request waits for it. */
   leaseCounts(): Promise<{ state: LeaseState; issuer: string; count: number }[]>
+  /** Undefined before anything was registered. */
+  registry(): Promise<RegistryRow | undefined>
+  /** What is registered now, by kind and name. */
+  resources(): Promise<ResourceRow[]>
+  /** The latest version; one that was removed, too. */
+  resource(kind: ResourceKind, name: string): Promise<ResourceRow | undefined>
+  /** Newest first; `after` is the last version of the page before. */
+  resourceVersions(
+    kind: ResourceKind,
+    name: string,
+    page: { limit: number; after?: number },
+  ): Promise<ResourceRow[]>
+  fileSet(digest: string): Promise<FileSetRow | undefined>
+  resourceSecrets(): Promise<ResourceSecretRow[]>
   ticket(id: string): Promise<TicketRow | undefined>
   ticketByToken(tokenHash: string): Promise<TicketRow | undefined>
   evidence(id: string): Promise<EvidenceRow | undefined>
@@ -231,6 +251,20 @@ export interface LedgerRead {
 export interface LedgerWrite {
   /** The ledger's clock at the start of this transaction, epoch ms: deadlines are judged by it. */
   readonly now: number
+
+  /** The registry, locked: registrations come one after another. Undefined before the first. */
+  lockRegistry(): Promise<RegistryRow | undefined>
+  /** As it was committed when this is called, without a lock; 0 before the first registration. */
+  registryGeneration(): Promise<number>
+  setRegistry(row: RegistryRow): Promise<void>
+  /** A new version; the one before is no longer current. Under {@link lockRegistry}. */
+  putResource(row: ResourceRow): Promise<void>
+  putFileSet(row: FileSetRow): Promise<void>
+  putResourceSecret(row: ResourceSecretRow): Promise<void>
+  /** All of one instance's but those in `keep`. */
+  deleteResourceSecrets(kind: ResourceKind, resource: string, keep: readonly string[]): Promise<void>
+  /** Whether any lease of this issuer is not closed. After {@link awaitMints} the answer stays. */
+  hasOutstanding(issuer: string): Promise<boolean>
 
   putAgent(row: AgentRow): Promise<void>
   lockAgent(name: string, lock: Lock): Promise<AgentRow | undefined>

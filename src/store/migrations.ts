@@ -12,6 +12,7 @@ import { revocationsSchema } from './schema-5.ts'
 import { namedLeases } from './schema-6.ts'
 import { policyFacts } from './schema-7.ts'
 import { approvalsSchema } from './schema-8.ts'
+import { registrySchema } from './schema-9.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -31,6 +32,7 @@ export const migrations: readonly Migration[] = [
   { id: 6, name: 'named leases', statements: namedLeases },
   { id: 7, name: 'policy facts', statements: policyFacts },
   { id: 8, name: 'approvals', statements: approvalsSchema },
+  { id: 9, name: 'registry', statements: registrySchema },
 ]
 
 /**

@@ -366,6 +366,64 @@ export type OperatorTokenRow = {
   mac: string
 }
 
+export type ResourceKind = 'agent' | 'attestor' | 'issuer' | 'resource_server' | 'policy'
+
+/** What is registered, as a whole: one row. Each registration that changes something raises its generation. */
+export type RegistryRow = {
+  generation: number
+  /** SHA-256 (hex) over every resource that is registered: none of them can be put back alone. */
+  resources_digest: string
+  /** The files in force; null before any were. */
+  files_digest: string | null
+  changed_at: number
+  mac: string
+}
+
+/** One version of one resource. All but `current` never changes. */
+export type ResourceRow = {
+  kind: ResourceKind
+  name: string
+  /** From 1, for each kind and name. */
+  version: number
+  /** The team whose it is; null for the operator's own, which stand in files. */
+  namespace: string | null
+  managed_by: 'file' | 'api'
+  state: 'registered' | 'removed'
+  /** 1 for the latest version of a kind and name. */
+  current: 0 | 1
+  /** Canonical JSON; of what was removed, what it was. */
+  document: string
+  /** SHA-256 (hex) of the document. */
+  digest: string
+  /** The generation that brought it. */
+  generation: number
+  /** Who, and why. */
+  actor: string
+  reason: string
+  at: number
+  mac: string
+}
+
+/** The files of a broker, whole, that were in force once. */
+export type FileSetRow = {
+  digest: string
+  /** `configuration_version` in mayfly.yaml. */
+  version: number
+  /** The generation in which they were last put in force. */
+  generation: number
+  at: number
+}
+
+/** What a team uploaded for an instance of its own, sealed. */
+export type ResourceSecretRow = {
+  kind: ResourceKind
+  resource: string
+  /** As the instance's settings name it: `secret:<name>`. */
+  name: string
+  sealed: Uint8Array
+  at: number
+}
+
 export type AuditRow = {
   seq: number
   at: number

@@ -5,15 +5,20 @@ import type {
   ApprovalRow,
   AskRow,
   AuditRow,
+  CheckInRow,
   ClaimRow,
   DecisionRow,
   DeliveryRow,
   DrillRow,
   EvidenceRow,
+  FileSetRow,
   LeaseRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
+  RegistryRow,
+  ResourceRow,
+  ResourceSecretRow,
   RevocationRow,
   SigningKeyRow,
   TaskRow,
@@ -49,6 +54,10 @@ export type Tables = {
   revocation_leases: { revocation: string; lease: string }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
+  registry: RegistryRow & { id: number }
+  resources: ResourceRow
+  file_sets: FileSetRow
+  resource_secrets: ResourceSecretRow
   meta: { key: string; value: string }
   audit: Omit<AuditRow, 'seq'> & { seq: Generated<number> }
   schema_migrations: { id: number; name: string; applied_at: number }
@@ -256,6 +265,23 @@ export const columns = {
     retire_at: 1,
     mac: 1,
   }),
+  resources: names<ResourceRow>({
+    kind: 1,
+    name: 1,
+    version: 1,
+    namespace: 1,
+    managed_by: 1,
+    state: 1,
+    current: 1,
+    document: 1,
+    digest: 1,
+    generation: 1,
+    actor: 1,
+    reason: 1,
+    at: 1,
+    mac: 1,
+  }),
+  resource_secrets: names<ResourceSecretRow>({ kind: 1, resource: 1, name: 1, sealed: 1, at: 1 }),
   operator_tokens: names<OperatorTokenRow>({
     id: 1,
     name: 1,

@@ -10,6 +10,7 @@ import { leaseChecks } from './store/lease-checks.ts'
 import { proofChecks } from './store/proof-checks.ts'
 import { readChecks } from './store/read-checks.ts'
 import { reapChecks } from './store/reap-checks.ts'
+import { registryChecks } from './store/registry-checks.ts'
 import { reviewChecks } from './store/review-checks.ts'
 import { revocationChecks } from './store/revocation-checks.ts'
 import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
@@ -32,6 +33,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...proofChecks,
   ...revocationChecks,
   ...approvalChecks,
+  ...registryChecks,
 ]
 
 /** Registers every check as a test. `open` gives an empty ledger each time. */

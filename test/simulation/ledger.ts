@@ -8,6 +8,7 @@ import { leaseWrites } from './ledger/lease-writes.ts'
 import { keptWrites, onceWrites } from './ledger/other-writes.ts'
 import { drillWrites, proofWrites } from './ledger/proof-writes.ts'
 import { simulatedReads } from './ledger/reads.ts'
+import { registryWrites } from './ledger/registry.ts'
 import { revocationWrites } from './ledger/revocations.ts'
 import { createRowLocks, Deadlock, type Holder } from './ledger/row-locks.ts'
 import { type Change, tableNames } from './ledger/tables.ts'
@@ -154,5 +155,6 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...drillWrites(io),
     ...revocationWrites(io),
     ...approvalWrites(io),
+    ...registryWrites(io),
   }
 }

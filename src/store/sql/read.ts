@@ -10,6 +10,7 @@ import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
+import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { workReads } from './works.ts'
@@ -25,6 +26,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),
     ...revocationReads(dialect, run),
+    ...registryReads(dialect, run),
     ...approvalReads(dialect, run),
     ...preapprovalReads(dialect, run),
     ...reviewReads(dialect, run),

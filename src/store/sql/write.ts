@@ -12,6 +12,7 @@ import { preapprovalWrites } from './preapprovals.ts'
 import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
+import { registryWrites } from './registry.ts'
 import { revocationWrites } from './revocations.ts'
 import { taskWrites } from './tasks.ts'
 import { workWrites } from './works.ts'
@@ -30,6 +31,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const claims = claimWrites(dialect)
   const works = workWrites(dialect)
   const revocations = revocationWrites(dialect)
+  const registry = registryWrites(dialect)
   return tx => ({
     now: tx.now,
     ...agents(tx),
@@ -45,5 +47,6 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...drills(tx),
     ...claims(tx),
     ...revocations(tx),
+    ...registry(tx),
   })
 }

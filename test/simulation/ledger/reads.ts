@@ -2,6 +2,7 @@
 import type { LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
 import { approvalReads } from './approvals.ts'
+import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { all, by, paged, type RowOf } from './select.ts'
@@ -94,6 +95,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     drill: id => one('drills', id),
     ...revocationReads(rows, at),
     ...approvalReads(rows, at),
+    ...registryReads(rows, at),
     ...reviewReads(rows, at),
     ...lists(rows, at),
     ...due(rows, at),

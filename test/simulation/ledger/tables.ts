@@ -10,10 +10,14 @@ import type {
   DeliveryRow,
   DrillRow,
   EvidenceRow,
+  FileSetRow,
   LeaseRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
+  RegistryRow,
+  ResourceRow,
+  ResourceSecretRow,
   RevocationRow,
   SigningKeyRow,
   TaskRow,
@@ -51,6 +55,10 @@ export type SimTables = {
   revocation_leases: { revocation: string; lease: string }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
+  registry: RegistryRow
+  resources: ResourceRow
+  file_sets: FileSetRow
+  resource_secrets: ResourceSecretRow
   meta: { key: string; value: string }
   audit: AuditRow
 }
@@ -80,6 +88,10 @@ export const tableNames: readonly TableName[] = [
   'revocation_leases',
   'signing_keys',
   'operator_tokens',
+  'registry',
+  'resources',
+  'file_sets',
+  'resource_secrets',
   'meta',
   'audit',
 ]
