@@ -45,7 +45,7 @@ export async function exchange(broker: Broker, form: Form) {
   const request = readExchange(form)
   if (!SUBJECT_TOKEN_TYPES.includes(demand(form, 'subject_token_type')))
     throw await rejectEvidence(broker, 'none', 'type_not_allowed', 'presented as another subject_token_type')
-  const opened = await withFreshConfiguration(broker, () => openTask(broker, request))
+  const opened = await withFreshConfiguration(broker, within => openTask(within, request))
   const credential = opened.credential
   if (credential === undefined) throw new BrokerError('ask_invalid', 'authorization_details must hold an ask')
   const now = await broker.ledger.now()

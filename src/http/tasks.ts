@@ -32,7 +32,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   routes.post('/', async c => {
     const opened = await exchanges.pass(c.get('source'), async () => {
       const request = toRequest(await readJson(c, openTaskBody, bodyBytes))
-      return withFreshConfiguration(c.get('broker'), () => openTask(c.get('broker'), request))
+      return withFreshConfiguration(c.get('broker'), within => openTask(within, request))
     })
     c.header('location', `/v1/tasks/${opened.task.id}`)
     return c.json(
@@ -66,8 +66,8 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
       'ask' in body
         ? { ask: body.ask }
         : { wanted: toAsk(body.authorization_details[0]), ...declaredOf(body) }
-    const credential = await withFreshConfiguration(c.get('broker'), () =>
-      requestCredential(c.get('broker'), task, request),
+    const credential = await withFreshConfiguration(c.get('broker'), within =>
+      requestCredential(within, task, request),
     )
     return c.json(renderCredential(credential), 201)
   })
@@ -80,9 +80,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   routes.post('/:id/extend', async c => {
     const task = await authorise(c)
     const body = await readJson(c, extendBody, bodyBytes)
-    const deadline = await withFreshConfiguration(c.get('broker'), () =>
-      extendTask(c.get('broker'), task, body),
-    )
+    const deadline = await withFreshConfiguration(c.get('broker'), within => extendTask(within, task, body))
     return c.json({ deadline: new Date(deadline).toISOString() })
   })
 
@@ -106,9 +104,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
       minutes: body.minutes,
       asks: body.authorization_details.map(toAsk),
     }
-    const ticket = await withFreshConfiguration(c.get('broker'), () =>
-      openTicket(c.get('broker'), task, request),
-    )
+    const ticket = await withFreshConfiguration(c.get('broker'), within => openTicket(within, task, request))
     return c.json(
       { ticket: ticket.token.reveal(), id: ticket.id, expires_at: new Date(ticket.expiresAt).toISOString() },
       201,

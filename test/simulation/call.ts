@@ -36,7 +36,7 @@ export async function call<T>(
     })
   }
   scheduler.after(host.process, chance.between(1, 50), `${name} arrives`, () => {
-    withFreshConfiguration(host.broker, () => run(host.broker)).then(
+    withFreshConfiguration(host.broker, run).then(
       value => {
         onAnswer(value)
         back({ is: 'answer', value })
