@@ -18,6 +18,10 @@ export const CLI_LIMITS = {
   oidcRequestMs: 10 * second,
   oidcAnswerBytes: 64 * kibibyte,
 
+  // A human who signs in. As long as the broker takes a fresh sign-in.
+  signInMs: 5 * 60 * second,
+  deviceSignInMs: 15 * 60 * second,
+
   // Waiting for the end.
   settleMs: 10 * second,
   settlePollMs: 100,
