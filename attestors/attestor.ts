@@ -81,6 +81,11 @@ export class AttestationUnavailable extends Error {
 
 export interface Attestor {
   /**
+   * The claims it types, by name: policies read these as `context.claims.NAME`, checked against the type before a
+   * policy is loaded. Claims that are not declared reach policies as text.
+   */
+  readonly claimTypes?: Readonly<Record<string, 'string' | 'integer' | 'boolean' | 'string_list'>>
+  /**
    * Whether this evidence claims to come from this attestor's trust root. Looks at unverified content, so
    * it only routes; `attest` checks everything again.
    */

@@ -50,6 +50,7 @@ export const githubActions = defineAttestor({
       requireTokenId: true,
     })
     return {
+      claimTypes: CLAIM_TYPES,
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
@@ -121,6 +122,10 @@ const OPTIONAL_CLAIMS = [
   'workflow_ref',
   'workflow_sha',
 ]
+/** GitHub writes every claim as text, ids too. Properties are the organisation's own and are not declared. */
+const CLAIM_TYPES = Object.fromEntries(
+  [...REQUIRED_CLAIMS, ...OPTIONAL_CLAIMS].map(name => [name, 'string' as const]),
+)
 /** Custom repository properties: any number of claims, named by the organisation's administrators. */
 const PROPERTY_CLAIM = /^repo_property_[\w.-]{1,100}$/
 const ID_CLAIM = /_id$|^run_(?:attempt|number)$/

@@ -75,6 +75,9 @@ export const oidc = defineAttestor({
       requireTokenId: chosen.require_jti,
     })
     return {
+      claimTypes: Object.fromEntries(
+        Object.entries(chosen.claims).map(([name, type]) => [name, type === 'json' ? 'string' : type]),
+      ),
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {

@@ -65,6 +65,7 @@ export const spiffeJwt = defineAttestor({
       singleUse: chosen.single_use,
     }
     return {
+      claimTypes: { trust_domain: 'string', path: 'string' },
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {

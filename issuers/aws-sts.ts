@@ -90,6 +90,7 @@ export const awsSts = defineIssuer<Settings, AwsAsk>({
       ask: awsAsk,
       covers: awsCovers,
       facts: awsFacts,
+      resourceTypes: { Role: ['Account'] },
 
       async issue(grant) {
         const now = deps.now()

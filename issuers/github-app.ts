@@ -81,6 +81,7 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
       covers: githubCovers,
       couldCover: githubCouldCover,
       facts: githubFacts,
+      resourceTypes: { Repository: ['Owner'] },
       watch: githubWatch(rest, settings.api_url),
       surplus: ceilings => githubSurplus(rest, ceilings, deps.now),
 

@@ -86,6 +86,7 @@ export const signedJwt = defineIssuer<Settings, SignedJwtAsk>({
       longestLifeMs: settings.max_minutes * 60_000,
       ask,
       covers,
+      resourceTypes: { Audience: [] },
       facts: asked => ({
         phase: allowed.get(asked.audience)?.phase ?? 'transact',
         resources: [{ type: 'Audience', id: asked.audience, name: asked.audience, parents: [] }],

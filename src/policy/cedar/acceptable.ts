@@ -1,0 +1,50 @@
+/** The bounds of what is judged. A request beyond them is denied before anything reads it. */
+import { LIMITS } from '../../limits.ts'
+import type { PolicyRequest } from '../facts.ts'
+
+/** @returns what is wrong with it; undefined where nothing is. Stops at the bounds, however large it is. */
+export function unacceptable(request: PolicyRequest): string | undefined {
+  const items = { left: LIMITS.policyRequestItems }
+  const fault = faultOf(request, 0, items)
+  if (fault !== undefined) return fault
+  const { ttlSeconds, now, confidence = 0 } = request.context
+  if (ttlSeconds < 0 || now < 0 || now > LAST_MS || confidence < 0 || confidence > 100)
+    return 'a time or a figure out of its range'
+  if (request.resources.length === 0) return 'nothing is touched'
+  return undefined
+}
+
+/** The last moment that Cedar's datetime and ECMAScript's Date both have in four digits. */
+const LAST_MS = Date.UTC(9999, 11, 31)
+
+function faultOf(value: unknown, depth: number, items: { left: number }): string | undefined {
+  items.left -= 1
+  if (items.left < 0) return 'too many facts'
+  switch (typeof value) {
+    case 'boolean':
+    case 'undefined': // a member that is not there
+      return undefined
+    case 'number':
+      return Number.isSafeInteger(value) ? undefined : 'a number that is not whole, or too large'
+    case 'string':
+      if (value.length > LIMITS.policyTextChars) return 'a text that is too long'
+      return value.isWellFormed() ? undefined : 'a text with a lone surrogate'
+    case 'object':
+      if (value === null) return 'a null'
+      break
+    default:
+      return `a ${typeof value}`
+  }
+  if (depth >= LIMITS.policyRequestDepth) return 'facts nested too deep'
+  if (!Array.isArray(value)) {
+    const prototype = Object.getPrototypeOf(value)
+    if (prototype !== Object.prototype && prototype !== null) return 'an object that is not plain data'
+  }
+  for (const name of Object.keys(value)) {
+    const fault =
+      (Array.isArray(value) ? undefined : faultOf(name, depth, items)) ??
+      faultOf((value as Readonly<Record<string, unknown>>)[name], depth + 1, items)
+    if (fault !== undefined) return fault
+  }
+  return undefined
+}

@@ -1,0 +1,48 @@
+/**
+ * Which facts a set of policies looks at. What it does not look at is left out before it is judged, so that a
+ * verdict depends on nothing else and can be remembered for every request that agrees in the rest.
+ */
+
+/** `null`: all of them. Names are members of the context, and of `context.claims`. */
+export type Reads = { context: readonly string[] | null; claims: readonly string[] | null }
+
+/** @param policies in Cedar's JSON form */
+export function readsOf(policies: readonly unknown[]): Reads {
+  const context = new Set<string>()
+  const claims = new Set<string>()
+  let whole = false
+  let allClaims = false
+  const note = ([member, claim]: readonly string[]) => {
+    if (member === undefined) whole = true
+    else if (member !== 'claims') context.add(member)
+    else if (claim === undefined) allClaims = true
+    else claims.add(claim)
+  }
+  for (const policy of policies) visit(policy, note)
+  return {
+    context: whole ? null : [...context].sort(),
+    claims: whole || allClaims ? null : [...claims].sort(),
+  }
+}
+
+type Note = (path: readonly string[]) => void
+
+function visit(node: unknown, note: Note): void {
+  if (typeof node !== 'object' || node === null) return
+  const path = contextPath(node)
+  if (path !== undefined) note(path)
+  else for (const part of Object.values(node)) visit(part, note)
+}
+
+/** `context.a.b` and `context has a.b` as [a, b]; undefined for anything else. */
+function contextPath(node: unknown): string[] | undefined {
+  if (typeof node !== 'object' || node === null) return undefined
+  const { Var: variable, '.': member, has } = node as Readonly<Record<string, unknown>>
+  if (variable === 'context') return []
+  const looked = (member ?? has) as { left?: unknown; attr?: unknown } | undefined
+  if (typeof looked !== 'object' || looked === null) return undefined
+  const before = contextPath(looked.left)
+  if (before === undefined) return undefined
+  const names = Array.isArray(looked.attr) ? looked.attr : [looked.attr]
+  return names.every(name => typeof name === 'string') ? [...before, ...names] : []
+}
