@@ -13,6 +13,8 @@
 import type { Phase } from '../../issuers/issuer.ts'
 import type {
   AgentRow,
+  AgentStanding,
+  AgentUse,
   ApprovalRow,
   ApprovalState,
   AskRow,
@@ -25,6 +27,7 @@ import type {
   DrillRow,
   EvidenceRow,
   FileSetRow,
+  KnownAgentRow,
   LeaseClose,
   LeaseRow,
   LeaseState,
@@ -37,6 +40,7 @@ import type {
   ResourceSecretRow,
   RevocationRow,
   SigningKeyRow,
+  Standing,
   TaskEnd,
   TaskRow,
   TaskState,
@@ -114,8 +118,10 @@ export type Backlog = Pick<LeaseRow, 'issuer' | 'revocability'> & { count: numbe
 
 /** Committed data only; each call is its own snapshot. */
 export interface LedgerRead {
-  agent(name: string): Promise<AgentRow | undefined>
-  agents(): Promise<AgentRow[]>
+  agent(name: string): Promise<KnownAgentRow | undefined>
+  agents(): Promise<KnownAgentRow[]>
+  /** Of every agent that is known, or of one, by name. */
+  agentUse(agent?: string): Promise<AgentUse[]>
   task(id: string): Promise<TaskRow | undefined>
   taskByToken(tokenHash: string): Promise<TaskRow | undefined>
   /** What a period held, without the broker's own tasks; `agent` narrows. Costs in proportion to the period. */
@@ -266,8 +272,22 @@ export interface LedgerWrite {
   /** Whether any lease of this issuer is not closed. After {@link awaitMints} the answer stays. */
   hasOutstanding(issuer: string): Promise<boolean>
 
+  /** What its file declares; how it stands is left as it is, and a new one stands as active. */
   putAgent(row: AgentRow): Promise<void>
-  lockAgent(name: string, lock: Lock): Promise<AgentRow | undefined>
+  lockAgent(name: string, lock: Lock): Promise<KnownAgentRow | undefined>
+  /** False where it did not stand so. */
+  moveAgent(
+    name: string,
+    from: Standing,
+    to: Pick<
+      AgentStanding,
+      'standing' | 'standing_cause' | 'standing_reason' | 'standing_by' | 'standing_run'
+    >,
+  ): Promise<boolean>
+  certifyAgent(
+    name: string,
+    to: Pick<AgentStanding, 'certified_build' | 'certified_until' | 'certified_by' | 'certified_mac'>,
+  ): Promise<void>
 
   /** Inserts the task and its line of ancestors (root first, without itself). */
   insertTask(row: TaskRow, ancestors: readonly string[]): Promise<void>
@@ -368,6 +388,8 @@ export interface LedgerWrite {
    * revocation group (which ends it by name), otherwise now. Returns the rows as they became.
    */
   revokeLeasesOf(tasks: readonly string[]): Promise<LeaseRow[]>
+  /** The same for those that can do more than read; a lease whose phase is not known can. */
+  revokeLeasesAboveRead(tasks: readonly string[]): Promise<LeaseRow[]>
   /** The same for one lease. Undefined: it was not intended or active. */
   revokeLease(id: string): Promise<LeaseRow | undefined>
   /**

@@ -5,6 +5,7 @@
 import { CompiledQuery } from 'kysely'
 import type { SqlDialect } from './dialect.ts'
 import { ledgerSchema } from './schema-1.ts'
+import { agentStanding } from './schema-10.ts'
 import { revocationGroups } from './schema-2.ts'
 import { proofSchema } from './schema-3.ts'
 import { worksSchema } from './schema-4.ts'
@@ -33,6 +34,7 @@ export const migrations: readonly Migration[] = [
   { id: 7, name: 'policy facts', statements: policyFacts },
   { id: 8, name: 'approvals', statements: approvalsSchema },
   { id: 9, name: 'registry', statements: registrySchema },
+  { id: 10, name: 'agent standing', statements: agentStanding },
 ]
 
 /**

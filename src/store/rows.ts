@@ -15,6 +15,43 @@ export type AgentRow = {
   mac: string
 }
 
+/** `offboarding` until everything it held is over. */
+export type Standing = 'active' | 'suspended' | 'quarantined' | 'offboarding' | 'offboarded'
+/** Why it stands so: somebody's word, another build than the certified one, or a certification that ran out. */
+export type StandingCause = 'operator' | 'build' | 'certification'
+
+/** How an agent stands. No file says so, and none changes it. */
+export type AgentStanding = {
+  standing: Standing
+  /** Null where it never changed, like the others. */
+  standing_cause: StandingCause | null
+  standing_reason: string | null
+  /** `operator:<name>` or `broker`. */
+  standing_by: string | null
+  standing_at: number | null
+  /** The revocation that carries the change out; null where nothing had to end. */
+  standing_run: string | null
+  /** What its owner vouched for; null where it declared no build. */
+  certified_build: string | null
+  /** Until when; null where nobody ever did. */
+  certified_until: number | null
+  certified_by: string | null
+  certified_at: number | null
+  certified_mac: string | null
+}
+
+/** An agent as the ledger knows it. */
+export type KnownAgentRow = AgentRow & AgentStanding
+
+/** What an agent has open, and when a task of it was last opened. */
+export type AgentUse = {
+  agent: string
+  active_tasks: number
+  /** Not closed. */
+  outstanding_leases: number
+  last_opened_at: number | null
+}
+
 export type TaskState = 'active' | 'ended' | 'settled'
 export type TaskEnd = 'completed' | 'failed' | 'cancelled' | 'lapsed' | 'expired' | 'revoked'
 

@@ -2,6 +2,7 @@
 import type { Generated } from 'kysely'
 import type {
   AgentRow,
+  AgentStanding,
   ApprovalRow,
   AskRow,
   AuditRow,
@@ -29,7 +30,7 @@ import type {
 } from './rows.ts'
 
 export type Tables = {
-  agents: AgentRow
+  agents: AgentRow & Omit<AgentStanding, 'standing'> & { standing: Generated<AgentStanding['standing']> }
   tasks: TaskRow
   /** The closure of parenthood: one row per task and ancestor; distance 1 is the parent. */
   task_ancestors: { task: string; ancestor: string; distance: number }

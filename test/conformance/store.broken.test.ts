@@ -196,8 +196,9 @@ const broken: Broken[] = [
       const early = new Map<string, Awaited<ReturnType<LedgerRead['agent']>>>()
       const writes = writing(tx => ({
         putAgent: async row => {
-          early.set(row.name, row)
           await tx.putAgent(row)
+          const put = await tx.lockAgent(row.name, 'share')
+          if (put !== undefined) early.set(row.name, put)
         },
       }))(subject)
       return reading(read => ({ agent: async name => early.get(name) ?? read.agent(name) }))(writes)

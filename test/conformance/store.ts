@@ -4,6 +4,7 @@
  */
 import { describe, test } from 'vitest'
 import { accessChecks } from './store/access-checks.ts'
+import { agentChecks } from './store/agent-checks.ts'
 import { approvalChecks } from './store/approval-checks.ts'
 import { groupChecks } from './store/group-checks.ts'
 import { leaseChecks } from './store/lease-checks.ts'
@@ -23,6 +24,7 @@ export type { StoreCheck, StoreSubject }
 export const storeChecks: readonly StoreCheck[] = [
   ...transactionChecks,
   ...taskChecks,
+  ...agentChecks,
   ...workChecks,
   ...leaseChecks,
   ...reapChecks,

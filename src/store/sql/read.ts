@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerRead } from '../ledger.ts'
 import type { LeaseState, SigningKeyRow } from '../rows.ts'
+import { agentReads } from './agents.ts'
 import { approvalReads } from './approvals.ts'
 import { drillReads } from './drills.ts'
 import { preapprovalReads } from './preapprovals.ts'
@@ -17,6 +18,7 @@ import { workReads } from './works.ts'
 
 export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
   return {
+    ...agentReads(dialect, run),
     ...taskReads(dialect, run),
     ...leaseReads(dialect, run),
     ...accessReads(dialect, run),
@@ -33,16 +35,9 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
   }
 }
 
-type TaskReads = Pick<
-  LedgerRead,
-  'agent' | 'agents' | 'task' | 'taskByToken' | 'ancestors' | 'asks' | 'ask' | 'decision'
->
+type TaskReads = Pick<LedgerRead, 'task' | 'taskByToken' | 'ancestors' | 'asks' | 'ask' | 'decision'>
 
 function taskReads({ db }: SqlDialect, run: Run): TaskReads {
-  const agent = prepare((p: { name: string }) =>
-    db.selectFrom('agents').selectAll().where('name', '=', p.name),
-  )
-  const agents = prepare((_: object) => db.selectFrom('agents').selectAll().orderBy('name'))
   const task = prepare((p: { id: string }) => db.selectFrom('tasks').selectAll().where('id', '=', p.id))
   const taskByToken = prepare((p: { hash: string }) =>
     db.selectFrom('tasks').selectAll().where('token_hash', '=', p.hash),
@@ -63,8 +58,6 @@ function taskReads({ db }: SqlDialect, run: Run): TaskReads {
     db.selectFrom('decisions').selectAll().where('id', '=', p.id),
   )
   return {
-    agent: async name => (await run(agent({ name }))).rows[0],
-    agents: async () => (await run(agents({}))).rows,
     task: async id => (await run(task({ id }))).rows[0],
     taskByToken: async hash => (await run(taskByToken({ hash }))).rows[0],
     ancestors: async id => (await run(ancestors({ task: id }))).rows,

@@ -1,41 +1,7 @@
 import assert from 'node:assert/strict'
-import {
-  activeLease,
-  agent,
-  family,
-  holding,
-  ids,
-  lease,
-  minute,
-  type StoreCheck,
-  start,
-  task,
-} from './subject.ts'
+import { activeLease, family, holding, ids, lease, minute, type StoreCheck, start, task } from './subject.ts'
 
 export const taskChecks: StoreCheck[] = [
-  {
-    name: 'an agent is put, replaced, locked and listed by name',
-    async run({ ledger }) {
-      await ledger.write(async tx => {
-        await tx.putAgent(agent('b'))
-        await tx.putAgent(agent('a'))
-        await tx.putAgent(
-          agent('a', { digest: 'later', document: '{"v":2}', status: 'removed', mac: 'other' }),
-        )
-      })
-      const a = agent('a', { digest: 'later', document: '{"v":2}', status: 'removed', mac: 'other' })
-      assert.deepEqual({ ...(await ledger.read.agent('a')) }, a)
-      assert.deepEqual(
-        (await ledger.read.agents()).map(each => each.name),
-        ['a', 'b'],
-      )
-      for (const mode of ['share', 'update'] as const) {
-        assert.deepEqual({ ...(await ledger.write(tx => tx.lockAgent('a', mode))) }, a)
-        assert.equal(await ledger.write(tx => tx.lockAgent('nobody', mode)), undefined)
-      }
-      assert.equal(await ledger.read.agent('nobody'), undefined)
-    },
-  },
   {
     name: 'a task comes back as it was put, by id and by token',
     async run({ ledger }) {

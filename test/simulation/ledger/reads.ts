@@ -26,6 +26,20 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
   return {
     agent: name => one('agents', name),
     agents: () => at('agents', () => all(rows, 'agents').sort(by(row => row.name))),
+    agentUse: agent =>
+      at('agentUse', () => {
+        const of = all(rows, 'agents').filter(row => is(row.name, agent))
+        return of.sort(by(row => row.name)).map(({ name }) => {
+          const tasks = all(rows, 'tasks').filter(row => row.agent === name)
+          const leases = all(rows, 'leases').filter(row => row.agent === name)
+          return {
+            agent: name,
+            active_tasks: tasks.filter(row => row.state === 'active').length,
+            outstanding_leases: leases.filter(row => row.state !== 'closed').length,
+            last_opened_at: tasks.length === 0 ? null : Math.max(...tasks.map(row => row.opened_at)),
+          }
+        })
+      }),
     task: id => one('tasks', id),
     taskByToken: hash => find('tasks', row => row.token_hash === hash),
     ancestors: id =>

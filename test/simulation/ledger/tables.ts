@@ -1,6 +1,5 @@
 /** What the simulated ledger keeps: every table of the real one, by its key. */
 import type {
-  AgentRow,
   ApprovalRow,
   AskRow,
   AuditRow,
@@ -11,6 +10,7 @@ import type {
   DrillRow,
   EvidenceRow,
   FileSetRow,
+  KnownAgentRow,
   LeaseRow,
   OperatorTokenRow,
   PreapprovalRow,
@@ -32,7 +32,7 @@ export type BudgetRow = { key: string; used: number; until: number }
 export type LineRow = { task: string; ancestors: readonly string[] }
 
 export type SimTables = {
-  agents: AgentRow
+  agents: KnownAgentRow
   tasks: TaskRow
   lines: LineRow
   task_works: TaskWorkRow

@@ -1,12 +1,14 @@
 /** Agents, tasks and the CI work they belong to: the write side of the contract, over rows. */
 import type { LedgerWrite } from '../../../src/store/ledger.ts'
-import type { TaskRow, WorkRow } from '../../../src/store/rows.ts'
+import type { AgentStanding, TaskRow, WorkRow } from '../../../src/store/rows.ts'
 import type { StatementIo } from './transaction.ts'
 
 type TaskWrites = Pick<
   LedgerWrite,
   | 'putAgent'
   | 'lockAgent'
+  | 'moveAgent'
+  | 'certifyAgent'
   | 'insertTask'
   | 'lockLineage'
   | 'lockDescent'
@@ -107,12 +109,37 @@ function descendants(io: StatementIo, task: string): string[] {
     .map(({ id }) => id)
 }
 
-function agentWrites(io: StatementIo): Pick<LedgerWrite, 'putAgent' | 'lockAgent'> {
+/** How an agent stands of which nothing was said yet. */
+const neverMoved: AgentStanding = {
+  ...{ standing: 'active', standing_cause: null, standing_reason: null, standing_by: null },
+  ...{ standing_at: null, standing_run: null, certified_build: null, certified_until: null },
+  ...{ certified_by: null, certified_at: null, certified_mac: null },
+}
+
+function agentWrites(
+  io: StatementIo,
+): Pick<LedgerWrite, 'putAgent' | 'lockAgent' | 'moveAgent' | 'certifyAgent'> {
   return {
     putAgent: row =>
       io.statement('putAgent', async () => {
         await io.lock('agents', row.name, 'update')
-        io.set('agents', row.name, { ...row })
+        const { name, digest, document, status, updated_at, mac } = row
+        const declared = { name, digest, document, status, updated_at, mac }
+        io.set('agents', name, { ...(io.get('agents', name) ?? neverMoved), ...declared })
+      }),
+    moveAgent: (name, from, to) =>
+      io.statement('moveAgent', async () => {
+        const { standing, standing_cause, standing_reason, standing_by, standing_run } = to
+        const moved = { standing, standing_cause, standing_reason, standing_by, standing_run }
+        const change = () => ({ ...moved, standing_at: io.now })
+        return (await io.update('agents', row => row.standing === from, change, [name])).length > 0
+      }),
+    certifyAgent: (name, to) =>
+      io.statement('certifyAgent', async () => {
+        const { certified_build, certified_until, certified_by, certified_mac } = to
+        const certified = { certified_build, certified_until, certified_by, certified_mac }
+        const change = () => ({ ...certified, certified_at: io.now })
+        await io.update('agents', () => true, change, [name])
       }),
     lockAgent: (name, mode) =>
       io.statement('lockAgent', async () => (await io.lockRows('agents', [name], mode))[0]),
