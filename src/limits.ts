@@ -61,6 +61,18 @@ export const LIMITS = {
   policyRequestDepth: 6,
   policyRequestItems: 4_096,
   policyTextChars: 4_096,
+  policyRequestChars: 256 * kibibyte,
+  /** How long one judgement may take; the thread that judges is replaced after it. */
+  policyDecisionMs: 2 * second,
+  /** How long a set may take to load: its schema grows with the issuers. */
+  policyLoadMs: 30 * second,
+  /** Judgements that wait for the thread. */
+  policyWaiting: 4_096,
+  /** Verdicts remembered; the least recently used is forgotten first. */
+  policyVerdicts: 4_096,
+  /** How long a set that was replaced goes on for requests that began under it: longer than any of them lasts. */
+  policyRetireMs: 1 * minute,
+  policyThreadMegabytes: 256,
   /** Permits that a denial is explained by. */
   policyNearest: 3,
 
@@ -161,6 +173,18 @@ export const LIMITS = {
   pollConcurrency: 4,
   pollMinSeconds: 10,
   pollMaxSeconds: 60 * 60,
+  /** How often a request is judged, where what it is judged by is replaced meanwhile. */
+  freshTries: 4,
+  /** How often each broker looks whether anything was registered elsewhere. */
+  followMs: 2 * second,
+  /** How often a registration is planned anew because others came first. */
+  registerTries: 10,
+  /** Documents in one plan, and their text. */
+  registryDocuments: 1_000,
+  registryBodyBytes: 1_024 * kibibyte,
+  registrySecretChars: 64 * kibibyte,
+  registryVersions: 100,
+  namespaces: 1_000,
   /** How often a reload is put to a ledger that does not answer. */
   reconfigureTries: 30,
   backoffBaseMs: 1 * second,

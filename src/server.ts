@@ -269,6 +269,8 @@ export async function openCore(
     now,
     attestors: openAttestors({ settings, ...types }, edge, outbound.get),
     issuers,
+    generation: () => 0,
+    stale: () => undefined,
     agents: () => agents,
     policy: noPolicy,
     people: openPeople(settings, { now, fetch: outbound.get }, undefined),

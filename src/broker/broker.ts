@@ -38,8 +38,13 @@ export type Broker = {
   verifyRunning?: { issuer: string; tiers: readonly RiskTier[] }
   /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
   now: () => number
+  /** Both live: what is registered while the broker runs is put into them. */
   attestors: ReadonlyMap<string, Attestor>
   issuers: ReadonlyMap<string, Issuer>
+  /** Which generation of the registry is installed here. Mints are held against the ledger's own. */
+  generation: () => number
+  /** Why this broker mints nothing at all, and what to do; undefined where it does. */
+  stale: () => string | undefined
   /** The agents of the configuration in force; replaced whole on reload. */
   agents: () => ReadonlyMap<string, Agent>
   /** The policies in force, beside the ceilings. */
@@ -54,7 +59,7 @@ export type Broker = {
   newToken: (kind: TokenKind) => Secret
   /** Uniform in [0, 1); for jitter. */
   jitter: () => number
-  /** Resolves when no reload of the configuration is under way. */
+  /** Resolves when what the ledger says is registered is installed here, or cannot be. */
   reloaded: () => Promise<void>
   /** Tells the reaper that there is work. Called after COMMIT. */
   wake: () => void

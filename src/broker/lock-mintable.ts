@@ -18,7 +18,17 @@ export async function lockMintable(broker: Broker, tx: LedgerWrite, task: string
   }
   const agents = new Set(line.filter(one => one.system === 0).map(one => one.agent))
   for (const agent of agents) await lockAgent(broker, tx, agent)
+  await demandGeneration(broker, tx)
   return line
+}
+
+/**
+ * What a mint was judged by must be all that is registered. Looked at after the locks: whoever registers what is
+ * more than an agent waits for those that hold them ({@link LedgerWrite.awaitMints}), and is seen by all others.
+ */
+export async function demandGeneration(broker: Broker, tx: LedgerWrite): Promise<void> {
+  if ((await tx.registryGeneration()) === broker.generation()) return
+  throw new BrokerError('configuration_stale', 'the registry has moved on from what this was judged by')
 }
 
 /** The agent must be the one of the configuration this broker judged by, and not past its own expiry. */
@@ -29,7 +39,7 @@ export async function lockAgent(broker: Broker, tx: LedgerWrite, name: string): 
   verifiedAgent(broker, row)
   const judged = broker.agents().get(name)
   if (row.digest !== judged?.digest)
-    throw new BrokerError('configuration_stale', "this broker's agent files are not the ledger's; reload it")
+    throw new BrokerError('configuration_stale', 'the agent is not the one that this was judged by')
   if (judged.expires_at <= tx.now) throw new BrokerError('task_not_active', 'the agent has expired')
   return row
 }

@@ -39,7 +39,7 @@ import {
 } from './issue-credential.ts'
 import { identityFacts } from './judged.ts'
 import { planLease } from './lease-plan.ts'
-import { lockAgent, lockMintable } from './lock-mintable.ts'
+import { demandGeneration, lockAgent, lockMintable } from './lock-mintable.ts'
 import { deadlineOf, newAsk, newTask, type Parent } from './new-task.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from './resolve-asks.ts'
@@ -215,6 +215,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   const above = parent?.line.at(-1)
   if (above !== undefined) await lockMintable(broker, tx, above.id)
   await lockAgent(broker, tx, task.agent)
+  await demandGeneration(broker, tx)
   const earlier = await claimEvidence(broker, tx, it.claim, task)
   if (parent !== undefined) await redeem(tx, parent, task, earlier)
   await tx.insertTask(task, parent === undefined ? [] : parent.line.map(row => row.id))

@@ -23,6 +23,8 @@ export async function noteChanged(tx: LedgerWrite, agents: readonly string[]): P
 
 /** Looks at every agent on the list, a page of tasks at a time, until it is done or `stopped` says so. */
 export async function reassess(broker: Broker, stopped: () => boolean = () => false): Promise<void> {
+  // Not by a broker on other files: what it does not know would look forbidden.
+  if (broker.stale() !== undefined) return
   const names = JSON.parse((await broker.ledger.read.meta(NOTE)) ?? '[]') as string[]
   for (const name of names) {
     // Not by this broker, while its files are not the ledger's.

@@ -8,6 +8,7 @@ import { endTask } from './end-task.ts'
 import { takeHourlyBudget } from './hourly-budget.ts'
 import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
+import { demandGeneration } from './lock-mintable.ts'
 import { ProviderRefused } from './provider-refused.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 import { taskMac } from './verified-rows.ts'
@@ -53,6 +54,7 @@ export async function withOwnLease<Result>(
     await tx.insertTask(task, [])
     await tx.insertAsk(askRow)
     await tx.lockMintGate()
+    await demandGeneration(broker, tx)
     await refuseBlocked(broker, tx, { task: task.id, agent: SYSTEM_AGENT, asks: [askRow] })
     await record(tx, 'task.opened', { actor: 'broker', task: task.id, agent: SYSTEM_AGENT }, { issuer })
     await intend(broker, tx, plan, undefined)

@@ -11,10 +11,13 @@ export function tracedBroker(broker: Broker, trace: Trace): Broker {
     ...broker,
     trace,
     ledger: { ...ledger, write: body => trace.span('ledger.write', {}, () => ledger.write(body)) },
-    issuers: new Map([...issuers].map(([name, issuer]) => [name, tracedIssuer(trace, name, issuer)])),
-    attestors: new Map(
-      [...attestors].map(([name, attestor]) => [name, tracedAttestor(trace, name, attestor)]),
-    ),
+    // Looked at anew each time: what is registered meanwhile is among them.
+    get issuers() {
+      return new Map([...issuers].map(([name, issuer]) => [name, tracedIssuer(trace, name, issuer)]))
+    },
+    get attestors() {
+      return new Map([...attestors].map(([name, one]) => [name, tracedAttestor(trace, name, one)]))
+    },
   }
 }
 

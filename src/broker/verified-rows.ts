@@ -3,7 +3,14 @@
  * be given anything. These functions make the MAC and check it on use.
  */
 import type { Keyring, MacFields } from '../keys/keyring.ts'
-import type { AgentRow, OperatorTokenRow, TaskRow, TicketRow } from '../store/rows.ts'
+import type {
+  AgentRow,
+  OperatorTokenRow,
+  RegistryRow,
+  ResourceRow,
+  TaskRow,
+  TicketRow,
+} from '../store/rows.ts'
 import type { Broker, Log } from './broker.ts'
 
 type Unsigned<Row> = Omit<Row, 'mac'>
@@ -43,6 +50,18 @@ function operatorFields(row: Unsigned<OperatorTokenRow>): MacFields {
   return { id, name, token_hash, created_at, expires_at }
 }
 
+function registryFields(row: Unsigned<RegistryRow>): MacFields {
+  const { generation, resources_digest, files_digest, changed_at } = row
+  return { generation, resources_digest, files_digest, changed_at }
+}
+
+function resourceFields(row: Unsigned<ResourceRow>): MacFields {
+  const { kind, name, version, namespace, managed_by, state, document, digest } = row
+  const { generation, actor, reason, at } = row
+  const made = { generation, actor, reason, at }
+  return { kind, name, version, namespace, managed_by, state, document, digest, ...made }
+}
+
 export const taskMac = ({ keyring }: Keyed, row: Unsigned<TaskRow>) => keyring.mac('task', taskFields(row))
 export const ticketMac = ({ keyring }: Keyed, row: Unsigned<TicketRow>) =>
   keyring.mac('ticket', ticketFields(row))
@@ -50,6 +69,16 @@ export const agentMac = ({ keyring }: Keyed, row: Unsigned<AgentRow>) =>
   keyring.mac('agent', agentFields(row))
 export const operatorMac = ({ keyring }: Keyed, row: Unsigned<OperatorTokenRow>) =>
   keyring.mac('operator', operatorFields(row))
+
+export const registryMac = ({ keyring }: Keyed, row: Unsigned<RegistryRow>) =>
+  keyring.mac('registry', registryFields(row))
+export const resourceMac = ({ keyring }: Keyed, row: Unsigned<ResourceRow>) =>
+  keyring.mac('resource', resourceFields(row))
+
+export const verifiedRegistry = (broker: Keyed & { log: Log }, row: RegistryRow) =>
+  verified(broker, 'registry', row, registryFields(row))
+export const verifiedResource = (broker: Keyed & { log: Log }, row: ResourceRow) =>
+  verified(broker, 'resource', row, resourceFields(row))
 
 export const verifiedTask = (broker: Broker, row: TaskRow) => verified(broker, 'task', row, taskFields(row))
 export const verifiedTicket = (broker: Broker, row: TicketRow) =>

@@ -33,14 +33,23 @@ export function parseInstances(
       ...(owner === undefined ? {} : { owner }),
       ...(description === undefined ? {} : { description }),
       settings: settings.value,
+      declared: rest,
     }
   }
-  if (section === 'attestors') problems.push(...clashes(file, instances))
+  if (section === 'attestors') {
+    const expected = (earlier: string) => `expected an audience of its own: ${earlier} takes the same tokens`
+    for (const { name, earlier } of clashes(instances))
+      problems.push(file.problem([section, name, 'audience'], expected(earlier), TELL_APART))
+  }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: instances }
 }
 
+const TELL_APART = 'Use one of the two, or tell them apart'
+
 /** Evidence goes to one attestor, by its trust root and audience; two that have both would take each other's. */
-function clashes(file: YamlFile, attestors: Readonly<Record<string, PluginInstance>>): Problem[] {
+export function clashes(
+  attestors: Readonly<Record<string, Pick<PluginInstance, 'settings'>>>,
+): { name: string; earlier: string }[] {
   const seen = new Map<string, string>()
   return Object.entries(attestors).flatMap(([name, { settings }]) => {
     const { issuer, trust_domain, audience } = settings as Readonly<Record<string, unknown>>
@@ -49,8 +58,6 @@ function clashes(file: YamlFile, attestors: Readonly<Record<string, PluginInstan
     const key = JSON.stringify([root, audience])
     const earlier = seen.get(key)
     seen.set(key, name)
-    if (earlier === undefined) return []
-    const expected = `expected an audience of its own: ${earlier} takes the same tokens`
-    return [file.problem(['attestors', name, 'audience'], expected, 'Use one of the two, or tell them apart')]
+    return earlier === undefined ? [] : [{ name, earlier }]
   })
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
 import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
 import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
+import { namespacesShape } from './namespaces.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
 
@@ -117,6 +118,12 @@ export const settingsShape = z
       .array(z.strictObject({ module: pathShape, sha256: sha256Shape }))
       .max(LIMITS.pluginInstances)
       .default([]),
+    /**
+     * Files that go back to what was in force before need a higher one, where several brokers share a ledger: it
+     * tells a rollback from a broker that was left behind.
+     */
+    configuration_version: wholeNumber(0, 1_000_000_000, 'a version').default(0),
+    namespaces: namespacesShape,
     attestors: instancesShape,
     issuers: instancesShape,
     /** Who is told, by name, of every task that ended and how. */
@@ -226,6 +233,8 @@ export type PluginInstance = {
   description?: string
   /** As the type's own schema parsed them; for its `open` only. */
   settings: unknown
+  /** The same as they were written. */
+  declared: Readonly<Record<string, unknown>>
 }
 
 /** mayfly.yaml, parsed; every path of its own is joined to `directory`. */

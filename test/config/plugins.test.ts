@@ -30,7 +30,7 @@ plugins:
 describe('modules that the operator names', () => {
   test('bring types that instances may be of', async () => {
     const { settings, attestorTypes } = await load(good, sha256(good))
-    expect(settings.attestors.mine).toEqual({ type: 'vault', settings: { anything: 1 } })
+    expect(settings.attestors.mine).toMatchObject({ type: 'vault', settings: { anything: 1 } })
     expect(attestorTypes.map(known => known.type)).toEqual(['github-actions', 'fake', 'vault'])
   })
 

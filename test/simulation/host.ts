@@ -79,6 +79,9 @@ export function startHost(world: World, name: string): Host {
       isWider: () => world.strikes('provider answers wider', chance, 'providerWider'),
       isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
     }),
+    // The files of a simulated broker are its agents, and mints are held against each of those.
+    generation: () => 0,
+    stale: () => undefined,
     agents: () => agents,
     policy: noPolicy,
     people: noPeople,
