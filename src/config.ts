@@ -9,6 +9,7 @@ import { type AskSchemas, parseAgents } from './config/agents.ts'
 import { type Drill, parseDrills } from './config/drills.ts'
 import { parseInstances } from './config/instances.ts'
 import { parseShape } from './config/parse-shape.ts'
+import { readPolicies } from './config/policies.ts'
 import { ConfigError, type Problem } from './config/problem.ts'
 import { type ConfigFiles, readFolder, readText } from './config/read-files.ts'
 import { parseResourceServers, type ResourceServer } from './config/resource-servers.ts'
@@ -16,6 +17,7 @@ import { type PluginInstance, type Settings, type SettingsShape, settingsShape }
 import { parseYaml, type YamlFile } from './config/yaml-file.ts'
 import { loadPlugin, PluginRefused } from './plugins.ts'
 import type { Agent } from './policy/agent.ts'
+import type { PolicyFile } from './policy/cedar/compile.ts'
 
 export {
   type AskSchemas,
@@ -42,6 +44,8 @@ export type Registry = {
   resourceServers: readonly ResourceServer[]
   /** By issuer. */
   drills: ReadonlyMap<string, Drill>
+  /** Sorted by name, and not yet compiled. Absent: no policy beside the ceilings. */
+  policies?: readonly PolicyFile[]
 }
 
 /**
@@ -99,7 +103,11 @@ export async function loadRegistry(
   if (!agents.ok || !servers.ok || !drills.ok) {
     throw new ConfigError([agents, servers, drills].flatMap(part => (part.ok ? [] : part.problems)))
   }
-  return { agents: agents.value, resourceServers: servers.value, drills: drills.value }
+  const { policies_dir: folder } = settings
+  return {
+    ...{ agents: agents.value, resourceServers: servers.value, drills: drills.value },
+    ...(folder === undefined ? {} : { policies: await readPolicies(files, folder) }),
+  }
 }
 
 /** Where a path from a configuration file points. */
@@ -131,6 +139,7 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     observers: observersAt(shape.observers, at),
     agents_dir: at(shape.agents_dir),
     resource_servers_dir: at(shape.resource_servers_dir),
+    ...(shape.policies_dir === undefined ? {} : { policies_dir: at(shape.policies_dir) }),
   }
 }
 

@@ -2,6 +2,7 @@
 
 export type MintOutcome = 'issued' | 'refused' | 'unavailable'
 export type DrillOutcome = 'passed' | 'failed' | 'unprovable'
+export type JudgedOutcome = 'allow' | 'deny' | 'needs_approval' | 'failed'
 
 /** Called after what it tells of has happened; it never throws and never waits. Durations are ms. */
 export interface Metrics {
@@ -20,6 +21,10 @@ export interface Metrics {
   committed(bodies: number): void
   /** `deadMs`: from the end of the drill's task to the canary's death; null where that was not seen. */
   drilled(issuer: string, outcome: DrillOutcome, deadMs: number | null): void
+  /** One ask judged by policy. */
+  judged(outcome: JudgedOutcome, how: 'judged' | 'remembered'): void
+  /** The thread that judges by policy was replaced, or could not be. */
+  policyRestarted(outcome: 'started' | 'failed'): void
   alarm(name: string): void
 }
 
@@ -33,5 +38,7 @@ export const noMetrics: Metrics = {
   written() {},
   committed() {},
   drilled() {},
+  judged() {},
+  policyRestarted() {},
   alarm() {},
 }

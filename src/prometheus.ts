@@ -71,6 +71,17 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     help: 'Transactions in one commit of the embedded ledger.',
     ...{ buckets: [1, 2, 4, 8, 16, 32, 64], registers },
   })
+  const judgements = new Counter({
+    name: 'mayfly_policy_judgements_total',
+    help: 'Asks judged by policy, by outcome: allow, deny, needs_approval, failed; and whether it was remembered.',
+    ...{ labelNames: ['outcome', 'how'], registers },
+  })
+  const restarts = counter(
+    'mayfly_policy_restarts_total',
+    'Threads started in place of one that judged by policy and died, by outcome: started, failed.',
+    'outcome',
+    registers,
+  )
   const drills = new Counter({
     name: 'mayfly_drills_total',
     help: 'Drills, by outcome: passed, failed, unprovable.',
@@ -99,6 +110,8 @@ function countedAsItHappens(registers: Registry[]): Metrics {
       drillPassed.set({ issuer }, outcome === 'passed' ? 1 : 0)
       if (deadMs !== null) drillDead.set({ issuer }, deadMs / 1_000)
     },
+    judged: (outcome, how) => judgements.inc({ outcome, how }),
+    policyRestarted: outcome => restarts(outcome),
     alarm: name => alarms(name),
   }
 }

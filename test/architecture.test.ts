@@ -18,6 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/open-people.ts',
     'src/open-ledger.ts',
     'src/open-webhooks.ts',
+    'src/policy-host',
     'src/observed.ts',
     'src/prometheus.ts',
   ],

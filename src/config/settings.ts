@@ -160,6 +160,8 @@ export const settingsShape = z
     task_defaults: z
       .strictObject({
         minutes: wholeNumber(LIMITS.taskMinMinutes, LIMITS.taskMinutes, 'minutes').default(30),
+    /** Cedar policies, `*.cedar`. Absent: the ceilings alone bound an agent. */
+    policies_dir: pathShape.optional(),
         heartbeat_seconds: wholeNumber(
           LIMITS.heartbeatMinSeconds,
           LIMITS.heartbeatMaxSeconds,

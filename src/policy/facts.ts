@@ -93,6 +93,21 @@ export type PolicyVerdict = {
   requires: readonly ApprovalRequirement[]
   /** For a denial: the permits that came closest, and what they miss. */
   nearest: readonly string[]
+  /**
+   * Nothing could be judged. A denial all the same, but of an outage's making: the caller may try again, and what
+   * is live does not end by it.
+   */
+  failed?: true
+}
+
+/** One policy as people read it. */
+export type PolicyText = {
+  id: string
+  /** File and line. */
+  place: string
+  /** Its `@description`. */
+  description?: string
+  text: string
 }
 
 /** Which of the costly facts the rules in force look at; others may be left empty. */
@@ -107,6 +122,10 @@ export type PolicyEngine = {
   hash(): string
   needs(): PolicyNeeds
   judge(request: PolicyRequest): Promise<PolicyVerdict>
+  /** A policy in force, for owners and operators; undefined for any other id. */
+  textOf?(id: string): PolicyText | undefined
+  /** The same by the set that is in force now, also after another takes its place. Absent: there is only one. */
+  inForce?(): PolicyEngine
 }
 
 /** Where no policy is set up: the ceilings alone bound an agent, and they were judged before. */

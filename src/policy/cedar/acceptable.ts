@@ -4,8 +4,8 @@ import type { PolicyRequest } from '../facts.ts'
 
 /** @returns what is wrong with it; undefined where nothing is. Stops at the bounds, however large it is. */
 export function unacceptable(request: PolicyRequest): string | undefined {
-  const items = { left: LIMITS.policyRequestItems }
-  const fault = faultOf(request, 0, items)
+  const left: Left = { items: LIMITS.policyRequestItems, chars: LIMITS.policyRequestChars }
+  const fault = faultOf(request, 0, left)
   if (fault !== undefined) return fault
   const { ttlSeconds, now, confidence = 0 } = request.context
   if (ttlSeconds < 0 || now < 0 || now > LAST_MS || confidence < 0 || confidence > 100)
@@ -17,9 +17,11 @@ export function unacceptable(request: PolicyRequest): string | undefined {
 /** The last moment that Cedar's datetime and ECMAScript's Date both have in four digits. */
 const LAST_MS = Date.UTC(9999, 11, 31)
 
-function faultOf(value: unknown, depth: number, items: { left: number }): string | undefined {
-  items.left -= 1
-  if (items.left < 0) return 'too many facts'
+type Left = { items: number; chars: number }
+
+function faultOf(value: unknown, depth: number, left: Left): string | undefined {
+  left.items -= 1
+  if (left.items < 0) return 'too many facts'
   switch (typeof value) {
     case 'boolean':
     case 'undefined': // a member that is not there
@@ -27,7 +29,8 @@ function faultOf(value: unknown, depth: number, items: { left: number }): string
     case 'number':
       return Number.isSafeInteger(value) ? undefined : 'a number that is not whole, or too large'
     case 'string':
-      if (value.length > LIMITS.policyTextChars) return 'a text that is too long'
+      left.chars -= value.length
+      if (value.length > LIMITS.policyTextChars || left.chars < 0) return 'a text that is too long'
       return value.isWellFormed() ? undefined : 'a text with a lone surrogate'
     case 'object':
       if (value === null) return 'a null'
@@ -42,8 +45,8 @@ function faultOf(value: unknown, depth: number, items: { left: number }): string
   }
   for (const name of Object.keys(value)) {
     const fault =
-      (Array.isArray(value) ? undefined : faultOf(name, depth, items)) ??
-      faultOf((value as Readonly<Record<string, unknown>>)[name], depth + 1, items)
+      (Array.isArray(value) ? undefined : faultOf(name, depth, left)) ??
+      faultOf((value as Readonly<Record<string, unknown>>)[name], depth + 1, left)
     if (fault !== undefined) return fault
   }
   return undefined

@@ -17,7 +17,7 @@ export function judgeCompiled(set: CompiledSet, request: PolicyRequest): PolicyV
   try {
     return judgeOrThrow(set, request)
   } catch (error) {
-    return denied([`the policy engine failed: ${error instanceof Error ? error.name : 'unknown'}`])
+    return failed(error instanceof Error ? error.name : 'unknown')
   }
 }
 
@@ -124,6 +124,10 @@ const NOTHING = { determining: [], reasons: [], requires: [], nearest: [] } as c
 
 export function denied(reasons: readonly string[]): PolicyVerdict {
   return { ...NOTHING, outcome: 'deny', reasons }
+}
+
+export function failed(reason: string): PolicyVerdict {
+  return { ...denied([`the policy engine failed: ${reason}`]), failed: true }
 }
 
 function refused(set: CompiledSet, request: PolicyRequest, one: One, by: readonly string[]): PolicyVerdict {
