@@ -147,6 +147,8 @@ export const settingsShape = z
       .default({}),
     agents_dir: pathShape.default('agents'),
     resource_servers_dir: pathShape.default('resource-servers'),
+    /** Cedar policies, `*.cedar`. Absent: the ceilings alone bound an agent. */
+    policies_dir: pathShape.optional(),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
     /** What a scraper of /metrics presents; without it they are served on the operators' own listener only. */
     metrics: z.strictObject({ token_file: pathShape.optional() }).prefault({}),
@@ -160,8 +162,6 @@ export const settingsShape = z
     task_defaults: z
       .strictObject({
         minutes: wholeNumber(LIMITS.taskMinMinutes, LIMITS.taskMinutes, 'minutes').default(30),
-    /** Cedar policies, `*.cedar`. Absent: the ceilings alone bound an agent. */
-    policies_dir: pathShape.optional(),
         heartbeat_seconds: wholeNumber(
           LIMITS.heartbeatMinSeconds,
           LIMITS.heartbeatMaxSeconds,
