@@ -99,6 +99,11 @@ export const LIMITS = {
   taskMinMinutes: 1,
   activeTasksPerAgent: 10_000,
   credentialsPerHourPerAgent: 100_000,
+  credentialsPerDay: 2_400_000,
+  /** A thousand credentials that live all day. */
+  writeMinutesPerDay: 1_440_000,
+  /** Of an owner or a lineage. */
+  activeTasksPerBudget: 1_000_000,
   heartbeatMinSeconds: 10,
   heartbeatMaxSeconds: 60 * 60,
   ticketMs: 10 * minute,

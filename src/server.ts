@@ -272,6 +272,7 @@ export async function openCore(
     generation: () => 0,
     stale: () => undefined,
     agents: () => agents,
+    budgets: settings.budgets,
     policy: noPolicy,
     people: openPeople(settings, { now, fetch: outbound.get }, undefined),
     verifiedAgents: new Map(),

@@ -8,6 +8,7 @@ import type { TokenKind } from '../keys/tokens.ts'
 import type { Limits } from '../limits.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Agent, RiskTier } from '../policy/agent.ts'
+import type { Budgets } from '../policy/budgets.ts'
 import type { PolicyEngine } from '../policy/facts.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
@@ -47,6 +48,8 @@ export type Broker = {
   stale: () => string | undefined
   /** The agents of the configuration in force; replaced whole on reload. */
   agents: () => ReadonlyMap<string, Agent>
+  /** What owners and lineages may use up, beside the agents' own limits. */
+  budgets: Budgets
   /** The policies in force, beside the ceilings. */
   policy: PolicyEngine
   /** Who may be an operator, and how. */

@@ -2,6 +2,8 @@ import { record } from '../audit/record.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { LeaseRow, TaskEnd, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
+import { activeTasksBudget } from './budgets.ts'
+import { endedEarly } from './credential-budget.ts'
 
 export type Ended = { ended: TaskRow[]; leases: LeaseRow[] }
 
@@ -54,11 +56,7 @@ export async function endWithin(
   // In one order everywhere, so that two ends of lines with the same agents wait for each other and never cross.
   const agents = ended.filter(row => row.system === 0).map(row => row.agent)
   for (const agent of agents.toSorted()) await tx.giveBudget(activeTasksBudget(agent))
+  await tx.cutHolds([...ids, ...endedEarly(leases)], tx.now)
   for (const id of await tx.settleTasks(ids)) await record(tx, 'task.settled', { actor: 'broker', task: id })
   return { ended, leases }
-}
-
-/** The counter of one agent's active tasks. */
-export function activeTasksBudget(agent: string): string {
-  return `active_tasks/${agent}`
 }

@@ -10,7 +10,7 @@ import { LedgerUnavailable, type LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { takeHourlyBudget } from './hourly-budget.ts'
+import { cutCredential, giveCredential, takeCredential } from './credential-budget.ts'
 import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
 import { areUnchanged, lockMintable } from './lock-mintable.ts'
 import { providerRefused } from './provider-refused.ts'
@@ -70,7 +70,7 @@ export async function intend(
   plan: LeasePlan,
   local: Issued<unknown> | undefined,
 ): Promise<void> {
-  const { row } = plan
+  const row = { ...plan.row, intended_at: tx.now }
   const subject = { actor: `task:${row.task}`, task: row.task, agent: row.agent, lease: row.id }
   if (local === undefined) {
     await tx.insertLease(row)
@@ -79,8 +79,8 @@ export async function intend(
     await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
     await record(tx, 'lease.activated', subject, { issuer: row.issuer })
   }
-  // Last: every mint of this agent waits for this row until the transaction is over.
-  await takeHourlyBudget(broker, tx, 'credentials', row.agent)
+  // Last: every mint of this agent waits for these rows until the transaction is over.
+  await takeCredential(broker, tx, plan, local)
 }
 
 /** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */
@@ -161,9 +161,11 @@ async function closeUnminted(
 ): Promise<void> {
   await broker.ledger.write(async tx => {
     const from = ['intended', 'revoking'] as const
-    if ((await tx.closeLease(plan.row.id, null, { closed_as: 'never_minted', from })) === undefined) return
+    const closed = await tx.closeLease(plan.row.id, null, { closed_as: 'never_minted', from })
+    if (closed === undefined) return
     await record(tx, event, subject, why)
     await settle(tx, plan.row.task)
+    await giveCredential(tx, plan, closed.intended_at)
   })
 }
 
@@ -186,11 +188,13 @@ async function activate(
       if (!(await tx.activateLease(lease, row))) {
         const attached = await tx.attachSecret(lease, row)
         if (attached) await record(tx, 'lease.minted_after_end', subject)
+        await cutCredential(tx, plan, tx.now)
         return 'ended'
       }
       const state = wider ? 'wider' : unchanged ? 'active' : 'stale'
       await record(tx, ACTIVATED[state], subject, { issuer: plan.row.issuer })
       if (state !== 'active') await tx.revokeLease(lease)
+      await cutCredential(tx, plan, state === 'active' ? row.expires_at : tx.now)
       return state
     })
   } catch (error) {
@@ -232,6 +236,7 @@ async function rescue(
       if ((await tx.closeLease(row.id, null, to)) === undefined) return
       await record(tx, 'lease.closed', subject, { closed_as: 'revoked' })
       await settle(tx, row.task)
+      await cutCredential(tx, plan, tx.now)
     })
   } catch (cause) {
     const level = cause instanceof LedgerUnavailable ? 'warn' : 'error'

@@ -3,14 +3,18 @@ import type { Actor, Grant, Issued, Issuer } from '../../issuers/issuer.ts'
 import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { type CredentialBudgets, credentialBudgets } from './credential-budget.ts'
 
 /** One mint about to happen: what the issuer is told, and the row that is durable before it is told. */
 export type LeasePlan = {
   issuer: Issuer
   grant: Grant<unknown>
   row: LeaseRow
+  /** What humans agreed to, where it is minted under that. */
+  approval?: string | undefined
   /** The agents it was judged by, the task's own and those above, as they were then. */
   judgedBy: readonly { name: string; digest: string }[]
+  budgets: CredentialBudgets
 }
 
 export function issuerOf(broker: Broker, name: string): Issuer {
@@ -26,7 +30,7 @@ export function issuerOf(broker: Broker, name: string): Issuer {
 /** @param chain agents of the ancestors, nearest first. */
 export function planLease(
   broker: Broker,
-  task: Pick<TaskRow, 'id' | 'agent' | 'deadline'>,
+  task: Pick<TaskRow, 'id' | 'root' | 'agent' | 'deadline'>,
   ask: Pick<AskRow, 'id' | 'issuer' | 'ask'>,
   chain: readonly Actor[],
 ): LeasePlan {
@@ -40,9 +44,43 @@ export function planLease(
   const revocability = issuer.revocabilityOf?.(wanted) ?? issuer.revocability
   const names = new Set([task.agent, ...chain.map(actor => actor.sub)])
   const judgedBy = [...names].flatMap(name => broker.agents().get(name) ?? [])
+  const row: LeaseRow = {
+    id: lease,
+    task: task.id,
+    ask_id: ask.id,
+    agent: task.agent,
+    issuer: ask.issuer,
+    state: 'intended',
+    closed_as: null,
+    revocability,
+    phase: facts.phase,
+    granted: ask.ask,
+    may_leave_access: facts.mayLeaveAccess ? 1 : 0,
+    intended_at: now,
+    mint_not_after: mintNotAfter,
+    dead_by: deadBy,
+    active_at: null,
+    expires_at: task.deadline,
+    provider_expires_at: null,
+    revoking_at: null,
+    due_at: deadBy,
+    attempts: 0,
+    last_error: null,
+    fence: 0,
+    claimed_until: null,
+    sealed_secret: null,
+    secret_sha256: null,
+    revoked_at: null,
+    confirmed_dead_at: null,
+    closed_at: null,
+    revocation_group: revocability === 'expiry_only' ? null : (issuer.group?.(wanted) ?? null),
+    proof: null,
+  }
   return {
     issuer,
     judgedBy,
+    budgets: credentialBudgets(broker, task, row),
+    row,
     grant: {
       lease,
       ask: wanted,
@@ -51,38 +89,6 @@ export function planLease(
       chain,
       expiresAt: task.deadline,
       mintNotAfter,
-    },
-    row: {
-      id: lease,
-      task: task.id,
-      ask_id: ask.id,
-      agent: task.agent,
-      issuer: ask.issuer,
-      state: 'intended',
-      closed_as: null,
-      revocability,
-      phase: facts.phase,
-      granted: ask.ask,
-      may_leave_access: facts.mayLeaveAccess ? 1 : 0,
-      intended_at: now,
-      mint_not_after: mintNotAfter,
-      dead_by: deadBy,
-      active_at: null,
-      expires_at: task.deadline,
-      provider_expires_at: null,
-      revoking_at: null,
-      due_at: deadBy,
-      attempts: 0,
-      last_error: null,
-      fence: 0,
-      claimed_until: null,
-      sealed_secret: null,
-      secret_sha256: null,
-      revoked_at: null,
-      confirmed_dead_at: null,
-      closed_at: null,
-      revocation_group: revocability === 'expiry_only' ? null : (issuer.group?.(wanted) ?? null),
-      proof: null,
     },
   }
 }

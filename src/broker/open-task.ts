@@ -14,7 +14,7 @@ import { attest } from './attest.ts'
 import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
 import type { Broker, Identity } from './broker.ts'
-import { BrokerError } from './broker-error.ts'
+import { takeTask } from './budgets.ts'
 import {
   type Claim,
   claimEvidence,
@@ -28,7 +28,7 @@ import {
 } from './claim-evidence.ts'
 import { type AskVerdict, decide, demandAllowed } from './decide.ts'
 import { denyUnmatched } from './deny-unmatched.ts'
-import { activeTasksBudget, endTask } from './end-task.ts'
+import { endTask } from './end-task.ts'
 import {
   type Credential,
   chainOf,
@@ -233,18 +233,9 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
       ...(earlier === undefined ? {} : { instead_of: earlier }),
     },
   )
-  // Late: every opening of this agent waits for this row until the transaction is over.
-  await takeTaskBudget(broker, tx, it.agent)
+  // Late: every opening of this agent waits for these rows until the transaction is over.
+  await takeTask(broker, tx, task)
   return earlier
-}
-
-/** One against the agent's limit of active tasks; an end gives it back. */
-async function takeTaskBudget(broker: Broker, tx: LedgerWrite, agent: Agent): Promise<void> {
-  const limit = agent.limits.active_tasks
-  if (await tx.takeBudget(activeTasksBudget(agent.name), limit, Number.MAX_SAFE_INTEGER)) return
-  throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} active tasks is reached`, {
-    retryAfterMs: broker.limits.budgetRetryAfterMs,
-  })
 }
 
 /** Once; or again by the task that takes the place of the one that had redeemed it. */

@@ -5,6 +5,7 @@ import type { TaskRow, TicketRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { demandDepth, takeTicket } from './delegation-budget.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
 import { ticketMac } from './verified-rows.ts'
@@ -60,9 +61,7 @@ export async function openTicket(
   const row: TicketRow = { ...unsigned, mac: ticketMac(broker, unsigned) }
   await broker.ledger.write(async tx => {
     await lockMintable(broker, tx, parent.id)
-    const limit = Math.min(agent.limits.children, broker.limits.childrenPerTask)
-    if (!(await tx.takeBudget(`children/${parent.id}`, limit, parent.deadline + broker.limits.ticketMs)))
-      throw new BrokerError('budget_exhausted', `a task of ${agent.name} may open ${limit} tickets`)
+    await takeTicket(broker, tx, parent)
     await tx.insertTicket(row)
     await record(
       tx,
@@ -72,16 +71,4 @@ export async function openTicket(
     )
   })
   return { id: row.id, token, expiresAt: row.expires_at }
-}
-
-/** How deep each agent of the line lets tasks be nested below its own, and how deep any line may be. */
-function demandDepth(broker: Broker, line: readonly TaskRow[]): void {
-  const depth = line.length
-  const tooDeep = line.find(
-    (task, index) => depth - index > (broker.agents().get(task.agent)?.limits.child_depth ?? 0),
-  )
-  if (tooDeep !== undefined)
-    throw new BrokerError('ask_denied', `${tooDeep.agent} does not allow tasks this deep below its own`)
-  if (depth >= broker.limits.lineageDepth)
-    throw new BrokerError('ask_denied', `tasks may be nested ${broker.limits.lineageDepth} deep`)
 }

@@ -9,6 +9,7 @@ import type { LeaseFilter, LedgerWrite, RevocationProgress, TaskFilter } from '.
 import type { LeaseRow, RevocationRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { endedEarly } from './credential-budget.ts'
 import { endWithin } from './end-task.ts'
 
 export const revocationPrefix = 'revocation/'
@@ -118,9 +119,11 @@ async function endForRevocation(broker: Broker, row: RevocationRow, task: string
 }
 
 async function revokeForRevocation(tx: LedgerWrite, row: RevocationRow, lease: LeaseRow): Promise<void> {
-  if ((await tx.revokeLease(lease.id)) === undefined) return
+  const revoking = await tx.revokeLease(lease.id)
+  if (revoking === undefined) return
   const subject = { actor: row.actor, task: lease.task, agent: lease.agent, lease: lease.id }
   await record(tx, 'lease.revoking', subject, { because: row.id })
+  await tx.cutHolds(endedEarly([revoking]), tx.now)
 }
 
 export function tasksOf({ task, agent }: RevocationFilter): TaskFilter {

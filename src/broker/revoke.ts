@@ -1,14 +1,16 @@
 import { record } from '../audit/record.ts'
 import type { LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
+import { endedEarly } from './credential-budget.ts'
 import { findLease } from './find-lease.ts'
 
 /** Takes one credential back; the task goes on. False: it was on its way out, or out, already. */
 export async function revokeLease(broker: Broker, lease: LeaseRow, actor: string): Promise<boolean> {
   const revoking = await broker.ledger.write(async tx => {
     const row = await tx.revokeLease(lease.id)
-    if (row !== undefined)
-      await record(tx, 'lease.revoking', { actor, task: lease.task, agent: lease.agent, lease: lease.id })
+    if (row === undefined) return undefined
+    await record(tx, 'lease.revoking', { actor, task: lease.task, agent: lease.agent, lease: lease.id })
+    await tx.cutHolds(endedEarly([row]), tx.now)
     return row
   })
   broker.wake()

@@ -5,7 +5,7 @@ import { SYSTEM_AGENT } from '../policy/agent.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { endTask } from './end-task.ts'
-import { takeHourlyBudget } from './hourly-budget.ts'
+import { takeLookup } from './hourly-budget.ts'
 import { type Credential, intend, mintRemotely } from './issue-credential.ts'
 import { planLease } from './lease-plan.ts'
 import { demandGeneration } from './lock-mintable.ts'
@@ -23,7 +23,7 @@ export async function mintOwn(
   ask: unknown,
   onBehalfOf: string,
 ): Promise<Issued<unknown> | Refused> {
-  await broker.ledger.write(tx => takeHourlyBudget(broker, tx, 'lookups', onBehalfOf))
+  await broker.ledger.write(tx => takeLookup(broker, tx, onBehalfOf))
   try {
     return await withOwnLease(broker, issuer, ask, `resolve names at ${issuer}`, async own => {
       const { secret, granted, providerExpiresAt, details } = own

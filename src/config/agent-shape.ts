@@ -1,6 +1,7 @@
 /** The shape of one agent's file, before it is held against instances and other agents. */
 import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
+import { optionalLimits } from './budgets.ts'
 import { lineShape, nameShape, wholeNumber, wordsShape } from './shapes.ts'
 
 type RuleValue = string | number | boolean
@@ -84,6 +85,7 @@ const limitsShape = z.strictObject({
   task_minutes: wholeNumber(LIMITS.taskMinMinutes, LIMITS.taskMinutes, 'minutes'),
   active_tasks: wholeNumber(1, LIMITS.activeTasksPerAgent, 'tasks'),
   credentials_per_hour: wholeNumber(1, LIMITS.credentialsPerHourPerAgent, 'credentials'),
+  ...optionalLimits,
   child_depth: wholeNumber(0, LIMITS.lineageDepth, 'levels').optional(),
   children: wholeNumber(0, LIMITS.childrenPerTask, 'children').optional(),
 })

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
 import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
 import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
+import { budgetsShape } from './budgets.ts'
 import { namespacesShape } from './namespaces.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
@@ -169,6 +170,8 @@ export const settingsShape = z
         ).optional(),
       })
       .prefault({}),
+    /** What owners and lineages may use up, beside the agents' own limits. */
+    budgets: budgetsShape,
     /** How the end of a CI job is noticed, beside its own word, its heartbeat and its deadline. */
     observers: z
       .strictObject({

@@ -3,6 +3,7 @@ import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/drills.ts'
 import { capInFlight, createAdmission } from './admission.ts'
+import { budgetRoutes } from './budgets.ts'
 import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
@@ -66,6 +67,7 @@ export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env
 function mountOperators(app: Hono<Env>, broker: Broker, { drills, metrics, operators }: AppOptions): void {
   app.route('/v1', operatorRoutes(broker))
   app.route('/v1/drills', drillRoutes(broker, drills))
+  app.route('/v1/budgets', budgetRoutes())
   // Where workloads reach it, a scraper's token is what keeps it to scrapers.
   if (metrics !== undefined && (metrics.token !== undefined || !operators))
     app.route('/metrics', metricsRoutes(metrics))

@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import {
   auditQuery,
+  budgetsQuery,
   completeBody,
   credentialBody,
   deliveriesQuery,
@@ -135,6 +136,14 @@ const ROUTES: readonly Described[] = [
     path: '/v1/decisions/{id}',
     summary: 'Why something was allowed or denied',
     auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/budgets',
+    summary: 'How much of each budget is used up',
+    auth: 'operatorToken',
+    query: budgetsQuery,
     ok: 200,
   },
   {

@@ -126,6 +126,18 @@ export const deliveriesQuery = z.strictObject({
   state: z.enum(['due', 'delivered', 'dead']).optional(),
   task: z.string().optional(),
 })
+export const budgetsQuery = z
+  .strictObject({
+    ...paging,
+    agent: name.optional(),
+    owner: z.string().min(1).max(LIMITS.labelChars).optional(),
+    /** Of this task's lineage. */
+    task: name.optional(),
+  })
+  .refine(
+    ({ agent, owner, task }) => task === undefined || (agent === undefined && owner === undefined),
+    'name a task, or an agent and owner',
+  )
 export const auditQuery = z.strictObject({
   ...paging,
   task: z.string().optional(),

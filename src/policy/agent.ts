@@ -19,6 +19,10 @@ export type AgentLimits = {
   /** Tasks open at once, children included. */
   active_tasks: number
   credentials_per_hour: number
+  /** Absent: as many as the hours allow. */
+  credentials_per_day?: number | undefined
+  /** Minutes a day (UTC) for which credentials that do more than read may live, added up. Absent: not bounded. */
+  write_minutes_per_day?: number | undefined
   /** How deep below its own a task of this agent may have tasks. 0: none. */
   child_depth: number
   /** Children one task may have, over its whole life. */

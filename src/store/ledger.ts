@@ -20,6 +20,8 @@ import type {
   AskRow,
   AskState,
   AuditRow,
+  BudgetHoldRow,
+  BudgetRow,
   CheckInRow,
   ClaimRow,
   DecisionRow,
@@ -188,6 +190,8 @@ export interface LedgerRead {
     page: { limit: number; after?: string },
   ): Promise<Page<RevocationRow>>
   revocationProgress(id: string): Promise<RevocationProgress>
+  /** Those of these counters that exist, in no order; past their `until` they count for nothing. */
+  budgets(keys: readonly string[]): Promise<BudgetRow[]>
   /** Leases being revoked, and since when the longest of them is. */
   revokingBacklog(): Promise<Backlog[]>
   /** Costs in proportion to the rows counted; no request waits for it. */
@@ -492,6 +496,16 @@ export interface LedgerWrite {
   /** Counts one against a limit; false where the limit is reached. `until`: when the counter may be forgotten. */
   takeBudget(key: string, limit: number, until: number): Promise<boolean>
   giveBudget(key: string): Promise<void>
+  /**
+   * Counts an amount against a limit, for a holder that gives back what it does not use; false, with nothing
+   * counted, where it does not fit. A holder holds of each counter once.
+   */
+  holdBudget(hold: BudgetHoldRow, limit: number, until: number): Promise<boolean>
+  /**
+   * These hold on until `at` and no longer: of an amount in time the part beyond is given back, and all of any
+   * other. Up to now nothing is held any more, whatever was given back. Whoever holds nothing is left alone.
+   */
+  cutHolds(holders: readonly string[], at: number): Promise<void>
 
   insertSigningKey(row: SigningKeyRow): Promise<void>
   /** Moves one key from a state to another; false where it was not in `from`. */

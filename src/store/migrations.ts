@@ -5,7 +5,6 @@
 import { CompiledQuery } from 'kysely'
 import type { SqlDialect } from './dialect.ts'
 import { ledgerSchema } from './schema-1.ts'
-import { agentStanding } from './schema-10.ts'
 import { revocationGroups } from './schema-2.ts'
 import { proofSchema } from './schema-3.ts'
 import { worksSchema } from './schema-4.ts'
@@ -14,6 +13,8 @@ import { namedLeases } from './schema-6.ts'
 import { policyFacts } from './schema-7.ts'
 import { approvalsSchema } from './schema-8.ts'
 import { registrySchema } from './schema-9.ts'
+import { agentStanding } from './schema-10.ts'
+import { budgetHolds } from './schema-11.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -35,6 +36,7 @@ export const migrations: readonly Migration[] = [
   { id: 8, name: 'approvals', statements: approvalsSchema },
   { id: 9, name: 'registry', statements: registrySchema },
   { id: 10, name: 'agent standing', statements: agentStanding },
+  { id: 11, name: 'budget holds', statements: budgetHolds },
 ]
 
 /**

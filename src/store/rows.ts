@@ -277,6 +277,19 @@ export type LeaseRow = {
   proof: string | null
 }
 
+/** One counter against a limit. */
+export type BudgetRow = { key: string; used: number; until: number }
+
+/** What was counted for as long as its holder, a task or a lease, lives. */
+export type BudgetHoldRow = {
+  holder: string
+  /** The counter. */
+  key: string
+  amount: number
+  /** Epoch ms, for an amount in ms: by then all of it is used. Null where every end gives back all. */
+  until: number | null
+}
+
 /** A named piece of recurring work that one broker at a time may do. */
 export type ClaimRow = {
   name: string

@@ -6,6 +6,8 @@ import type {
   ApprovalRow,
   AskRow,
   AuditRow,
+  BudgetHoldRow,
+  BudgetRow,
   CheckInRow,
   ClaimRow,
   DecisionRow,
@@ -46,7 +48,8 @@ export type Tables = {
   check_ins: CheckInRow
   leases: LeaseRow
   claims: ClaimRow
-  budgets: { key: string; used: number; until: number }
+  budgets: BudgetRow
+  budget_holds: BudgetHoldRow
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
@@ -209,6 +212,7 @@ export const columns = {
     revocation_group: 1,
     proof: 1,
   }),
+  budget_holds: names<BudgetHoldRow>({ holder: 1, key: 1, amount: 1, until: 1 }),
   deliveries: names<DeliveryRow>({
     id: 1,
     webhook: 1,

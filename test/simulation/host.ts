@@ -14,6 +14,7 @@ import { newToken } from '../../src/keys/tokens.ts'
 import { LIMITS, type Limits } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
+import { noBudgets } from '../../src/policy/budgets.ts'
 import { noPolicy } from '../../src/policy/facts.ts'
 import { noTrace } from '../../src/trace.ts'
 import { agentsOf } from './agents.ts'
@@ -83,6 +84,7 @@ export function startHost(world: World, name: string): Host {
     generation: () => 0,
     stale: () => undefined,
     agents: () => agents,
+    budgets: noBudgets,
     policy: noPolicy,
     people: noPeople,
     verifiedAgents: new Map(),

@@ -182,7 +182,8 @@ function* budgetChecks({ rows }: Facts, changes: readonly Change[]): Generator<s
     const at = (lease: string) => intendedAt(rows, lease)
     const thisHour = Math.floor(at(change.after.id) / hour)
     const minted = [...rows.leases.values()].filter(
-      one => one.agent === agent && Math.floor(at(one.id) / hour) === thisHour,
+      one =>
+        one.agent === agent && one.closed_as !== 'never_minted' && Math.floor(at(one.id) / hour) === thisHour,
     )
     if (minted.length > limit) yield `${agent} was minted ${minted.length} credentials in one hour`
   }

@@ -4,6 +4,7 @@
  */
 import { type Ledger, LedgerUnavailable, type LedgerWrite } from '../../src/store/ledger.ts'
 import { approvalWrites } from './ledger/approvals.ts'
+import { budgetWrites } from './ledger/budget-writes.ts'
 import { leaseWrites } from './ledger/lease-writes.ts'
 import { keptWrites, onceWrites } from './ledger/other-writes.ts'
 import { drillWrites, proofWrites } from './ledger/proof-writes.ts'
@@ -150,6 +151,7 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...taskWrites(io),
     ...leaseWrites(io),
     ...onceWrites(io),
+    ...budgetWrites(io),
     ...keptWrites(io, nextSeq),
     ...proofWrites(io),
     ...drillWrites(io),

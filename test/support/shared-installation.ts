@@ -4,15 +4,17 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import { openPostgresLedger } from '../../src/store/postgres.ts'
-import { createInstallation, edgeFor, type Installation } from '../fakes/installation.ts'
+import { type ConfigChanges, createInstallation, edgeFor, type Installation } from '../fakes/installation.ts'
 import type { TestPostgres } from './postgres.ts'
 
 export async function createSharedInstallation(
   postgres: TestPostgres,
+  changes: ConfigChanges = {},
 ): Promise<{ installation: Installation; database: string }> {
   const { user, password, host, database } = await postgres.createDatabase()
   const installation = await createInstallation({
-    settings: { ledger: { type: 'postgres', url_file: 'ledger-url' }, kek_file: 'kek' },
+    ...changes,
+    settings: { ...changes.settings, ledger: { type: 'postgres', url_file: 'ledger-url' }, kek_file: 'kek' },
   })
   const url = `postgres://${user}:${password}@localhost/${database}?host=${host}`
   const secrets = { 'ledger-url': url, kek: randomBytes(32).toString('hex') }

@@ -1,4 +1,4 @@
-/** What may be used once or a limited number of times: evidence, tickets, budgets; and forgetting them. */
+/** What may be used once: evidence and tickets; and forgetting what is past. */
 import { sql } from 'kysely'
 import { LIMITS } from '../../limits.ts'
 import type { SqlDialect } from '../dialect.ts'
@@ -9,19 +9,11 @@ import { pick, prepare, type Transaction } from './prepare.ts'
 
 export type EvidenceWrites = Pick<
   LedgerWrite,
-  | 'useEvidence'
-  | 'reuseEvidence'
-  | 'insertTicket'
-  | 'redeemTicket'
-  | 'passTicket'
-  | 'takeBudget'
-  | 'giveBudget'
-  | 'prune'
+  'useEvidence' | 'reuseEvidence' | 'insertTicket' | 'redeemTicket' | 'passTicket' | 'prune'
 >
 
 export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => EvidenceWrites {
   const { use, earlier, reuse, insertTicket, redeem, pass } = onceQueries(dialect)
-  const { take, give } = budgetQueries(dialect)
   const prunes = pruneQueries(dialect)
 
   return ({ run, now }) => ({
@@ -43,13 +35,6 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
     },
     async passTicket(id, { from, to }) {
       return (await run(pass({ id, from, to }))).changed > 0
-    },
-    async takeBudget(key, limit, until) {
-      if (limit < 1) return false
-      return (await run(take({ key, limit, until, now }))).changed > 0
-    },
-    async giveBudget(key) {
-      await run(give({ key }))
     },
     async prune(limit) {
       let gone = 0
@@ -98,46 +83,6 @@ function onceQueries({ db }: SqlDialect) {
   }
 }
 
-function budgetQueries({ db }: SqlDialect) {
-  return {
-    /**
-     * A counter past its `until` counts as forgotten even before it is pruned, so that what is allowed does
-     * not depend on when pruning ran.
-     */
-    take: prepare((p: { key: string; limit: number; until: number; now: number }) =>
-      db
-        .insertInto('budgets')
-        .values({ key: p.key, used: sql.lit(1), until: p.until })
-        .onConflict(conflict =>
-          conflict
-            .column('key')
-            .doUpdateSet(eb => ({
-              used: eb
-                .case()
-                .when('budgets.until', '<=', p.now)
-                .then(sql.lit(1))
-                .else(eb('budgets.used', '+', sql.lit(1)))
-                .end(),
-              until: eb
-                .case()
-                .when('budgets.until', '<', eb.ref('excluded.until'))
-                .then(eb.ref('excluded.until'))
-                .else(eb.ref('budgets.until'))
-                .end(),
-            }))
-            .where(eb => eb.or([eb('budgets.used', '<', p.limit), eb('budgets.until', '<=', p.now)])),
-        ),
-    ),
-    give: prepare((p: { key: string }) =>
-      db
-        .updateTable('budgets')
-        .set(eb => ({ used: eb('used', '-', sql.lit(1)) }))
-        .where('key', '=', p.key)
-        .where('used', '>', sql.lit(0)),
-    ),
-  }
-}
-
 function pruneQueries({ db }: SqlDialect) {
   type Bound = { now: number; delivered: number; limit: number }
   return [
@@ -171,6 +116,22 @@ function pruneQueries({ db }: SqlDialect) {
         .deleteFrom('budgets')
         .where('key', 'in', eb =>
           eb.selectFrom('budgets').select('key').where('until', '<=', p.now).limit(p.limit),
+        ),
+    ),
+    /** What is past has nothing left to give back. */
+    prepare((p: Bound) =>
+      db
+        .deleteFrom('budget_holds')
+        .where(({ eb, refTuple, selectFrom }) =>
+          eb(
+            refTuple('holder', 'key'),
+            'in',
+            selectFrom('budget_holds as past')
+              .select(['past.holder', 'past.key'])
+              .where('past.until', '<=', p.now)
+              .limit(p.limit)
+              .$asTuple('holder', 'key'),
+          ),
         ),
     ),
     prepare((p: Bound) =>

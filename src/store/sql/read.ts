@@ -5,6 +5,7 @@ import type { LedgerRead } from '../ledger.ts'
 import type { LeaseState, SigningKeyRow } from '../rows.ts'
 import { agentReads } from './agents.ts'
 import { approvalReads } from './approvals.ts'
+import { budgetReads } from './budgets.ts'
 import { drillReads } from './drills.ts'
 import { preapprovalReads } from './preapprovals.ts'
 import { prepare, type Run } from './prepare.ts'
@@ -24,6 +25,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...accessReads(dialect, run),
     ...listReads(dialect, run),
     ...dueReads(dialect, run),
+    ...budgetReads(dialect, run),
     ...workReads(dialect, run),
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),

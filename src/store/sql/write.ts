@@ -3,6 +3,7 @@ import type { SqlDialect } from '../dialect.ts'
 import type { LedgerWrite } from '../ledger.ts'
 import { agentWrites } from './agents.ts'
 import { approvalWrites } from './approvals.ts'
+import { budgetWrites } from './budgets.ts'
 import { claimWrites } from './claims.ts'
 import { drillWrites } from './drills.ts'
 import { evidenceWrites } from './evidence.ts'
@@ -21,6 +22,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const agents = agentWrites(dialect)
   const tasks = taskWrites(dialect)
   const evidence = evidenceWrites(dialect)
+  const budgets = budgetWrites(dialect)
   const records = recordWrites(dialect)
   const approvals = approvalWrites(dialect)
   const preapprovals = preapprovalWrites(dialect)
@@ -38,6 +40,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...tasks(tx),
     ...works(tx),
     ...evidence(tx),
+    ...budgets(tx),
     ...records(tx),
     ...approvals(tx),
     ...preapprovals(tx),

@@ -136,6 +136,58 @@ export const accessChecks: StoreCheck[] = [
     },
   },
   {
+    name: 'what is held counts as long as it is held, and never above the limit',
+    async run({ ledger }) {
+      const until = start + minute
+      const hold = (holder: string, amount: number) =>
+        ledger.write(tx => tx.holdBudget({ holder, key: 'k', amount, until: null }, 10, until))
+      const held = await Promise.all(['a', 'b', 'c', 'd'].map(holder => hold(holder, 4)))
+      assert.equal(held.filter(Boolean).length, 2)
+      assert.deepEqual([await hold('e', 3), await hold('f', 2), await hold('g', 1)], [false, true, false])
+      assert.deepEqual(
+        [...(await ledger.read.budgets(['k', 'l']))].map(row => ({ ...row })),
+        [{ key: 'k', used: 10, until }],
+      )
+      await ledger.write(tx => tx.cutHolds(['f', 'nobody'], start))
+      await ledger.write(tx => tx.cutHolds(['f'], start))
+      assert.deepEqual([await hold('h', 3), await hold('h', 2)], [false, true], 'given back once')
+      assert.deepEqual(await ledger.read.budgets([]), [])
+      assert.equal(
+        await ledger.write(tx => tx.holdBudget({ holder: 'i', key: 'l', amount: 11, until }, 10, until)),
+        false,
+      )
+      assert.deepEqual(await ledger.read.budgets(['l']), [], 'what does not fit is not counted')
+    },
+  },
+  {
+    name: 'of an amount in time the part is given back that lies beyond the cut, once',
+    async run({ ledger, setNow }) {
+      const ends = start + 40
+      const hold = (holder: string, key: string) =>
+        ledger.write(tx => tx.holdBudget({ holder, key, amount: 40, until: ends }, 100, start + minute))
+      const used = async () =>
+        Object.fromEntries((await ledger.read.budgets(['x', 'y'])).map(row => [row.key, row.used]))
+      await hold('a', 'x')
+      await hold('a', 'y')
+      await hold('b', 'x')
+      assert.deepEqual(await used(), { x: 80, y: 40 })
+      await ledger.write(tx => tx.cutHolds(['a'], start + 30))
+      assert.deepEqual(await used(), { x: 70, y: 30 })
+      setNow(start + 10)
+      await ledger.write(tx => tx.cutHolds(['a', 'b'], start + 10))
+      assert.deepEqual(await used(), { x: 20, y: 10 })
+      await ledger.write(tx => tx.cutHolds(['a', 'b'], start))
+      assert.deepEqual(await used(), { x: 20, y: 10 }, 'nothing is held any more')
+      await ledger.write(tx =>
+        tx.holdBudget({ holder: 'c', key: 'y', amount: 5, until: start + 15 }, 100, ends),
+      )
+      setNow(start + 15)
+      assert.equal(await ledger.write(tx => tx.prune(10)), 1)
+      await ledger.write(tx => tx.cutHolds(['c'], start))
+      assert.deepEqual(await used(), { x: 20, y: 15 }, 'what is past has nothing to give back')
+    },
+  },
+  {
     name: 'pruning forgets what is past its time and nothing else, within its bound',
     async run({ ledger, setNow }) {
       await ledger.write(async tx => {

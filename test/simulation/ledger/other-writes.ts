@@ -86,6 +86,7 @@ async function prune(io: StatementIo, limit: number): Promise<number> {
   await forget('works', keysOf(io.scan('works', row => row.pending === 0 && row.until <= now)))
   await forget('evidence', keysOf(io.scan('evidence', row => row.until <= now)))
   await forget('budgets', keysOf(io.scan('budgets', row => row.until <= now)))
+  await forget('budget_holds', keysOf(io.scan('budget_holds', row => row.until !== null && row.until <= now)))
   const bounds = (task: string | null) => task !== null && io.get('tasks', task)?.state === 'active'
   const isSpent = (row: TicketRow) => row.expires_at <= now && !bounds(row.redeemed_by)
   await forget('tickets', keysOf(io.scan('tickets', isSpent)))

@@ -70,6 +70,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
           )
           .at(-1),
       ),
+    budgets: keys => at('budgets', () => all(rows, 'budgets').filter(row => keys.includes(row.key))),
     revokedInGroup: (issuer, group, since, limit) =>
       at('revokedInGroup', () =>
         revokedInGroup(all(rows, 'leases'), { issuer, group, since }).slice(0, limit),

@@ -3,6 +3,8 @@ import type {
   ApprovalRow,
   AskRow,
   AuditRow,
+  BudgetHoldRow,
+  BudgetRow,
   CheckInRow,
   ClaimRow,
   DecisionRow,
@@ -27,7 +29,6 @@ import type {
   WorkRow,
 } from '../../../src/store/rows.ts'
 
-export type BudgetRow = { key: string; used: number; until: number }
 /** The whole line of one task: its ancestors root first, without itself. */
 export type LineRow = { task: string; ancestors: readonly string[] }
 
@@ -48,6 +49,7 @@ export type SimTables = {
   leases: LeaseRow
   claims: ClaimRow
   budgets: BudgetRow
+  budget_holds: BudgetHoldRow
   receipts: ReceiptRow
   deliveries: DeliveryRow
   drills: DrillRow
@@ -81,6 +83,7 @@ export const tableNames: readonly TableName[] = [
   'leases',
   'claims',
   'budgets',
+  'budget_holds',
   'receipts',
   'deliveries',
   'drills',
