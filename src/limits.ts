@@ -75,6 +75,9 @@ export const LIMITS = {
   policyThreadMegabytes: 256,
   /** Permits that a denial is explained by. */
   policyNearest: 3,
+  /** In one file of cases, and in one list of a case. */
+  policyCases: 1_000,
+  policyCaseItems: 64,
 
   // What the broker itself sends.
   outboundDeadlineMs: 10 * second,

@@ -4,7 +4,7 @@
  */
 import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
-import type { ApprovalRequirement, PolicyVerdict } from '../policy/facts.ts'
+import type { ApprovalRequirement, PolicyRequest, PolicyVerdict } from '../policy/facts.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
 import { judgeNarrowOnly } from '../policy/narrow-only.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
@@ -56,7 +56,21 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
     outcome: verdict.outcome,
     requires: verdict.requires,
     reasons: verdict.reasons.length > 0 ? verdict.reasons : within.reasons,
-    facts: { ...plain, ...explained(verdict) },
+    facts: { ...plain, ...told(broker, request), ...explained(verdict) },
+  }
+}
+
+/** What policy was told besides; nothing where there is none. */
+function told({ policy }: Broker, { context, human }: PolicyRequest): object {
+  if (policy.hash() === 'none') return {}
+  const { ttlSeconds, parents, revocability, held, approval, now } = context
+  return {
+    context: {
+      ...{ ttlSeconds, parents, revocability, now },
+      ...(policy.needs().held ? { held } : {}),
+      ...(approval === undefined ? {} : { approval }),
+      ...(human === undefined ? {} : { human }),
+    },
   }
 }
 

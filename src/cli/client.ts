@@ -111,7 +111,7 @@ function failure(url: string, outcome: Outcome): CommandError {
   const told: Problem = problem.success
     ? problem.data
     : { title: 'The answer is not from a Mayfly broker', detail: `status ${outcome.status}`, code: 'foreign' }
-  return new BrokerRefusal(url, outcome.status, told, outcome.retryAfterMs)
+  return new BrokerRefusal(outcome.status, told, outcome.retryAfterMs)
 }
 
 function json(text: string): unknown {

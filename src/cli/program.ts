@@ -6,6 +6,7 @@ import { leases } from './leases.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { operatorRenew } from './operator-renew.ts'
 import { OPERATOR_HELP } from './operator-token.ts'
+import { addPolicyCommands } from './policy.ts'
 import { revocations, unblock } from './revocations.ts'
 import { revoke } from './revoke.ts'
 import { taskComplete, taskOpen, taskShow } from './task.ts'
@@ -41,6 +42,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addCredentialCommands(program, terminal)
   addOperatorCommands(program, terminal)
   addProofCommands(program, terminal)
+  addPolicyCommands(program, terminal, { withOperator, config: DEFAULT_CONFIG })
   return program
 }
 

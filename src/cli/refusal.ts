@@ -9,8 +9,8 @@ export class BrokerRefusal extends CommandError {
   override name = 'BrokerRefusal'
   readonly status: number
   readonly code: string
-  constructor(url: string, status: number, problem: Problem, retryAfterMs: number | undefined) {
-    super(describe(url, problem, retryAfterMs), { exitCode: exitCodeOf(status, problem.code) })
+  constructor(status: number, problem: Problem, retryAfterMs: number | undefined) {
+    super(describe(problem, retryAfterMs), { exitCode: exitCodeOf(status, problem.code) })
     this.status = status
     this.code = problem.code
   }
@@ -27,7 +27,7 @@ export function brokerUnreachable(url: string, code: string, cause: unknown): Co
   )
 }
 
-function describe(url: string, problem: Problem, retryAfterMs: number | undefined): string {
+function describe(problem: Problem, retryAfterMs: number | undefined): string {
   const { code, decision } = problem
   const advice = ADVICE[code]
   return [
@@ -35,7 +35,8 @@ function describe(url: string, problem: Problem, retryAfterMs: number | undefine
     ...(decision === undefined
       ? []
       : [
-          `Decision ${printable(decision)}: operators read its reasons at ${url}/v1/decisions/${printable(decision)}`,
+          `Quote decision ${printable(decision)} to whoever answers for the agent. They see why with:`,
+          `  mayfly explain ${printable(decision)}`,
         ]),
     ...(retryAfterMs === undefined ? [] : [`Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`]),
     ...(advice === undefined ? [] : [advice]),
@@ -52,7 +53,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     "The identity provider's keys could not be had. This is an outage; try again later.",
   agent_unmatched: 'Name the agent with --agent if this workload may be several; else have it registered.',
   event_not_allowed: 'The rule of the agent must name this event before it may be used.',
-  ask_denied: "Ask for less, or have the agent's owner widen its ceiling.",
+  ask_denied: 'Ask for less, or have whoever answers for the agent allow more.',
   provider_refused: 'The issuer asked, and its provider said no; nothing was created.',
   provider_unavailable: 'Whatever may have been created is in the ledger and dies with the task. Try again.',
   ledger_restored: 'Operators: mayfly revocations --blocking, and docs/operations.md.',

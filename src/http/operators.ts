@@ -2,21 +2,15 @@ import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { createOperatorToken } from '../broker/create-operator-token.ts'
+import { explainDecision } from '../broker/explain-decision.ts'
 import { authenticateOperator } from '../broker/operators.ts'
 import { readReceiptOf } from '../broker/read-receipt.ts'
 import { bearer } from './bearer.ts'
+import { renderExplained } from './explain.ts'
 import type { Env } from './guard.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
-import {
-  renderAgent,
-  renderAudit,
-  renderDecision,
-  renderDelivery,
-  renderLease,
-  renderReceipt,
-  renderTask,
-} from './render.ts'
+import { renderAgent, renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
 import { reviewRoutes } from './review.ts'
 import { revocationRoutes } from './revocations.ts'
 import { auditQuery, deliveriesQuery, leasesQuery, operatorTokenBody, tasksQuery } from './schemas.ts'
@@ -59,9 +53,7 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   })
 
   routes.get('/decisions/:id', async c => {
-    const decision = await read.decision(c.req.param('id'))
-    if (decision === undefined) throw new BrokerError('not_found', 'no such decision')
-    return c.json(renderDecision(decision))
+    return c.json(renderExplained(await explainDecision(c.get('broker'), c.req.param('id'))))
   })
 
   routes.get('/audit', async c => {

@@ -1,0 +1,46 @@
+/** `mayfly policy ...` and `mayfly explain`: their options; each command's work is in its own file. */
+import type { Command } from 'commander'
+import type { Terminal } from './terminal.ts'
+
+const CASES_HELP = `A file of cases says what must come of which ask; docs/policy.md has all it may say:
+  cases:
+    - name: nobody deploys from a pull request
+      agent: release
+      ask: { type: aws, role: arn:aws:iam::123456789012:role/deploy, statements: [...] }
+      claims: { event_name: pull_request }
+      expect: deny
+      by: [quiet-events-only]`
+
+/** @param withOperator adds what a command of operators takes @param config the default settings file */
+export function addPolicyCommands(
+  program: Command,
+  terminal: Terminal,
+  { withOperator, config }: { withOperator: (command: Command) => Command; config: string },
+): void {
+  withOperator(program.command('explain'))
+    .description('why a decision came out as it did, and whom to ask')
+    .argument('<decision>', 'its id, as the caller was told it')
+    .action(async (id, options) => (await import('./explain.ts')).explain(terminal, id, options))
+  const policy = program.command('policy').description('the rules beside the ceilings')
+  offline(policy.command('test'))
+    .description('judge cases by the policies of a configuration; nothing needs to run')
+    .argument('<file...>', 'cases, in YAML')
+    .addHelpText('after', `\n${CASES_HELP}`)
+    .action(async (files, options) => (await import('./policy-test.ts')).policyTest(terminal, files, options))
+  offline(policy.command('lint'))
+    .description('find rules that are valid and wrong')
+    .option('--strict', 'fail on warnings, too')
+    .action(async options => (await import('./policy-lint.ts')).policyLint(terminal, options))
+  policy
+    .command('schema')
+    .description('what policies of this configuration may speak of, as a Cedar schema')
+    .option('--config <file>', 'settings', config)
+    .action(async options => (await import('./policy-schema.ts')).policySchema(terminal, options))
+
+  function offline(command: Command): Command {
+    return command
+      .option('--config <file>', 'settings', config)
+      .option('--policies <dir>', 'in place of policies_dir of the settings')
+      .option('--json', 'print JSON')
+  }
+}
