@@ -22,6 +22,8 @@ import type {
   AuditRow,
   BudgetHoldRow,
   BudgetRow,
+  ChangeRow,
+  ChangeState,
   CheckInRow,
   ClaimRow,
   DecisionRow,
@@ -33,6 +35,7 @@ import type {
   LeaseClose,
   LeaseRow,
   LeaseState,
+  OperatorSessionRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
@@ -215,6 +218,16 @@ export interface LedgerRead {
   evidence(id: string): Promise<EvidenceRow | undefined>
   signingKeys(purpose: SigningKeyRow['purpose']): Promise<SigningKeyRow[]>
   operatorByToken(tokenHash: string): Promise<OperatorTokenRow | undefined>
+  operatorSession(id: string): Promise<OperatorSessionRow | undefined>
+  operatorSessionByToken(tokenHash: string): Promise<OperatorSessionRow | undefined>
+  /** Newest first. `open`: those that are good at this moment, epoch ms. */
+  operatorSessions(
+    filter: { open?: number },
+    page: { limit: number; after?: string },
+  ): Promise<Page<OperatorSessionRow>>
+  change(id: string): Promise<ChangeRow | undefined>
+  /** Newest first. */
+  changes(filter: { state?: ChangeState }, page: { limit: number; after?: string }): Promise<Page<ChangeRow>>
   /** In the order in which it was written. */
   audit(filter: AuditFilter, page: { limit: number; after?: string }): Promise<Page<AuditRow>>
   meta(key: string): Promise<string | undefined>
@@ -517,6 +530,17 @@ export interface LedgerWrite {
   ): Promise<boolean>
   /** Replaces every operator token by this one. */
   replaceOperatorToken(row: OperatorTokenRow): Promise<void>
+  /** Forgets the sessions that were past their time before `forgetBefore`. */
+  insertOperatorSession(row: OperatorSessionRow, forgetBefore: number): Promise<void>
+  /** False where it had ended before. */
+  endOperatorSession(id: string, by: string): Promise<boolean>
+  insertChange(row: ChangeRow): Promise<void>
+  lockChange(id: string): Promise<ChangeRow | undefined>
+  /** pending -> decided, while it is not past its time. False: it was over. */
+  decideChange(
+    id: string,
+    to: { state: Exclude<ChangeState, 'pending'>; by: string; detail: string | null },
+  ): Promise<boolean>
   setMeta(key: string, value: string): Promise<void>
   /** Sets it only where it is absent; returns what stands there now. */
   initMeta(key: string, value: string): Promise<string>

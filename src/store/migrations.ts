@@ -15,6 +15,7 @@ import { approvalsSchema } from './schema-8.ts'
 import { registrySchema } from './schema-9.ts'
 import { agentStanding } from './schema-10.ts'
 import { budgetHolds } from './schema-11.ts'
+import { peopleSchema } from './schema-12.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -37,6 +38,7 @@ export const migrations: readonly Migration[] = [
   { id: 9, name: 'registry', statements: registrySchema },
   { id: 10, name: 'agent standing', statements: agentStanding },
   { id: 11, name: 'budget holds', statements: budgetHolds },
+  { id: 12, name: 'people', statements: peopleSchema },
 ]
 
 /**

@@ -474,6 +474,48 @@ export type ResourceSecretRow = {
   at: number
 }
 
+/** A human who signed in; what their groups were then is what counts until it ends. All but its end is immutable. */
+export type OperatorSessionRow = {
+  id: string
+  issuer: string
+  subject: string
+  name: string
+  /** JSON array of the groups that the identity provider named. */
+  groups: string
+  token_hash: string
+  created_at: number
+  expires_at: number
+  mac: string
+  ended_at: number | null
+  /** Who ended it: `operator:...`. */
+  ended_by: string | null
+}
+
+export type ChangeState = 'pending' | 'applied' | 'denied' | 'withdrawn'
+
+/** A change that is in force once a second human has agreed to exactly this document. */
+export type ChangeRow = {
+  id: string
+  kind: string
+  /** Canonical JSON of the change. */
+  document: string
+  /** SHA-256 (hex) over the kind and the document. */
+  digest: string
+  reason: string
+  /** Id of the operator: never given to anybody else. */
+  proposer: string
+  /** The same, as it stands in audit rows. */
+  proposed_by: string
+  created_at: number
+  expires_at: number
+  mac: string
+  /** A pending one past its time can no longer be decided. */
+  state: ChangeState
+  decided_at: number | null
+  decided_by: string | null
+  detail: string | null
+}
+
 export type AuditRow = {
   seq: number
   at: number

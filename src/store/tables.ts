@@ -8,6 +8,7 @@ import type {
   AuditRow,
   BudgetHoldRow,
   BudgetRow,
+  ChangeRow,
   CheckInRow,
   ClaimRow,
   DecisionRow,
@@ -16,6 +17,7 @@ import type {
   EvidenceRow,
   FileSetRow,
   LeaseRow,
+  OperatorSessionRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
@@ -58,6 +60,8 @@ export type Tables = {
   revocation_leases: { revocation: string; lease: string }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
+  operator_sessions: OperatorSessionRow
+  changes: ChangeRow
   registry: RegistryRow & { id: number }
   resources: ResourceRow
   file_sets: FileSetRow
@@ -287,6 +291,35 @@ export const columns = {
     mac: 1,
   }),
   resource_secrets: names<ResourceSecretRow>({ kind: 1, resource: 1, name: 1, sealed: 1, at: 1 }),
+  operator_sessions: names<OperatorSessionRow>({
+    id: 1,
+    issuer: 1,
+    subject: 1,
+    name: 1,
+    groups: 1,
+    token_hash: 1,
+    created_at: 1,
+    expires_at: 1,
+    mac: 1,
+    ended_at: 1,
+    ended_by: 1,
+  }),
+  changes: names<ChangeRow>({
+    id: 1,
+    kind: 1,
+    document: 1,
+    digest: 1,
+    reason: 1,
+    proposer: 1,
+    proposed_by: 1,
+    created_at: 1,
+    expires_at: 1,
+    mac: 1,
+    state: 1,
+    decided_at: 1,
+    decided_by: 1,
+    detail: 1,
+  }),
   operator_tokens: names<OperatorTokenRow>({
     id: 1,
     name: 1,

@@ -8,6 +8,7 @@ import { agentChecks } from './store/agent-checks.ts'
 import { approvalChecks } from './store/approval-checks.ts'
 import { groupChecks } from './store/group-checks.ts'
 import { leaseChecks } from './store/lease-checks.ts'
+import { peopleChecks } from './store/people-checks.ts'
 import { proofChecks } from './store/proof-checks.ts'
 import { readChecks } from './store/read-checks.ts'
 import { reapChecks } from './store/reap-checks.ts'
@@ -36,6 +37,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...revocationChecks,
   ...approvalChecks,
   ...registryChecks,
+  ...peopleChecks,
 ]
 
 /** Registers every check as a test. `open` gives an empty ledger each time. */

@@ -6,6 +6,7 @@ import { type Ledger, LedgerUnavailable, type LedgerWrite } from '../../src/stor
 import { approvalWrites } from './ledger/approvals.ts'
 import { budgetWrites } from './ledger/budget-writes.ts'
 import { leaseWrites } from './ledger/lease-writes.ts'
+import { operatorWrites } from './ledger/operators.ts'
 import { keptWrites, onceWrites } from './ledger/other-writes.ts'
 import { drillWrites, proofWrites } from './ledger/proof-writes.ts'
 import { simulatedReads } from './ledger/reads.ts'
@@ -158,5 +159,6 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...revocationWrites(io),
     ...approvalWrites(io),
     ...registryWrites(io),
+    ...operatorWrites(io),
   }
 }

@@ -7,6 +7,7 @@ import { agentReads } from './agents.ts'
 import { approvalReads } from './approvals.ts'
 import { budgetReads } from './budgets.ts'
 import { drillReads } from './drills.ts'
+import { operatorReads } from './operators.ts'
 import { preapprovalReads } from './preapprovals.ts'
 import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
@@ -31,6 +32,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...drillReads(dialect, run),
     ...revocationReads(dialect, run),
     ...registryReads(dialect, run),
+    ...operatorReads(dialect, run),
     ...approvalReads(dialect, run),
     ...preapprovalReads(dialect, run),
     ...reviewReads(dialect, run),

@@ -9,6 +9,7 @@ import { drillWrites } from './drills.ts'
 import { evidenceWrites } from './evidence.ts'
 import { keyWrites } from './keys.ts'
 import { leaseWrites } from './leases.ts'
+import { operatorWrites } from './operators.ts'
 import { preapprovalWrites } from './preapprovals.ts'
 import type { Transaction } from './prepare.ts'
 import { proofWrites } from './proof.ts'
@@ -34,8 +35,10 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const works = workWrites(dialect)
   const revocations = revocationWrites(dialect)
   const registry = registryWrites(dialect)
+  const operators = operatorWrites(dialect)
   return tx => ({
     now: tx.now,
+    ...operators(tx),
     ...agents(tx),
     ...tasks(tx),
     ...works(tx),

@@ -2,6 +2,7 @@
 import type { LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
 import { approvalReads } from './approvals.ts'
+import { operatorReads } from './operators.ts'
 import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
@@ -111,6 +112,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     ...revocationReads(rows, at),
     ...approvalReads(rows, at),
     ...registryReads(rows, at),
+    ...operatorReads(rows, at),
     ...reviewReads(rows, at),
     ...lists(rows, at),
     ...due(rows, at),

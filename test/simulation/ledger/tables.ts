@@ -5,6 +5,7 @@ import type {
   AuditRow,
   BudgetHoldRow,
   BudgetRow,
+  ChangeRow,
   CheckInRow,
   ClaimRow,
   DecisionRow,
@@ -14,6 +15,7 @@ import type {
   FileSetRow,
   KnownAgentRow,
   LeaseRow,
+  OperatorSessionRow,
   OperatorTokenRow,
   PreapprovalRow,
   ReceiptRow,
@@ -57,6 +59,8 @@ export type SimTables = {
   revocation_leases: { revocation: string; lease: string }
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
+  operator_sessions: OperatorSessionRow
+  changes: ChangeRow
   registry: RegistryRow
   resources: ResourceRow
   file_sets: FileSetRow
@@ -91,6 +95,8 @@ export const tableNames: readonly TableName[] = [
   'revocation_leases',
   'signing_keys',
   'operator_tokens',
+  'operator_sessions',
+  'changes',
   'registry',
   'resources',
   'file_sets',
