@@ -257,6 +257,13 @@ export const LIMITS = {
   /** How long ago they may have proved who they are, for what takes a fresh sign-in. */
   freshSignInMs: 5 * minute,
   operatorSessionHours: 24,
+  /** From a challenge to the session that is opened with it. */
+  signInChallengeMs: 15 * minute,
+  /** How long sessions are listed that are over. */
+  operatorSessionsKeptMs: 90 * day,
+  /** How long a change waits for a second human. */
+  changeMs: 3 * day,
+  changeChars: 256 * kibibyte,
   /** Groups of one human, and of one role. */
   operatorGroups: 256,
 

@@ -5,6 +5,8 @@ export type Operator = {
   id: string
   /** For the audit log and for people. */
   name: string
+  /** As the identity provider says it; identifies nobody. */
+  email?: string
   /** As the identity provider names them; none for an operator token. */
   groups: readonly string[]
   kind: 'token' | 'human'
@@ -43,3 +45,8 @@ export type OperatedOn = { agent?: string; owner?: string; namespace?: string }
 const NEEDS_FRESH: ReadonlySet<OperatorAction> = new Set(['approve', 'widen', 'register', 'configure'])
 
 export const needsFresh = (action: OperatorAction): boolean => NEEDS_FRESH.has(action)
+
+/** As it stands in audit rows. A human's name is what they chose: it stands beside who they are. */
+export function actorOf({ id, name, kind }: Pick<Operator, 'id' | 'name' | 'kind'>): string {
+  return kind === 'token' ? `operator:${name}` : `operator:${name.replaceAll(/[<>]/g, '')} <${id}>`
+}

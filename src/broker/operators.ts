@@ -7,16 +7,18 @@ import { record } from '../audit/record.ts'
 import { authenticateOperatorToken } from './authenticate.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { needsFresh, type OperatedOn, type Operator, type OperatorAction } from './operator.ts'
+import { actorOf, needsFresh, type OperatedOn, type Operator, type OperatorAction } from './operator.ts'
 import type { HumanToken } from './operator-identity.ts'
 import { freshNonce } from './operator-nonce.ts'
+import { authenticateSession, isSessionToken } from './operator-sessions.ts'
 import { operatorOf, useAuthentication, useToken, verifyHuman } from './operator-sign-in.ts'
 import type { SignIn } from './people.ts'
 
-export type { OperatedOn, Operator, OperatorAction }
+export { actorOf, type OperatedOn, type Operator, type OperatorAction }
 
-/** @throws BrokerError `unauthenticated` */
+/** By a session of a human, or by an operator token. @throws BrokerError `unauthenticated` */
 export async function authenticateOperator(broker: Broker, token: Secret): Promise<Operator> {
+  if (isSessionToken(token)) return authenticateSession(broker, token)
   const { name } = await authenticateOperatorToken(broker, token)
   if (!broker.people.bootstrapTokens)
     throw new BrokerError(
@@ -107,9 +109,4 @@ async function useUp(
   if (refused !== undefined)
     broker.log.warn({ alarm: 'sign_in_replayed', operator: operator.id }, 'a sign-in was presented again')
   return refused
-}
-
-/** As it stands in audit rows. A human's name is what they chose: it stands beside who they are. */
-export function actorOf({ id, name, kind }: Operator): string {
-  return kind === 'token' ? `operator:${name}` : `operator:${name.replaceAll(/[<>]/g, '')} <${id}>`
 }

@@ -96,7 +96,7 @@ export const verifiedOperator = (broker: Broker, row: OperatorTokenRow) =>
   verified(broker, 'operator', row, operatorFields(row))
 
 /** A row whose MAC is wrong was not written by a broker: it grants nothing, loudly. */
-function verified<Row extends { mac: string }>(
+export function verified<Row extends { mac: string }>(
   { keyring, log }: Keyed & { log: Log },
   kind: string,
   row: Row,

@@ -7,13 +7,13 @@ import { crc32 } from 'node:zlib'
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { RandomBytes } from './random.ts'
 
-export const TOKEN_PREFIXES = { task: 'mft_', ticket: 'mfk_', operator: 'mfo_' } as const
+export const TOKEN_PREFIXES = { task: 'mft_', ticket: 'mfk_', operator: 'mfo_', session: 'mfs_' } as const
 export type TokenKind = keyof typeof TOKEN_PREFIXES
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const bodyChars = 43
 const checksumChars = 6
-const shape = /^(mft|mfk|mfo)_[0-9A-Za-z]{49}$/
+const shape = /^(mft|mfk|mfo|mfs)_[0-9A-Za-z]{49}$/
 
 export function newToken(kind: TokenKind, random: RandomBytes): Secret {
   const bits = BigInt(`0x${Buffer.from(random(32)).toString('hex')}`)

@@ -1,0 +1,66 @@
+/**
+ * What takes two humans: a change is written down by one, and is in force once another has freshly signed in for
+ * exactly that document. Files on disk are not changed here: who may write those is the operator's own matter.
+ */
+import { record } from '../audit/record.ts'
+import { canonicalDigest, canonicalJson } from '../canonical.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
+import type { ChangeRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { actorOf, type Operator } from './operator.ts'
+import type { DualControl } from './people.ts'
+import { changeMac } from './verified-people.ts'
+
+export type ChangeKind = keyof DualControl
+
+/** A change as it is proposed: JSON, whole, so that whoever agrees sees all of it. */
+export type ProposedChange = { document: unknown; reason: string }
+
+/**
+ * Asked by whoever is about to change something of this kind, in the transaction that would change it.
+ *
+ * @returns `apply`: go on. `pending`: it is written down, and is applied by its executor
+ * (change-executors.ts) when a second human agrees; change nothing now.
+ * @throws BrokerError `forbidden` where it takes two humans and the first is none
+ */
+export async function demandDualControl(
+  broker: Broker,
+  tx: LedgerWrite,
+  operator: Operator,
+  kind: ChangeKind,
+  { document, reason }: ProposedChange,
+): Promise<'apply' | { pending: string }> {
+  if (!broker.people.dualControl[kind]) return 'apply'
+  if (operator.kind !== 'human')
+    throw new BrokerError(
+      'forbidden',
+      'this takes two humans: an operator token, which one of them may hold, proposes nothing here',
+    )
+  const text = canonicalJson(document)
+  if (text.length > broker.limits.changeChars)
+    throw new BrokerError(
+      'request_invalid',
+      `a change may have at most ${broker.limits.changeChars} characters`,
+    )
+  const plain = {
+    ...{ id: broker.newId('chg'), kind, document: text, reason, proposer: operator.id },
+    ...{ proposed_by: actorOf(operator), created_at: tx.now, expires_at: tx.now + broker.limits.changeMs },
+  }
+  const row = {
+    ...{ ...plain, digest: changeDigest(plain), state: 'pending' as const },
+    ...{ decided_at: null, decided_by: null, detail: null },
+  }
+  await tx.insertChange({ ...row, mac: changeMac(broker, row) })
+  const { id, digest } = row
+  await record(tx, 'change.proposed', { actor: actorOf(operator) }, { change: id, kind, digest })
+  return { pending: id }
+}
+
+/** What the second human signs in for: this proposal and no other, though it be of the same change. */
+export function changeDigest(
+  row: Pick<ChangeRow, 'id' | 'kind' | 'document' | 'reason' | 'proposer' | 'created_at' | 'expires_at'>,
+): string {
+  const { id, kind, document, reason, proposer, created_at, expires_at } = row
+  return canonicalDigest({ change: id, kind, document, reason, proposer, created_at, expires_at })
+}
