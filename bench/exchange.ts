@@ -24,15 +24,16 @@ export type ExchangeOptions = {
   requests: number
   /** Rounds that do not count, until the compiler has settled on what is hot: more code takes longer. */
   warmUp: number
-  /** A ledger for the broker to begin with; an empty one where there is none. */
-  original?: Place
+  /** What the broker's ledger begins with. */
+  original: Place
+  outstanding: number
   say: (text: string) => void
 }
 
 export async function benchExchange(
   shelf: Shelf,
   directory: string,
-  { rounds, requests, warmUp, original, say }: ExchangeOptions,
+  { rounds, requests, warmUp, original, outstanding, say }: ExchangeOptions,
 ): Promise<Row[]> {
   const provider = await startProvider()
   const contestants: Contestant[] = []
@@ -54,7 +55,7 @@ export async function benchExchange(
     }
     const sync = median(syncs)
     say(
-      `exchange: ${rounds} rounds of ${requests} requests over ${CONNECTIONS} connections; RS256 evidence, ES256 answer`,
+      `exchange: ${rounds} rounds of ${requests} requests over ${CONNECTIONS} connections; RS256 evidence, ES256 answer; ${outstanding} leases outstanding at the broker`,
     )
     say(`exchange: the disk's raw sync rate is ${sync.toFixed(0)}/s (append 4 KiB, fdatasync)`)
     for (const one of contestants) say(`exchange: ${describe(one, sync)}`)
@@ -72,14 +73,14 @@ export async function benchExchange(
 async function* start(
   shelf: Shelf,
   directory: string,
-  { provider, original }: { provider: Provider; original: Place | undefined },
+  { provider, original }: { provider: Provider; original: Place },
 ): AsyncGenerator<Contestant> {
   await mkdir(directory, { recursive: true })
   const jwksFile = join(directory, 'jwks.json')
   await writeFile(jwksFile, JSON.stringify(provider.jwks))
   const figures = () => ({ perSecond: [], processorUs: [] })
   const home = join(directory, 'broker')
-  const own = original === undefined ? await shelf.place(home) : await shelf.copy(original, home)
+  const own = await shelf.copy(original, home)
   const installed = { kek: shelf.kek, provider: provider.issuer, issuers: { jwt: jwtIssuer } }
   const config = await writeConfig(home, { place: own, ...installed })
   yield { name: 'broker', server: await startBroker(config), place: own, ...figures() }

@@ -105,7 +105,7 @@ function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: s
   const reap = short ? { rounds: 2, due: 1_000 } : { rounds: 3, due: 10_000 }
   const ends = short ? { windows: 3, seconds: 1, stuck: 1_000 } : { windows: 9, seconds: 2, stuck: 10_000 }
   return [
-    ['exchange', at => benchExchange(shelf, at, { ...exchange, say })],
+    ['exchange', at => benchExchange(shelf, at, { ...common, ...exchange })],
     ['reap', at => benchReap(shelf, at, { ...common, ...reap })],
     ['start', at => benchStart(shelf, at, { ...common, rounds: short ? 2 : 5 })],
     ['ends', at => benchEnds(shelf, at, { ...common, ...ends })],
