@@ -2,9 +2,9 @@ import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/drills.ts'
-import { authenticateOperator } from '../broker/operators.ts'
-import { bearer } from './bearer.ts'
+import { actorOf } from '../broker/operators.ts'
 import type { Env } from './guard.ts'
+import { operatorFor } from './operator-guard.ts'
 import { parse, readJson } from './read-body.ts'
 import { renderDrill } from './render.ts'
 import { drillBody, drillsQuery } from './schemas.ts'
@@ -15,15 +15,15 @@ export function drillRoutes(broker: Broker, drills: Pick<Drills, 'start'>): Hono
   const routes = new Hono<Env>()
 
   routes.post('/', async c => {
-    const { name } = await authenticateOperator(broker, bearer(c))
+    const operator = await operatorFor(c, 'drill')
     const { issuer } = await readJson(c, drillBody, broker.limits.bodyBytes)
-    const drill = await drills.start(issuer, `operator:${name}`)
+    const drill = await drills.start(issuer, actorOf(operator))
     c.header('location', `/v1/drills/${drill.id}`)
     return c.json(renderDrill(drill), 202)
   })
 
   routes.get('/', async c => {
-    await authenticateOperator(broker, bearer(c))
+    await operatorFor(c, 'read')
     const { limit, after, issuer } = parse(drillsQuery, c.req.query())
     const filter = issuer === undefined ? {} : { issuer }
     const page = await read.drills(filter, { limit, ...(after === undefined ? {} : { after }) })
@@ -31,7 +31,7 @@ export function drillRoutes(broker: Broker, drills: Pick<Drills, 'start'>): Hono
   })
 
   routes.get('/:id', async c => {
-    await authenticateOperator(broker, bearer(c))
+    await operatorFor(c, 'read')
     const drill = await read.drill(c.req.param('id'))
     if (drill === undefined) throw new BrokerError('not_found', 'no such drill')
     return c.json(renderDrill(drill))

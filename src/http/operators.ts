@@ -8,6 +8,9 @@ import { readReceiptOf } from '../broker/read-receipt.ts'
 import { bearer } from './bearer.ts'
 import { renderExplained } from './explain.ts'
 import type { Env } from './guard.ts'
+import { changeRoutes } from './operator-changes.ts'
+import { operatorFor } from './operator-guard.ts'
+import { operatorSessionRoutes } from './operator-sessions.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
 import { renderAgent, renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
@@ -15,15 +18,22 @@ import { reviewRoutes } from './review.ts'
 import { revocationRoutes } from './revocations.ts'
 import { auditQuery, deliveriesQuery, leasesQuery, operatorTokenBody, tasksQuery } from './schemas.ts'
 
-/** What a human with an operator token may read and end. Nothing here can read a secret. */
+/** What operators may read and end. Nothing here can read a secret. */
 export function operatorRoutes(broker: Broker): Hono<Env> {
   const { read } = broker.ledger
   const routes = new Hono<Env>()
 
+  // Before anybody is an operator.
+  routes.route('/operator-sessions', operatorSessionRoutes(broker))
+
+  /** Reading is for whoever may read; each endpoint that does something authorizes for what it does. */
   routes.use('*', async (c, next) => {
-    await authenticateOperator(c.get('broker'), bearer(c))
+    if (c.req.method === 'GET') await operatorFor(c, 'read')
+    else await authenticateOperator(c.get('broker'), bearer(c))
     await next()
   })
+
+  routes.route('/changes', changeRoutes(broker))
 
   routes.get('/agents', async c => c.json({ items: (await read.agents()).map(renderAgent), next: null }))
 
@@ -67,7 +77,8 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
 
   /** One row: the token that asked for this ends here, and so does whoever else holds it. */
   routes.post('/operator-tokens', async c => {
-    const { name } = await authenticateOperator(c.get('broker'), bearer(c))
+    const { name, kind } = await authenticateOperator(c.get('broker'), bearer(c))
+    if (kind !== 'token') throw new BrokerError('forbidden', 'an operator token alone renews itself')
     await readJson(c, operatorTokenBody, broker.limits.bodyBytes)
     const { token, expiresAt } = await createOperatorToken(c.get('broker'), name)
     return c.json({ token: token.reveal(), name, expires_at: new Date(expiresAt).toISOString() }, 201)

@@ -1,10 +1,12 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
-import { authenticateOperator } from '../broker/operators.ts'
+import { actorOf, type OperatedOn } from '../broker/operators.ts'
 import { previewRevocation } from '../broker/preview-revocation.ts'
 import { revocationStatus, startRevocation, unblock } from '../broker/revocations.ts'
-import { bearer } from './bearer.ts'
+import { canonicalDigest } from '../canonical.ts'
+import type { RevocationFilter } from '../policy/revocation-filter.ts'
 import type { Env } from './guard.ts'
+import { freshOperatorFor, operatorFor } from './operator-guard.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
 import { renderPreview, renderRevocation } from './render.ts'
@@ -15,12 +17,13 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
   const routes = new Hono<Env>()
 
   routes.post('/', async c => {
-    const { name } = await authenticateOperator(c.get('broker'), bearer(c))
     const body = await readJson(c, revocationBody, broker.limits.bodyBytes)
     const { reason, hold, dry_run, everything: _, ...parts } = body
     const filter = given(parts)
+    const on = await reachOf(c.get('broker'), filter)
+    const operator = await operatorFor(c, dry_run ? 'read' : 'revoke', on)
     if (dry_run) return c.json(renderPreview(filter, await previewRevocation(c.get('broker'), filter)), 200)
-    const { id } = await startRevocation(c.get('broker'), { filter, reason, hold }, `operator:${name}`)
+    const { id } = await startRevocation(c.get('broker'), { filter, reason, hold }, actorOf(operator))
     c.header('location', `/v1/revocations/${id}`)
     return c.json(renderRevocation(await revocationStatus(c.get('broker'), id)), 202)
   })
@@ -37,12 +40,22 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
   )
 
   routes.post('/:id/unblock', async c => {
-    const { name } = await authenticateOperator(c.get('broker'), bearer(c))
-    await readJson(c, unblockBody, broker.limits.bodyBytes)
-    return c.json(
-      renderRevocation({ row: await unblock(c.get('broker'), c.req.param('id'), `operator:${name}`) }),
-    )
+    const { id_token: idToken } = await readJson(c, unblockBody, broker.limits.bodyBytes)
+    const id = c.req.param('id')
+    const boundTo = canonicalDigest({ unblock: id })
+    const operator = await freshOperatorFor(c, 'widen', { boundTo, idToken })
+    return c.json(renderRevocation({ row: await unblock(c.get('broker'), id, actorOf(operator)) }))
   })
 
   return routes
+}
+
+/** What it is done to, where it is one agent's: whoever answers for that agent may do it. */
+async function reachOf({ ledger: { read } }: Broker, filter: RevocationFilter): Promise<OperatedOn> {
+  const named = filter.agent
+  if (named !== undefined) return { agent: named }
+  const held = filter.lease === undefined ? undefined : await read.lease(filter.lease)
+  const task = filter.task === undefined ? undefined : await read.task(filter.task)
+  const agent = held?.agent ?? task?.agent
+  return agent === undefined ? {} : { agent }
 }

@@ -96,7 +96,10 @@ export const revocationsQuery = z.strictObject({
   after: z.string().optional(),
   blocking: z.literal('true').optional(),
 })
-export const unblockBody = z.strictObject({}).openapi('Unblock')
+/** `id_token`: of a human who signed in for the digest of `{ unblock: id }`. */
+export const unblockBody = z
+  .strictObject({ id_token: z.string().min(1).max(LIMITS.evidenceBytes).optional() })
+  .openapi('Unblock')
 
 /** Nothing is chosen: the new token is for the same operator, and as long. */
 export const operatorTokenBody = z.strictObject({}).openapi('RenewOperatorToken')

@@ -1,0 +1,92 @@
+import { Hono } from 'hono'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { changeExecutors } from '../broker/change-executors.ts'
+import { decideChange, isPast, readChange } from '../broker/decide-change.ts'
+import { demandDualControl } from '../broker/dual-control.ts'
+import { actorOf } from '../broker/operators.ts'
+import { canonicalDigest } from '../canonical.ts'
+import type { ChangeRow } from '../store/rows.ts'
+import type { Env } from './guard.ts'
+import { freshOperatorFor, operatorFor } from './operator-guard.ts'
+import { agreeBody, changeBody, changesQuery, denyBody } from './operator-schemas.ts'
+import { given, page, query } from './page.ts'
+import { readJson } from './read-body.ts'
+
+/** `/v1/changes`: what takes two humans is proposed by one, and applied when another agrees. */
+export function changeRoutes(broker: Broker): Hono<Env> {
+  const routes = new Hono<Env>()
+
+  /** Bound to the digest of `{ propose: kind, change, reason }`. */
+  routes.post('/', async c => {
+    const within = c.get('broker')
+    const { kind, change, reason, id_token } = await readJson(c, changeBody, broker.limits.changeChars)
+    const boundTo = canonicalDigest({ propose: kind, change, reason })
+    const operator = await freshOperatorFor(c, 'configure', { boundTo, idToken: id_token })
+    const executor = changeExecutors[kind]
+    if (executor === undefined)
+      throw new BrokerError('request_invalid', `nothing of the kind ${kind} is changed through the API`)
+    const document = executor.parse(change)
+    const { told, after } = await within.ledger.write(async tx => {
+      const answer = await demandDualControl(within, tx, operator, kind, { document, reason })
+      if (answer !== 'apply') return { told: answer, after: undefined }
+      return { told: answer, after: await executor.apply(within, tx, document, actorOf(operator)) }
+    })
+    after?.()
+    if (told === 'apply') return c.json({ state: 'applied' }, 200)
+    c.header('location', `/v1/changes/${told.pending}`)
+    return c.json(renderChange(await readChange(within, told.pending), await within.ledger.now()), 202)
+  })
+
+  routes.get('/', async c => {
+    await operatorFor(c, 'read')
+    const { limit, after, state } = query(c, changesQuery)
+    const found = await broker.ledger.read.changes(given({ state }), given({ limit, after }))
+    const now = await broker.ledger.now()
+    return c.json(page(found, row => renderChange(row, now)))
+  })
+
+  routes.get('/:id', async c => {
+    await operatorFor(c, 'read')
+    return c.json(renderChange(await readChange(broker, c.req.param('id')), await broker.ledger.now()))
+  })
+
+  /** Bound to the digest of the change. */
+  routes.post('/:id/approve', async c => {
+    const within = c.get('broker')
+    const { id_token } = await readJson(c, agreeBody, broker.limits.bodyBytes)
+    await operatorFor(c, 'read')
+    const { id, digest } = await readChange(within, c.req.param('id'))
+    const operator = await freshOperatorFor(c, 'configure', { boundTo: digest, idToken: id_token })
+    const row = await decideChange(within, id, operator, { state: 'applied' })
+    return c.json(renderChange(row, await within.ledger.now()))
+  })
+
+  for (const [path, state] of [
+    ['/:id/deny', 'denied'],
+    ['/:id/withdraw', 'withdrawn'],
+  ] as const)
+    routes.post(path, async c => {
+      const within = c.get('broker')
+      // Nothing is widened by it: a session is enough.
+      const operator = await operatorFor(c, 'narrow')
+      const { reason } = await readJson(c, denyBody, broker.limits.bodyBytes)
+      const row = await decideChange(within, c.req.param('id'), operator, { state, reason })
+      return c.json(renderChange(row, await within.ledger.now()))
+    })
+
+  return routes
+}
+
+function renderChange(row: ChangeRow, now: number) {
+  const { id, kind, document, digest, reason, proposed_by, created_at, expires_at, decided_at } = row
+  return {
+    ...{ id, kind, state: isPast(row, now) ? 'expired' : row.state, digest, reason, proposed_by },
+    change: JSON.parse(document) as unknown,
+    ...{ created_at: time(created_at), expires_at: time(expires_at) },
+    ...{ decided_at: decided_at === null ? null : time(decided_at), decided_by: row.decided_by },
+    detail: row.detail,
+  }
+}
+
+const time = (ms: number) => new Date(ms).toISOString()

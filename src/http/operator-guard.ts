@@ -1,0 +1,51 @@
+/** Who is asking, and whether they may: what every endpoint of operators begins with. */
+import type { Context } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import {
+  authenticateOperator,
+  authorizeOperator,
+  demandFresh,
+  type OperatedOn,
+  type Operator,
+  type OperatorAction,
+} from '../broker/operators.ts'
+import { bearer } from './bearer.ts'
+import type { Env } from './guard.ts'
+
+/** For what a session is enough for. @throws BrokerError `unauthenticated`, `forbidden`, `fresh_sign_in_needed` */
+export async function operatorFor(
+  c: Context<Env>,
+  action: OperatorAction,
+  on: OperatedOn = {},
+): Promise<Operator> {
+  const broker = c.get('broker')
+  const operator = await authenticateOperator(broker, bearer(c))
+  await authorizeOperator(broker, operator, action, on)
+  return operator
+}
+
+/**
+ * For what approves or widens: a human brings an ID token beside their session, for this alone and of the same
+ * human; their groups are those of that token. An operator token is enough where authorization lets it.
+ *
+ * @param boundTo hex digest of exactly what is agreed to.
+ * @throws BrokerError `unauthenticated`, `forbidden`, `fresh_sign_in_needed`
+ */
+export async function freshOperatorFor(
+  c: Context<Env>,
+  action: OperatorAction,
+  { boundTo, idToken, on = {} }: { boundTo: string; idToken: string | undefined; on?: OperatedOn },
+): Promise<Operator> {
+  const broker = c.get('broker')
+  const operator = await authenticateOperator(broker, bearer(c))
+  if (operator.kind === 'token' || idToken === undefined) {
+    await authorizeOperator(broker, operator, action, on)
+    return operator
+  }
+  const fresh = await demandFresh(broker, new Secret(idToken), boundTo)
+  if (fresh.id !== operator.id)
+    throw new BrokerError('forbidden', 'the sign-in is of another human than the session')
+  await authorizeOperator(broker, fresh, action, on)
+  return fresh
+}
