@@ -3,6 +3,7 @@ import { parseToken, type TokenKind } from '../keys/tokens.ts'
 import type { OperatorTokenRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { usedUpBy } from './claim-evidence.ts'
 import { verifiedOperator, verifiedTask } from './verified-rows.ts'
 
 /**
@@ -14,7 +15,12 @@ import { verifiedOperator, verifiedTask } from './verified-rows.ts'
 export async function authenticateTask(broker: Broker, token: Secret): Promise<TaskRow> {
   const row = await find(broker, token, 'task', hash => broker.ledger.read.taskByToken(hash))
   const task = verifiedTask(broker, row)
-  if (task.token_used_at === null) await broker.ledger.write(tx => tx.markTokenUsed(task.id))
+  if (task.token_used_at === null)
+    await broker.ledger.write(async tx => {
+      await tx.markTokenUsed(task.id)
+      // Where another task took its place, its answer was not lost after all: nothing takes that one's place.
+      for (const id of usedUpBy(task)) await tx.spendEvidence(id, task.id)
+    })
   return task
 }
 

@@ -35,6 +35,11 @@ export function claimOf(
   }
 }
 
+/** The ids under which the opening of a task may stand as a use. */
+export function usedUpBy({ evidence, ticket }: Pick<TaskRow, 'evidence' | 'ticket'>): string[] {
+  return [...(evidence === null ? [] : [evidence]), ...(ticket === null ? [] : [`ticket/${ticket}`])]
+}
+
 /** A cheap look before anything is asked of a provider; the ledger's unique key is what decides. */
 export async function refuseSpent(broker: Broker, claim: Claim | undefined): Promise<void> {
   if (claim === undefined) return

@@ -333,8 +333,10 @@ export interface LedgerWrite {
 
   /** First use: records it and returns undefined. Otherwise returns the earlier use. */
   useEvidence(row: EvidenceRow): Promise<EvidenceRow | undefined>
-  /** Points an earlier use at the task that takes its place. */
+  /** Points an earlier use at the task that takes its place, unless it was spent. */
   reuseEvidence(id: string, from: { task: string }, to: { task: string; used_at: number }): Promise<boolean>
+  /** Where this evidence is another task's than `except`, no request is a retry of its use any more. */
+  spendEvidence(id: string, except: string): Promise<void>
   insertTicket(row: TicketRow): Promise<void>
   /** open -> redeemed, if not past its time; undefined where another took it or it is past. */
   redeemTicket(tokenHash: string, by: string): Promise<TicketRow | undefined>

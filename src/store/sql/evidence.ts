@@ -9,11 +9,14 @@ import { pick, prepare, type Transaction } from './prepare.ts'
 
 export type EvidenceWrites = Pick<
   LedgerWrite,
-  'useEvidence' | 'reuseEvidence' | 'insertTicket' | 'redeemTicket' | 'passTicket' | 'prune'
+  'useEvidence' | 'reuseEvidence' | 'spendEvidence' | 'insertTicket' | 'redeemTicket' | 'passTicket' | 'prune'
 >
 
+/** The digest of no request. */
+const SPENT = ''
+
 export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => EvidenceWrites {
-  const { use, earlier, reuse, insertTicket, redeem, pass } = onceQueries(dialect)
+  const { use, earlier, reuse, spend, insertTicket, redeem, pass } = onceQueries(dialect)
   const prunes = pruneQueries(dialect)
 
   return ({ run, now }) => ({
@@ -26,6 +29,9 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
     },
     async reuseEvidence(id, from, to) {
       return (await run(reuse({ id, from: from.task, to: to.task, usedAt: to.used_at }))).changed > 0
+    },
+    async spendEvidence(id, except) {
+      await run(spend({ id, except }))
     },
     async insertTicket(row) {
       await run(insertTicket(row))
@@ -61,7 +67,15 @@ function onceQueries({ db }: SqlDialect) {
         .updateTable('evidence')
         .set({ task: p.to, used_at: p.usedAt })
         .where('id', '=', p.id)
-        .where('task', '=', p.from),
+        .where('task', '=', p.from)
+        .where('request_digest', '<>', SPENT),
+    ),
+    spend: prepare((p: { id: string; except: string }) =>
+      db
+        .updateTable('evidence')
+        .set({ request_digest: SPENT })
+        .where('id', '=', p.id)
+        .where('task', '<>', p.except),
     ),
     insertTicket: prepare((row: TicketRow) => db.insertInto('tickets').values(pick(row, columns.tickets))),
     redeem: prepare((p: { tokenHash: string; by: string; now: number }) =>

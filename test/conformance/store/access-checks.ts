@@ -45,6 +45,23 @@ export const accessChecks: StoreCheck[] = [
     },
   },
   {
+    name: 'evidence that another task has now is spent; its own task does not spend it',
+    async run({ ledger }) {
+      await ledger.write(tx => tx.useEvidence(evidence('e', { task: 'first', request_digest: 'asked' })))
+      await ledger.write(tx => tx.spendEvidence('e', 'first'))
+      await ledger.write(tx => tx.spendEvidence('unknown', 'first'))
+      assert.equal((await ledger.read.evidence('e'))?.request_digest, 'asked')
+      await ledger.write(async tx => {
+        await tx.reuseEvidence('e', { task: 'first' }, { task: 'second', used_at: start })
+        await tx.spendEvidence('e', 'first')
+      })
+      const row = await ledger.read.evidence('e')
+      assert.deepEqual([row?.task, row?.request_digest], ['second', ''])
+      const to = { task: 'third', used_at: start }
+      assert.equal(await ledger.write(tx => tx.reuseEvidence('e', { task: 'second' }, to)), false)
+    },
+  },
+  {
     name: 'a ticket is redeemed once, before its time is past',
     async run({ ledger, setNow }) {
       await ledger.write(async tx => {

@@ -9,6 +9,7 @@ type OnceWrites = Pick<
   LedgerWrite,
   | 'useEvidence'
   | 'reuseEvidence'
+  | 'spendEvidence'
   | 'insertTicket'
   | 'redeemTicket'
   | 'passTicket'
@@ -31,7 +32,22 @@ export function onceWrites(io: StatementIo): OnceWrites {
     reuseEvidence: (id, from, to) =>
       statement('reuseEvidence', async () => {
         const change = () => ({ task: to.task, used_at: to.used_at })
-        return (await io.update('evidence', row => row.task === from.task, change, [id])).length > 0
+        return (
+          (
+            await io.update('evidence', row => row.task === from.task && row.request_digest !== '', change, [
+              id,
+            ])
+          ).length > 0
+        )
+      }),
+    spendEvidence: (id, except) =>
+      statement('spendEvidence', async () => {
+        await io.update(
+          'evidence',
+          row => row.task !== except,
+          () => ({ request_digest: '' }),
+          [id],
+        )
       }),
     insertTicket: row => statement('insertTicket', () => io.insert('tickets', row.id, row)),
     redeemTicket: (tokenHash, by) =>
