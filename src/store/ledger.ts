@@ -44,6 +44,7 @@ import type {
   ResourceRow,
   ResourceSecretRow,
   RevocationRow,
+  ShadowDifferenceRow,
   SigningKeyRow,
   Standing,
   TaskEnd,
@@ -247,6 +248,11 @@ export interface LedgerRead {
   drill(id: string): Promise<DrillRow | undefined>
   /** Newest first. */
   drills(filter: { issuer?: string }, page: { limit: number; after?: string }): Promise<Page<DrillRow>>
+  /** Of one candidate set, newest first. */
+  shadowDifferences(
+    shadowHash: string,
+    page: { limit: number; after?: string },
+  ): Promise<Page<ShadowDifferenceRow>>
   /** The work an active task belongs to; undefined once it ended. */
   taskWork(task: string): Promise<TaskWorkRow | undefined>
   /** Runs that active tasks belong to, each once with the work of one of them, by key from the one after `after`. */
@@ -547,6 +553,11 @@ export interface LedgerWrite {
   /** Sets it only where it is absent; returns what stands there now. */
   initMeta(key: string, value: string): Promise<string>
 
+  /**
+   * Counts `times` more of a kind of difference. False: there are `most` kinds already, and this is none of them;
+   * those of other candidates are forgotten first.
+   */
+  noteDifference(row: Omit<ShadowDifferenceRow, 'first_at' | 'last_at'>, most: number): Promise<boolean>
   appendAudit(row: NewAudit): Promise<void>
   /** Forgets expired evidence, ended work, counters, tickets past their time, and what was delivered a while ago. Bounded per call; returns how many rows went. */
   prune(limit: number): Promise<number>

@@ -16,6 +16,7 @@ import { registrySchema } from './schema-9.ts'
 import { agentStanding } from './schema-10.ts'
 import { budgetHolds } from './schema-11.ts'
 import { peopleSchema } from './schema-12.ts'
+import { shadowSchema } from './schema-13.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -39,6 +40,7 @@ export const migrations: readonly Migration[] = [
   { id: 10, name: 'agent standing', statements: agentStanding },
   { id: 11, name: 'budget holds', statements: budgetHolds },
   { id: 12, name: 'people', statements: peopleSchema },
+  { id: 13, name: 'policy shadow', statements: shadowSchema },
 ]
 
 /**

@@ -516,6 +516,27 @@ export type ChangeRow = {
   detail: string | null
 }
 
+/** One kind of difference between the policies in force and a candidate set, and how often it was met. */
+export type ShadowDifferenceRow = {
+  /** SHA-256 (hex) of all that makes the kind. */
+  id: string
+  shadow_hash: string
+  live_hash: string
+  live: DecisionRow['outcome']
+  shadow: DecisionRow['outcome']
+  agent: string
+  issuer: string
+  phase: Phase
+  /** JSON arrays of policies. */
+  live_by: string
+  shadow_by: string
+  times: number
+  first_at: number
+  last_at: number
+  /** A decision of this kind. */
+  example: string
+}
+
 export type AuditRow = {
   seq: number
   at: number

@@ -25,6 +25,7 @@ import type {
   ResourceRow,
   ResourceSecretRow,
   RevocationRow,
+  ShadowDifferenceRow,
   SigningKeyRow,
   TaskRow,
   TaskWorkRow,
@@ -68,6 +69,7 @@ export type Tables = {
   resource_secrets: ResourceSecretRow
   meta: { key: string; value: string }
   audit: Omit<AuditRow, 'seq'> & { seq: Generated<number> }
+  shadow_differences: ShadowDifferenceRow
   schema_migrations: { id: number; name: string; applied_at: number }
 }
 
@@ -261,6 +263,22 @@ export const columns = {
     finished_at: 1,
     unblocked_at: 1,
     unblocked_by: 1,
+  }),
+  shadow_differences: names<ShadowDifferenceRow>({
+    id: 1,
+    shadow_hash: 1,
+    live_hash: 1,
+    live: 1,
+    shadow: 1,
+    agent: 1,
+    issuer: 1,
+    phase: 1,
+    live_by: 1,
+    shadow_by: 1,
+    times: 1,
+    first_at: 1,
+    last_at: 1,
+    example: 1,
   }),
   signing_keys: names<SigningKeyRow>({
     kid: 1,

@@ -15,6 +15,7 @@ import { reapChecks } from './store/reap-checks.ts'
 import { registryChecks } from './store/registry-checks.ts'
 import { reviewChecks } from './store/review-checks.ts'
 import { revocationChecks } from './store/revocation-checks.ts'
+import { shadowChecks } from './store/shadow-checks.ts'
 import { type StoreCheck, type StoreSubject, start } from './store/subject.ts'
 import { taskChecks } from './store/task-checks.ts'
 import { transactionChecks } from './store/transaction-checks.ts'
@@ -35,6 +36,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...reviewChecks,
   ...proofChecks,
   ...revocationChecks,
+  ...shadowChecks,
   ...approvalChecks,
   ...registryChecks,
   ...peopleChecks,

@@ -13,6 +13,7 @@ import { simulatedReads } from './ledger/reads.ts'
 import { registryWrites } from './ledger/registry.ts'
 import { revocationWrites } from './ledger/revocations.ts'
 import { createRowLocks, Deadlock, type Holder } from './ledger/row-locks.ts'
+import { shadowWrites } from './ledger/shadow.ts'
 import { type Change, tableNames } from './ledger/tables.ts'
 import { taskWrites } from './ledger/task-writes.ts'
 import { type Committed, createTransaction, type Transaction } from './ledger/transaction.ts'
@@ -157,6 +158,7 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...proofWrites(io),
     ...drillWrites(io),
     ...revocationWrites(io),
+    ...shadowWrites(io),
     ...approvalWrites(io),
     ...registryWrites(io),
     ...operatorWrites(io),

@@ -16,6 +16,7 @@ import { listReads } from './read-lists.ts'
 import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
+import { shadowReads } from './shadow.ts'
 import { workReads } from './works.ts'
 
 export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
@@ -31,6 +32,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...proofReads(dialect, run),
     ...drillReads(dialect, run),
     ...revocationReads(dialect, run),
+    ...shadowReads(dialect, run),
     ...registryReads(dialect, run),
     ...operatorReads(dialect, run),
     ...approvalReads(dialect, run),

@@ -16,6 +16,7 @@ import { proofWrites } from './proof.ts'
 import { recordWrites } from './records.ts'
 import { registryWrites } from './registry.ts'
 import { revocationWrites } from './revocations.ts'
+import { shadowWrites } from './shadow.ts'
 import { taskWrites } from './tasks.ts'
 import { workWrites } from './works.ts'
 
@@ -34,6 +35,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const claims = claimWrites(dialect)
   const works = workWrites(dialect)
   const revocations = revocationWrites(dialect)
+  const shadow = shadowWrites(dialect)
   const registry = registryWrites(dialect)
   const operators = operatorWrites(dialect)
   return tx => ({
@@ -53,6 +55,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...drills(tx),
     ...claims(tx),
     ...revocations(tx),
+    ...shadow(tx),
     ...registry(tx),
   })
 }

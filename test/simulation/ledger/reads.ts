@@ -7,6 +7,7 @@ import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
 import { revocationReads } from './revocations.ts'
 import { all, by, paged, type RowOf } from './select.ts'
+import { shadowReads } from './shadow.ts'
 import type { TableName } from './tables.ts'
 import type { Committed } from './transaction.ts'
 
@@ -110,6 +111,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     delivery: id => one('deliveries', id),
     drill: id => one('drills', id),
     ...revocationReads(rows, at),
+    ...shadowReads(rows, at),
     ...approvalReads(rows, at),
     ...registryReads(rows, at),
     ...operatorReads(rows, at),

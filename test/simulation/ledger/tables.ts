@@ -23,6 +23,7 @@ import type {
   ResourceRow,
   ResourceSecretRow,
   RevocationRow,
+  ShadowDifferenceRow,
   SigningKeyRow,
   TaskRow,
   TaskWorkRow,
@@ -57,6 +58,7 @@ export type SimTables = {
   drills: DrillRow
   revocations: RevocationRow
   revocation_leases: { revocation: string; lease: string }
+  shadow_differences: ShadowDifferenceRow
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
   operator_sessions: OperatorSessionRow
@@ -93,6 +95,7 @@ export const tableNames: readonly TableName[] = [
   'drills',
   'revocations',
   'revocation_leases',
+  'shadow_differences',
   'signing_keys',
   'operator_tokens',
   'operator_sessions',
