@@ -64,6 +64,7 @@ export const LIMITS = {
   policyRequestChars: 256 * kibibyte,
   /** How long one judgement may take; the thread that judges is replaced after it. */
   policyDecisionMs: 2 * second,
+  policyRetryAfterMs: 5 * second,
   /** How long a set may take to load: its schema grows with the issuers. */
   policyLoadMs: 30 * second,
   /** Judgements that wait for the thread. */

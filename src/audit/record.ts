@@ -4,6 +4,7 @@ import type { LedgerWrite } from '../store/ledger.ts'
 export type AuditEvent =
   | 'agent.registered'
   | 'agent.removed'
+  | 'policies.changed'
   | 'configuration.registered'
   | 'registry.applied'
   | 'resource.registered'

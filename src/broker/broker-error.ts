@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'provider_unavailable' // the provider did not say; something may exist, and is in the ledger
   | 'provider_answered_wider' // more than was asked: revoked at once
   | 'ledger_unavailable'
+  | 'policy_unavailable' // nothing could be judged, so nothing is allowed
   | 'configuration_stale' // this broker's files are not the ledger's
   | 'rate_limited'
 

@@ -52,6 +52,10 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
   if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
   const request = await policyRequest(broker, about, asked, within.facts)
   const verdict = await judgeNarrowOnly(broker.policy, request, about.declared)
+  if (verdict.failed)
+    throw new BrokerError('policy_unavailable', 'policy could not be judged; try again', {
+      retryAfterMs: broker.limits.policyRetryAfterMs,
+    })
   return {
     outcome: verdict.outcome,
     requires: verdict.requires,

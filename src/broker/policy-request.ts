@@ -5,7 +5,7 @@ import { agentFacts, type HeldFacts, type PolicyRequest } from '../policy/facts.
 import type { Broker } from './broker.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 
-const NOTHING_HELD: HeldFacts = {
+export const NOTHING_HELD: HeldFacts = {
   phases: { lineage: [], agent: [], owner: [] },
   credentials: { lineage: 0, agent: 0, owner: 0 },
 }

@@ -9,11 +9,14 @@ import type { LeaseRow, TaskEnd, TaskRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { endTask } from './end-task.ts'
+import { isAllowedStill } from './judge-live.ts'
 import { judgedTask } from './judged.ts'
 import { revokeLease } from './revoke.ts'
 import { taskMac, verifiedTask } from './verified-rows.ts'
 
 const NOTE = 'agents_to_reassess'
+/** The hash of the set of policies that what is live was last held against, or is about to be. */
+export const POLICY_HASH = 'policy_hash'
 
 /** Notes them beside what is still to be looked at; part of the transaction that changes them. */
 export async function noteChanged(tx: LedgerWrite, agents: readonly string[]): Promise<void> {
@@ -25,13 +28,18 @@ export async function noteChanged(tx: LedgerWrite, agents: readonly string[]): P
 export async function reassess(broker: Broker, stopped: () => boolean = () => false): Promise<void> {
   // Not by a broker on other files: what it does not know would look forbidden.
   if (broker.stale() !== undefined) return
+  // By one set of policies from here on, and only by the one that the ledger says is in force.
+  const policy = broker.policy.inForce?.() ?? broker.policy
+  if (((await broker.ledger.read.meta(POLICY_HASH)) ?? 'none') !== policy.hash()) return
   const names = JSON.parse((await broker.ledger.read.meta(NOTE)) ?? '[]') as string[]
   for (const name of names) {
     // Not by this broker, while its files are not the ledger's.
     if (!(await isInForce(broker, name))) continue
-    await reassessAgent(broker, name, stopped)
+    await reassessAgent({ ...broker, policy }, name, stopped)
     if (stopped()) return
     await broker.ledger.write(async tx => {
+      // It is on the list again, for another set.
+      if ((await tx.initMeta(POLICY_HASH, 'none')) !== policy.hash()) return
       const standing = JSON.parse(await tx.initMeta(NOTE, '[]')) as string[]
       await tx.setMeta(NOTE, JSON.stringify(standing.filter(one => one !== name)))
     })
@@ -79,8 +87,12 @@ async function reassessTask(broker: Broker, task: TaskRow): Promise<void> {
       bound.allows.some(allowance => allowance.issuer === name && issuer.covers(allowance.ask, ask)),
     )
   }
+  const allowed = async (lease: LeaseRow) => {
+    const issuer = broker.issuers.get(lease.issuer)
+    return issuer !== undefined && (await isAllowedStill(broker, { task, above: ancestors, lease, issuer }))
+  }
   for await (const lease of liveLeases(broker, task.id))
-    if (!covered(lease)) await revokeLease(broker, lease, 'broker')
+    if (!covered(lease) || !(await allowed(lease))) await revokeLease(broker, lease, 'broker')
 }
 
 /** Why this task would not be opened now; undefined where it would. */
@@ -109,13 +121,16 @@ async function cutDeadline(broker: Broker, task: TaskRow): Promise<void> {
 }
 
 async function* liveLeases(broker: Broker, task: string): AsyncGenerator<LeaseRow> {
-  let after: string | undefined
-  do {
-    const page = await broker.ledger.read.leases(
-      { state: 'active', task },
-      { limit: broker.limits.endBatch, ...(after === undefined ? {} : { after }) },
-    )
-    yield* page.items
-    after = page.next ?? undefined
-  } while (after !== undefined)
+  // Those being minted first: one that is minted meanwhile was seen already.
+  for (const state of ['intended', 'active'] as const) {
+    let after: string | undefined
+    do {
+      const page = await broker.ledger.read.leases(
+        { state, task },
+        { limit: broker.limits.endBatch, ...(after === undefined ? {} : { after }) },
+      )
+      yield* page.items
+      after = page.next ?? undefined
+    } while (after !== undefined)
+  }
 }

@@ -33,6 +33,7 @@ function ofOneConfiguration(broker: Broker): Broker {
     ...broker,
     agents: () => agents,
     generation: () => generation,
+    policy: broker.policy.inForce?.() ?? broker.policy,
     attestors: new Map(broker.attestors),
     issuers: new Map(broker.issuers),
   }

@@ -112,13 +112,14 @@ async function openWebhooks(
   return { githubWebhooks }
 }
 
-/** Ready: the ledger answers, and its clock is ours. */
+/** Ready: the ledger answers, its clock is ours, and policy can be judged. */
 async function notReady(broker: Broker, stopping: boolean): Promise<string | undefined> {
   if (stopping) return 'the broker is stopping'
   try {
     await broker.ledger.read.meta('ready')
     const offset = Math.abs((await broker.ledger.now()) - broker.now())
-    return offset > broker.limits.ledgerClockOffsetMs ? "the clock is not the ledger's" : undefined
+    if (offset > broker.limits.ledgerClockOffsetMs) return "the clock is not the ledger's"
+    return broker.policy.notReady?.()
   } catch {
     return 'the ledger does not answer'
   }

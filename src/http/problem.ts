@@ -130,6 +130,7 @@ const TABLE: Record<ErrorCode, Row> = {
     oauth: { status: 502, error: 'server_error' },
   },
   ledger_unavailable: { status: 503, title: 'The ledger is unavailable; safe to retry', oauth: unavailable },
+  policy_unavailable: { status: 503, title: 'Policy could not be judged', oauth: unavailable },
   configuration_stale: { status: 503, title: 'This broker is being reconfigured', oauth: unavailable },
   rate_limited: {
     status: 429,

@@ -27,7 +27,7 @@ export type PreparedPolicies = {
 
 export type PolicyHost = {
   /** Judges by whatever is in force; by nothing at all until something is installed. */
-  engine: PolicyEngine & { inForce(): PolicyEngine }
+  engine: Required<PolicyEngine>
   /**
    * Compiles files and lets a canary be judged, beside what is in force. Undefined: no policy at all.
    * @throws ThreadDied where no thread can be started
@@ -35,8 +35,6 @@ export type PolicyHost = {
   prepare(
     files: readonly PolicyFile[] | undefined,
   ): Promise<{ ok: true; prepared: PreparedPolicies } | { ok: false; problems: readonly PolicyProblem[] }>
-  /** Why nothing can be judged; undefined where it can. */
-  notReady(): string | undefined
   stop(): Promise<void>
 }
 
@@ -80,6 +78,7 @@ export function createPolicyHost(plugins: Plugins, tools: SeatTools): PolicyHost
       textOf: id => current.engine.textOf?.(id),
       judge: request => current.engine.judge(request),
       inForce: () => current.engine,
+      notReady: () => (current.seat?.isBroken() ? 'no thread can be started to judge by policy' : undefined),
     },
     async prepare(files) {
       if (files === undefined) return { ok: true, prepared: none }
@@ -95,7 +94,6 @@ export function createPolicyHost(plugins: Plugins, tools: SeatTools): PolicyHost
       }
       return { ok: true, prepared }
     },
-    notReady: () => (current.seat?.isBroken() ? 'no thread can be started to judge by policy' : undefined),
     async stop() {
       for (const cancel of retiring) cancel()
       await Promise.all([...seats].map(close))

@@ -124,6 +124,8 @@ export type PolicyEngine = {
   judge(request: PolicyRequest): Promise<PolicyVerdict>
   /** A policy in force, for owners and operators; undefined for any other id. */
   textOf?(id: string): PolicyText | undefined
+  /** Why nothing can be judged; undefined where it can. Absent: it always can. */
+  notReady?(): string | undefined
   /** The same by the set that is in force now, also after another takes its place. Absent: there is only one. */
   inForce?(): PolicyEngine
 }

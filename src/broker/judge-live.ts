@@ -1,0 +1,40 @@
+/** Whether policy would let a live credential be minted now, as things are. */
+import type { Issuer } from '../../issuers/issuer.ts'
+import type { ApprovalRequirement } from '../policy/facts.ts'
+import type { LeaseRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { judgedTask } from './judged.ts'
+import { NOTHING_HELD, policyRequest } from './policy-request.ts'
+
+export type Live = { task: TaskRow; above: readonly TaskRow[]; lease: LeaseRow; issuer: Issuer }
+
+/**
+ * What was given out in the window is not held against what was given out before: the credential itself is among
+ * it. Where policy demands approval, the one that it was minted under must have been for as much.
+ *
+ * @throws Error where nothing could be judged: what is live does not end by an outage
+ */
+export async function isAllowedStill(broker: Broker, { task, above, lease, issuer }: Live): Promise<boolean> {
+  if (broker.policy.hash() === 'none') return true
+  const ask: unknown = JSON.parse(lease.granted)
+  const asked = { issuerName: lease.issuer, issuer, ask }
+  const request = await policyRequest(broker, judgedTask(task, [...above]), asked, issuer.facts(ask))
+  const verdict = await broker.policy.judge({
+    ...request,
+    context: { ...request.context, held: NOTHING_HELD },
+  })
+  if (verdict.failed) throw new Error('policy could not be judged')
+  if (verdict.outcome !== 'needs_approval') return verdict.outcome === 'allow'
+  const approval = await broker.ledger.read.approvalOf(lease.ask_id)
+  if (approval === undefined || approval.minted === 0) return false
+  const met = JSON.parse(approval.requires) as ApprovalRequirement[]
+  return verdict.requires.every(wanted => met.some(one => isAsMuch(one, wanted)))
+}
+
+/** Whoever met the one has met the other. */
+function isAsMuch(met: ApprovalRequirement, wanted: ApprovalRequirement): boolean {
+  const outOf =
+    wanted.groups.length === 0 ||
+    (met.groups.length > 0 && met.groups.every(one => wanted.groups.includes(one)))
+  return met.quorum >= wanted.quorum && outOf && (wanted.ownerMay || !met.ownerMay)
+}
