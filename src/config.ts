@@ -8,6 +8,7 @@ import type { IssuerType } from '../issuers/issuer.ts'
 import { type AskSchemas, parseAgents } from './config/agents.ts'
 import { type Drill, parseDrills } from './config/drills.ts'
 import { parseInstances } from './config/instances.ts'
+import { type Namespace, namespaceOf } from './config/namespaces.ts'
 import { parseShape } from './config/parse-shape.ts'
 import { readPolicies } from './config/policies.ts'
 import { ConfigError, type Problem } from './config/problem.ts'
@@ -23,6 +24,8 @@ export {
   type AskSchemas,
   ConfigError,
   type ConfigFiles,
+  type Namespace,
+  namespaceOf,
   type PluginInstance,
   type Problem,
   type ResourceServer,

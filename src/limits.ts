@@ -186,6 +186,8 @@ export const LIMITS = {
   freshTries: 4,
   /** How often each broker looks whether anything was registered elsewhere. */
   followMs: 2 * second,
+  /** How often a broker whose files are not in force reads them again. */
+  filesLookMs: 10 * second,
   /** How often a registration is planned anew because others came first. */
   registerTries: 10,
   /** Documents in one plan, and their text. */

@@ -1,8 +1,16 @@
 /** Configured attestors and issuers, opened with what the host lends them. Opening makes no call. */
 import type { Attestor, AttestorDeps } from '../attestors/attestor.ts'
-import { type Issuer, type JwtSigner, LONGEST_ANSWER_BYTES } from '../issuers/issuer.ts'
+import { type Issuer, type IssuerDeps, type JwtSigner, LONGEST_ANSWER_BYTES } from '../issuers/issuer.ts'
 import { Secret } from '../issuers/shared/secret.ts'
-import { ConfigError, type ConfigFiles, fromDirectory, type LoadedSettings, type Settings } from './config.ts'
+import { canonicalDigest } from './canonical.ts'
+import {
+  ConfigError,
+  type ConfigFiles,
+  fromDirectory,
+  type LoadedSettings,
+  type PluginInstance,
+  type Settings,
+} from './config.ts'
 import { webIdentityIssuer } from './http/web-identity.ts'
 import type { KekFiles } from './keys/kek.ts'
 import { readSecretFile } from './keys/secret-file.ts'
@@ -43,45 +51,77 @@ export function openOutbound({ outbound }: Settings, limits: Limits) {
   }
 }
 
+/** By name: what an approval is bound to, so that other settings are not what was agreed to. */
+export function issuerDigests({ issuers }: Settings): Map<string, string> {
+  return new Map(
+    Object.entries(issuers).map(([name, { type, settings }]) => {
+      // Through JSON: schemas may leave members undefined.
+      const plain = JSON.parse(JSON.stringify({ type, settings })) as unknown
+      return [name, canonicalDigest(plain)]
+    }),
+  )
+}
+
+type Attesting = Pick<Types, 'settings' | 'attestorTypes'> & {
+  now: () => number
+  fetch: AttestorDeps['fetch']
+}
+
+/** Opens attestors of the known types, one at a time. @throws ConfigError for one that would take our own tokens */
+export function attestorOpener({ settings, attestorTypes: types, now, fetch }: Attesting) {
+  return (name: string, instance: PluginInstance, readFile: AttestorDeps['readFile']): Attestor => {
+    const type = types.find(({ type }) => type === instance.type)!
+    const attestor = type.open(instance.settings, { now, fetch, readFile })
+    refuseOwnTokens(name, attestor, settings)
+    return attestor
+  }
+}
+
 export function openAttestors(
-  { settings, attestorTypes: types }: Pick<Types, 'settings' | 'attestorTypes'>,
+  types: Pick<Types, 'settings' | 'attestorTypes'>,
   { now, files }: Pick<Surroundings, 'now' | 'files'>,
   fetch: AttestorDeps['fetch'],
 ): Map<string, Attestor> {
-  const deps = {
-    now,
-    fetch,
-    readFile: (path: string) => files.readFile(fromDirectory(settings.directory, path)),
-  }
-  const opened = new Map(
-    Object.entries(settings.attestors).map(([name, instance]) => [
-      name,
-      types.find(({ type }) => type === instance.type)!.open(instance.settings, deps),
-    ]),
+  const { directory, attestors } = types.settings
+  const open = attestorOpener({ ...types, now, fetch })
+  const readFile = (path: string) => files.readFile(fromDirectory(directory, path))
+  return new Map(
+    Object.entries(attestors).map(([name, instance]) => [name, open(name, instance, readFile)] as const),
   )
-  refuseOwnTokens(opened, settings)
-  return opened
 }
 
-export function openIssuers(
+type Lent = { fetch: typeof globalThis.fetch; sign: JwtSigner; signIdentity: JwtSigner }
+
+/** Opens issuers of the known types, one at a time. */
+export function issuerOpener(
   { settings, issuerTypes: types }: Pick<Types, 'settings' | 'issuerTypes'>,
-  { now, kekFiles, version }: Omit<Surroundings, 'files'>,
-  { fetch, sign, signIdentity }: { fetch: typeof globalThis.fetch; sign: JwtSigner; signIdentity: JwtSigner },
-): Map<string, Issuer> {
+  { now, version }: Pick<Surroundings, 'now' | 'version'>,
+  { fetch, sign, signIdentity }: Lent,
+) {
   const deps = {
     now,
     fetch,
-    readSecretFile: async (path: string) =>
-      new Secret(await readSecretFile(kekFiles, fromDirectory(settings.directory, path))),
     jwt: { issuerUrl: settings.public_url, sign },
     webIdentity: { issuerUrl: webIdentityIssuer(settings.public_url), sign: signIdentity },
     userAgent: `mayfly/${version}`,
   }
+  return (name: string, instance: PluginInstance, readSecretFile: IssuerDeps['readSecretFile']): Issuer =>
+    types
+      .find(({ type }) => type === instance.type)!
+      .open(instance.settings, { ...deps, readSecretFile, name })
+}
+
+export function openIssuers(
+  types: Pick<Types, 'settings' | 'issuerTypes'>,
+  surroundings: Omit<Surroundings, 'files'>,
+  lent: Lent,
+): Map<string, Issuer> {
+  const { settings } = types
+  const open = issuerOpener(types, surroundings, lent)
+  const readSecret = async (path: string) =>
+    new Secret(await readSecretFile(surroundings.kekFiles, fromDirectory(settings.directory, path)))
   const opened = new Map(
-    Object.entries(settings.issuers).map(([name, instance]) => [
-      name,
-      types.find(({ type }) => type === instance.type)!.open(instance.settings, { ...deps, name }),
-    ]),
+    Object.entries(settings.issuers).map(([name, one]) => [name, open(name, one, readSecret)] as const),
   )
   refuseBlindObservers(opened, settings)
   return opened
@@ -103,25 +143,20 @@ function refuseBlindObservers(opened: ReadonlyMap<string, Issuer>, { observers, 
 }
 
 /** What the broker signs, for tasks or to be recognised itself, is no evidence: it would open the next task. */
-function refuseOwnTokens(
-  attestors: ReadonlyMap<string, Attestor>,
-  { public_url, directory }: Settings,
-): void {
+function refuseOwnTokens(name: string, attestor: Attestor, { public_url, directory }: Settings): void {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const own = [public_url, webIdentityIssuer(public_url)].map(
     iss => `${encode({ alg: 'ES256', typ: 'JWT' })}.${encode({ iss, sub: 'own' })}.AAAA`,
   )
-  for (const [name, attestor] of attestors) {
-    if (!own.some(token => attestor.recognises({ type: 'jwt', token }))) continue
-    throw new ConfigError([
-      {
-        file: fromDirectory(directory, 'mayfly.yaml'),
-        line: 1,
-        column: 1,
-        key: `attestors.${name}`,
-        expected: "another issuer than the broker's own public_url, or /aws under it",
-        remedy: 'Trust the identity provider of the workload',
-      },
-    ])
-  }
+  if (!own.some(token => attestor.recognises({ type: 'jwt', token }))) return
+  throw new ConfigError([
+    {
+      file: fromDirectory(directory, 'mayfly.yaml'),
+      line: 1,
+      column: 1,
+      key: `attestors.${name}`,
+      expected: "another issuer than the broker's own public_url, or /aws under it",
+      remedy: 'Trust the identity provider of the workload',
+    },
+  ])
 }

@@ -2,13 +2,12 @@
 
 import { attestorTypes } from '../attestors/index.ts'
 import { issuerTypes } from '../issuers/index.ts'
+import type { Issuer } from '../issuers/issuer.ts'
 import type { Broker, Log } from './broker/broker.ts'
 import { createDeliveryQueue } from './broker/deliver.ts'
 import type { DrillSettings } from './broker/drill.ts'
 import { createDrills, type Drills } from './broker/drills.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
-import { reconfigure } from './broker/reconfigure.ts'
-import { registerAgents } from './broker/register-agents.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
 import {
   type ConfigFiles,
@@ -35,11 +34,21 @@ import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openPeople } from './open-people.ts'
-import { openAttestors, openIssuers, openOutbound } from './open-plugins.ts'
+import {
+  attestorOpener,
+  issuerDigests,
+  issuerOpener,
+  openAttestors,
+  openIssuers,
+  openOutbound,
+} from './open-plugins.ts'
 import { openWebhooks } from './open-webhooks.ts'
-import type { Agent } from './policy/agent.ts'
 import { noPolicy } from './policy/facts.ts'
 import { createPrometheus } from './prometheus.ts'
+import { fileSetOf } from './registry/files.ts'
+import { createInstalled, type Installed } from './registry/installed.ts'
+import type { FilesOutcome } from './registry/register-files.ts'
+import { createRegistry, keepFollowing, type LiveRegistry } from './registry/registry.ts'
 import type { Ledger } from './store/ledger.ts'
 import { noTrace, type Trace } from './trace.ts'
 
@@ -86,9 +95,12 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   await core.webIdentityKeys.ensure()
 
   // 2. Agents, into the ledger that mints are judged against.
-  const registry = await loadRegistry(loaded.settings, core.broker.issuers, edge.files)
-  core.setRegistry(registry)
-  await registerAgents(core.broker, core.broker.agents())
+  const registry = await loadRegistry(loaded.settings, core.fileIssuers, edge.files)
+  await core.use(registry)
+  core.registry.readFilesBy(async () =>
+    fileSetOf(loaded.settings, await loadRegistry(loaded.settings, core.fileIssuers, edge.files)),
+  )
+  stack.defer(keepFollowing(core.broker, core.registry, edge.schedule))
 
   // 3. What ends things.
   const reaper = createReaper(core.broker, edge.schedule)
@@ -136,7 +148,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     reload: () =>
       core.reload(async () => {
         const applyTls = await http.readTls()
-        return { ...(await loadRegistry(loaded.settings, core.broker.issuers, edge.files)), applyTls }
+        return { ...(await loadRegistry(loaded.settings, core.fileIssuers, edge.files)), applyTls }
       }),
     async look() {
       await poll?.look()
@@ -174,7 +186,11 @@ export type Core = {
   broker: Broker
   resourceServers: () => ReadonlyMap<string, ResourceServer>
   drills: () => ReadonlyMap<string, DrillSettings>
-  setRegistry(registry: Registry): void
+  /** Those of the files; what teams register, files do not speak of. */
+  fileIssuers: ReadonlyMap<string, Issuer>
+  registry: LiveRegistry
+  /** Puts the files in force, or says in the log why others stay in force. */
+  use(files: Registry): Promise<void>
   setWake(wake: () => void): void
   setSettled(settled: () => void): void
   reload(load: () => Promise<Reloaded>): Promise<void>
@@ -236,20 +252,28 @@ export async function openCore(
   const outbound = openOutbound(settings, limits)
   stack.defer(() => outbound.close())
 
-  let agents: ReadonlyMap<string, Agent> = new Map()
-  let resourceServers: ReadonlyMap<string, ResourceServer> = new Map()
   let drills: ReadonlyMap<string, DrillSettings> = new Map()
   let wake = () => {}
   let settled = () => {}
-  let reloading = Promise.resolve()
-  const opened = openIssuers({ settings, ...types }, edge, {
-    fetch: outbound.fetch,
-    sign: keys.sign,
-    signIdentity: webIdentityKeys.sign,
-  })
-  const issuers = new Map(
-    [...opened].map(([name, issuer]) => [name, observedIssuer(name, issuer, metrics, now)] as const),
-  )
+  const lent = { fetch: outbound.fetch, sign: keys.sign, signIdentity: webIdentityKeys.sign }
+  const opened = openIssuers({ settings, ...types }, edge, lent)
+  const observed = (name: string, issuer: Issuer) => observedIssuer(name, issuer, metrics, now)
+  const fileIssuers = new Map([...opened].map(([name, issuer]) => [name, observed(name, issuer)] as const))
+  const openIssuer = issuerOpener({ settings, ...types }, edge, lent)
+  const registryOptions = {
+    settings,
+    types,
+    opened: {
+      attestors: openAttestors({ settings, ...types }, edge, outbound.get),
+      issuers: fileIssuers,
+      issuerDigests: issuerDigests(settings),
+    },
+    openers: {
+      attestor: attestorOpener({ settings, ...types, now, fetch: outbound.get }),
+      issuer: (...given: Parameters<typeof openIssuer>) => observed(given[0], openIssuer(...given)),
+    },
+  }
+  const installed = createInstalled(registryOptions)
   const broker: Broker = {
     ledger,
     keyring,
@@ -267,11 +291,7 @@ export async function openCore(
       ? {}
       : { verifyRunning: settings.observers.verify_job_running }),
     now,
-    attestors: openAttestors({ settings, ...types }, edge, outbound.get),
-    issuers,
-    generation: () => 0,
-    stale: () => undefined,
-    agents: () => agents,
+    ...pickInstalled(installed),
     budgets: settings.budgets,
     policy: noPolicy,
     people: openPeople(settings, { now, fetch: outbound.get }, undefined),
@@ -285,27 +305,29 @@ export async function openCore(
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
     jitter: () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32,
-    reloaded: () => reloading,
+    reloaded: () => registry.follow(),
     wake: () => wake(),
     settled: () => settled(),
   }
   for (const [issuer, { notices = [] }] of broker.issuers)
     for (const notice of notices) log.info({ issuer }, notice)
-  const setRegistry = (registry: Registry) => {
-    agents = new Map(registry.agents.map(agent => [agent.name, agent]))
-    resourceServers = new Map(registry.resourceServers.map(server => [server.name, server]))
-    drills = registry.drills
+  const registry = createRegistry(broker, {
+    ...registryOptions,
+    installed,
+    isAlone: settings.ledger.type === 'sqlite',
+    wait: ms => new Promise<void>(resolve => void edge.schedule(ms, resolve)),
+  })
+  async function use(read: Registry, applyTls = () => {}): Promise<FilesOutcome> {
+    return registry.use(fileSetOf(settings, read), () => {
+      drills = read.drills
+      applyTls()
+    })
   }
   async function reload(load: () => Promise<Reloaded>): Promise<void> {
-    const { applyTls, ...registry } = await load()
-    const next = new Map(registry.agents.map(agent => [agent.name, agent]))
-    const install = () => {
-      setRegistry(registry)
-      applyTls()
-    }
-    const wait = (ms: number) => new Promise<void>(resolve => void edge.schedule(ms, resolve))
-    const changed = await reconfigure(broker, next, { install, wait })
-    log.info({ agents: registry.agents.length, changed }, 'the configuration was read again')
+    const { applyTls, ...read } = await load()
+    const outcome = await use(read, applyTls)
+    if (!outcome.inForce) throw new Error(outcome.why)
+    log.info({ agents: read.agents.length, changed: outcome.agents }, 'the configuration was read again')
   }
   const held = stack.move()
   return {
@@ -316,22 +338,26 @@ export async function openCore(
     webhookFetch: outbound.webhooks,
     providerFetch: outbound.fetch,
     broker,
-    resourceServers: () => resourceServers,
+    resourceServers: installed.resourceServers,
     drills: () => drills,
-    setRegistry,
+    fileIssuers,
+    registry,
+    async use(read) {
+      await use(read)
+    },
     setWake: next => {
       wake = next
     },
     setSettled: next => {
       settled = next
     },
-    reload: load => {
-      const run = reloading.then(() => reload(load))
-      reloading = run.catch(() => {})
-      return run
-    },
+    reload,
     close: () => held.disposeAsync(),
   }
+}
+
+function pickInstalled({ resourceServers: _, install: __, ...parts }: Installed) {
+  return parts
 }
 
 function effectiveLimits({ limits }: Settings): Limits {

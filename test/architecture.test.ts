@@ -22,12 +22,12 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/observed.ts',
     'src/prometheus.ts',
   ],
+  ['src/http', 'src/observers'],
+  ['src/registry'],
   [
     'src/config.ts',
     'src/config',
     'src/plugins.ts',
-    'src/http',
-    'src/observers',
     'src/outbound.ts',
     'src/outbound-connector.ts',
     'src/outbound-error.ts',
@@ -44,7 +44,6 @@ const ALLOWED_SIDEWAYS: readonly (readonly [from: string, to: string])[] = [
   ['src/main.ts', 'src/open-telemetry.ts'], // and so are traces
   ['src/config.ts', 'src/config'], // the entry of a folder
   ['src/config.ts', 'src/plugins.ts'], // plugins are named in the settings
-  ['src/http', 'src/config.ts'], // resource servers, as they are configured
   ['src/outbound.ts', 'src/outbound-connector.ts'], // one idea in three files
   ['src/outbound.ts', 'src/outbound-error.ts'],
   ['src/outbound-connector.ts', 'src/outbound-error.ts'],

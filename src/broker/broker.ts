@@ -42,6 +42,8 @@ export type Broker = {
   /** Both live: what is registered while the broker runs is put into them. */
   attestors: ReadonlyMap<string, Attestor>
   issuers: ReadonlyMap<string, Issuer>
+  /** SHA-256 (hex) of the settings that each issuer was opened with: an approval is for these and no others. */
+  issuerDigests: ReadonlyMap<string, string>
   /** Which generation of the registry is installed here. Mints are held against the ledger's own. */
   generation: () => number
   /** Why this broker mints nothing at all, and what to do; undefined where it does. */

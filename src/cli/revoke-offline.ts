@@ -37,6 +37,8 @@ export async function revokeOffline(
   await demandLedger(edge.files, loaded.settings.ledger)
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
   try {
+    // Issuers of teams are in the ledger: what they minted is revoked, too.
+    await core.registry.follow()
     if (dryRun) {
       const preview = renderPreview(filter, await previewRevocation(core.broker, filter))
       return json ? printJson(terminal, preview) : terminal.out(tellPreview(previewAnswer.parse(preview)))

@@ -50,31 +50,32 @@ function looksLikePattern(value: string): boolean {
   return /[*|\\]|^\^|\$$|\.\+|\(\?|^\/.*\/[a-z]*$/.test(value)
 }
 
-const ruleShape = z
-  .strictObject({
-    attestor: nameShape,
-    claims: z
-      .record(z.string().regex(/^[A-Za-z][\w.:/-]{0,127}$/, 'expected the name of a claim'), claimValues)
-      .default({}),
-    subject: subjectValues.optional(),
-  })
-  .superRefine(({ claims, subject }, context) => {
-    const count = Object.keys(claims).length
-    if (count > LIMITS.claimsPerRule) {
+const ruleShape = (name: z.ZodType<string, string>) =>
+  z
+    .strictObject({
+      attestor: name,
+      claims: z
+        .record(z.string().regex(/^[A-Za-z][\w.:/-]{0,127}$/, 'expected the name of a claim'), claimValues)
+        .default({}),
+      subject: subjectValues.optional(),
+    })
+    .superRefine(({ claims, subject }, context) => {
+      const count = Object.keys(claims).length
+      if (count > LIMITS.claimsPerRule) {
+        context.addIssue({
+          code: 'custom',
+          path: ['claims'],
+          message: `expected at most ${LIMITS.claimsPerRule}`,
+        })
+      }
+      if (count > 0 || subject !== undefined) return
       context.addIssue({
         code: 'custom',
-        path: ['claims'],
-        message: `expected at most ${LIMITS.claimsPerRule}`,
+        message:
+          'expected at least one claim or a subject: this rule would match everything the attestor proves',
+        params: { remedy: 'Name what sets this workload apart' },
       })
-    }
-    if (count > 0 || subject !== undefined) return
-    context.addIssue({
-      code: 'custom',
-      message:
-        'expected at least one claim or a subject: this rule would match everything the attestor proves',
-      params: { remedy: 'Name what sets this workload apart' },
     })
-  })
 
 const asksShape = z
   .array(z.unknown(), 'expected a list of asks')
@@ -90,43 +91,52 @@ const limitsShape = z.strictObject({
   children: wholeNumber(0, LIMITS.childrenPerTask, 'children').optional(),
 })
 
-export const agentShape = z.strictObject({
-  name: nameShape,
-  owner: z.strictObject({
-    business: lineShape(LIMITS.labelChars),
-    technical: lineShape(LIMITS.labelChars),
-  }),
-  purpose: wordsShape(LIMITS.purposeChars),
-  risk_tier: z.enum(['low', 'medium', 'high']),
-  systems: z
-    .array(lineShape(LIMITS.labelChars))
-    .min(1, 'expected at least one system')
-    .max(LIMITS.systemsPerAgent),
-  expires_at: z.iso
-    .datetime({
-      offset: true,
-      message: 'expected a date and time with its zone, like 2027-01-31T00:00:00Z',
-    })
-    .transform(text => Date.parse(text)),
-  attest: z
-    .array(ruleShape)
-    .min(1, 'expected at least one rule')
-    .max(LIMITS.attestRulesPerAgent, `expected at most ${LIMITS.attestRulesPerAgent} rules`),
-  ceiling: z
-    .record(nameShape, asksShape)
-    .refine(all => Object.keys(all).length > 0, 'expected at least one issuer'),
-  may_outlive_minutes: z.record(nameShape, wholeNumber(0, LIMITS.mayOutliveMinutes, 'minutes')).default({}),
-  limits: limitsShape,
-  may_delegate_to: z
-    .array(nameShape)
-    .refine(names => new Set(names).size === names.length, 'expected each agent once')
-    .default([]),
-  heartbeat_seconds: wholeNumber(
-    LIMITS.heartbeatMinSeconds,
-    LIMITS.heartbeatMaxSeconds,
-    'seconds',
-  ).optional(),
-  verify_job_running: z.boolean().optional(),
-})
+/** @param name what agents, attestors and issuers may be called here */
+export const agentShapeOf = (name: z.ZodType<string, string>) =>
+  z.strictObject({
+    name,
+    owner: z.strictObject({
+      business: lineShape(LIMITS.labelChars),
+      technical: lineShape(LIMITS.labelChars),
+    }),
+    purpose: wordsShape(LIMITS.purposeChars),
+    risk_tier: z.enum(['low', 'medium', 'high']),
+    systems: z
+      .array(lineShape(LIMITS.labelChars))
+      .min(1, 'expected at least one system')
+      .max(LIMITS.systemsPerAgent),
+    expires_at: z.iso
+      .datetime({
+        offset: true,
+        message: 'expected a date and time with its zone, like 2027-01-31T00:00:00Z',
+      })
+      .transform(text => Date.parse(text)),
+    attest: z
+      .array(ruleShape(name))
+      .min(1, 'expected at least one rule')
+      .max(LIMITS.attestRulesPerAgent, `expected at most ${LIMITS.attestRulesPerAgent} rules`),
+    ceiling: z
+      .record(name, asksShape)
+      .refine(all => Object.keys(all).length > 0, 'expected at least one issuer'),
+    may_outlive_minutes: z.record(name, wholeNumber(0, LIMITS.mayOutliveMinutes, 'minutes')).default({}),
+    limits: limitsShape,
+    may_delegate_to: z
+      .array(name)
+      .refine(names => new Set(names).size === names.length, 'expected each agent once')
+      .default([]),
+    heartbeat_seconds: wholeNumber(
+      LIMITS.heartbeatMinSeconds,
+      LIMITS.heartbeatMaxSeconds,
+      'seconds',
+    ).optional(),
+    verify_job_running: z.boolean().optional(),
+  build: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hexadecimal digits')
+    .optional(),
+  })
+
+/** As agents' files have it. */
+export const agentShape = agentShapeOf(nameShape)
 
 export type AgentShape = z.infer<typeof agentShape>

@@ -1,4 +1,5 @@
 /** `agents/*.yaml`: each file against its shape, then against the instances and agents it speaks of. */
+import type { z } from 'zod'
 import type { Issuer } from '../../issuers/issuer.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { type Agent, type AgentDocument, SYSTEM_AGENT } from '../policy/agent.ts'
@@ -15,17 +16,35 @@ export type AskSchemas = ReadonlyMap<string, Pick<Issuer, 'ask'> & Partial<Pick<
 
 type ParsedFile = { file: YamlFile; shape: AgentShape }
 
+/** What agents are held against: everything that they may name. */
+export type AgentSurroundings = {
+  settings: Pick<Settings, 'attestors' | 'limits' | 'observers'>
+  issuers: AskSchemas
+  shape: z.ZodType<AgentShape>
+  /** Agents beside these that may be delegated to. */
+  others?: ReadonlySet<string>
+}
+
 /** All of them or none: agents name each other, and half a registry would allow what the whole refuses. */
 export function parseAgents(folder: Folder, settings: Settings, issuers: AskSchemas): Parsed<Agent[]> {
-  const problems: Problem[] = [...folder.problems]
+  const agents = parseAgentFiles(folder.files, { settings, issuers, shape: agentShape })
+  if (agents.ok && folder.problems.length === 0) return agents
+  return { ok: false, problems: [...folder.problems, ...(agents.ok ? [] : agents.problems)] }
+}
+
+export function parseAgentFiles(
+  files: readonly NamedFile[],
+  { settings, issuers, shape: expected, others }: AgentSurroundings,
+): Parsed<Agent[]> {
+  const problems: Problem[] = []
   const parsed: ParsedFile[] = []
-  for (const named of folder.files) {
+  for (const named of files) {
     problems.push(...nameProblems(named), ...reservedName(named))
-    const result = parseShape(named.file, agentShape, named.file.value)
+    const result = parseShape(named.file, expected, named.file.value)
     if (result.ok) parsed.push({ file: named.file, shape: result.value })
     else problems.push(...result.problems)
   }
-  const names = new Set(folder.files.map(({ name }) => name))
+  const names = new Set([...files.map(({ name }) => name), ...(others ?? [])])
   const agents: Agent[] = []
   for (const { file, shape } of parsed) {
     const ceiling = parseCeiling(file, shape, issuers)
@@ -76,7 +95,11 @@ function parseCeiling(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: ceiling }
 }
 
-function limitProblems(file: YamlFile, { limits }: AgentShape, settings: Settings): Problem[] {
+function limitProblems(
+  file: YamlFile,
+  { limits }: AgentShape,
+  settings: Pick<Settings, 'limits'>,
+): Problem[] {
   const most = settings.limits.task_minutes
   if (limits.task_minutes <= most) return []
   return [
@@ -98,14 +121,18 @@ function delegationProblems(file: YamlFile, shape: AgentShape, names: ReadonlySe
   return problems
 }
 
-function verificationProblems(file: YamlFile, shape: AgentShape, { observers }: Settings): Problem[] {
+function verificationProblems(
+  file: YamlFile,
+  shape: AgentShape,
+  { observers }: Pick<Settings, 'observers'>,
+): Problem[] {
   if (shape.verify_job_running !== true || observers.verify_job_running !== undefined) return []
   const expected = 'expected observers.verify_job_running in mayfly.yaml, which names the issuer to ask with'
   return [file.problem(['verify_job_running'], expected)]
 }
 
 function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
-  const { heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...rest } = shape
+  const { build, heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...rest } = shape
   const delegates = shape.may_delegate_to.length > 0
   const document: AgentDocument = {
     ...rest,
@@ -121,6 +148,7 @@ function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
     },
     ...(heartbeat === undefined ? {} : { heartbeat_seconds: heartbeat }),
     ...(verify === undefined ? {} : { verify_job_running: verify }),
+    ...(build === undefined ? {} : { build }),
   }
   return { ...document, digest: canonicalDigest(document) }
 }

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { LIMITS } from '../limits.ts'
 import { type Parsed, parseShape } from './parse-shape.ts'
 import type { Problem } from './problem.ts'
-import { type Folder, nameProblems } from './read-files.ts'
+import { type Folder, type NamedFile, nameProblems } from './read-files.ts'
 import { lineShape, nameShape, sha256Shape } from './shapes.ts'
 
 export type ResourceServer = {
@@ -18,22 +18,38 @@ export type ResourceServer = {
 
 const emptySha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
-const shape: z.ZodType<ResourceServer> = z.strictObject({
-  name: nameShape,
-  audience: lineShape(LIMITS.audienceChars).regex(/^\S+$/, 'expected an audience without white space'),
-  secret_sha256: sha256Shape.refine(
-    digest => digest !== emptySha256,
-    'expected the digest of a secret; this is the digest of nothing',
-  ),
-})
+/** @param name what one may be called here */
+export const resourceServerShape = (name: z.ZodType<string>): z.ZodType<ResourceServer> =>
+  z.strictObject({
+    name,
+    audience: lineShape(LIMITS.audienceChars).regex(/^\S+$/, 'expected an audience without white space'),
+    secret_sha256: sha256Shape.refine(
+      digest => digest !== emptySha256,
+      'expected the digest of a secret; this is the digest of nothing',
+    ),
+  })
 
 export function parseResourceServers(
   folder: Folder,
-  { public_url: publicUrl }: { public_url: string },
+  settings: { public_url: string },
 ): Parsed<ResourceServer[]> {
-  const problems: Problem[] = [...folder.problems]
+  const servers = parseResourceServerFiles(folder.files, {
+    ...settings,
+    shape: resourceServerShape(nameShape),
+  })
+  if (servers.ok && folder.problems.length === 0) return servers
+  return { ok: false, problems: [...folder.problems, ...(servers.ok ? [] : servers.problems)] }
+}
+
+/** @param others those that stand beside these */
+export function parseResourceServerFiles(
+  files: readonly NamedFile[],
+  given: { public_url: string; shape: z.ZodType<ResourceServer>; others?: readonly ResourceServer[] },
+): Parsed<ResourceServer[]> {
+  const { public_url: publicUrl, shape, others = [] } = given
+  const problems: Problem[] = []
   const servers: ResourceServer[] = []
-  for (const named of folder.files) {
+  for (const named of files) {
     const { file } = named
     problems.push(...nameProblems(named))
     const parsed = parseShape(file, shape, file.value)
@@ -45,7 +61,7 @@ export function parseResourceServers(
     if (server.audience === publicUrl) {
       problems.push(file.problem(['audience'], 'expected another audience than the broker’s own public_url'))
     }
-    if (servers.some(other => other.secret_sha256 === server.secret_sha256)) {
+    if ([...others, ...servers].some(other => other.secret_sha256 === server.secret_sha256)) {
       const expected = 'expected a secret that no other resource server has'
       problems.push(file.problem(['secret_sha256'], expected, 'Make a new one'))
     }

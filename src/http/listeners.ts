@@ -115,6 +115,8 @@ async function openWebhooks(
 /** Ready: the ledger answers, its clock is ours, and policy can be judged. */
 async function notReady(broker: Broker, stopping: boolean): Promise<string | undefined> {
   if (stopping) return 'the broker is stopping'
+  const stale = broker.stale()
+  if (stale !== undefined) return stale
   try {
     await broker.ledger.read.meta('ready')
     const offset = Math.abs((await broker.ledger.now()) - broker.now())

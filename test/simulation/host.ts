@@ -94,6 +94,7 @@ export function startHost(world: World, name: string): Host {
     newToken: kind => newToken(kind, random),
     jitter: chance.uniform,
     reloaded: () => reloading,
+    issuerDigests: new Map(['hub', 'brief', 'roles', 'jwt'].map(name => [name, name])),
     wake: () => parts?.reaper.wake(),
     settled: () => parts?.receipts.wake(),
   }

@@ -1,0 +1,88 @@
+/** What of the registered counts, by the namespaces that the operator grants now. Pure. */
+import type { Namespace, ResourceServer, Settings } from '../config.ts'
+import type { Agent, AgentDocument } from '../policy/agent.ts'
+import type { Resource } from './resource.ts'
+
+type Granted = Pick<Settings, 'namespaces'>
+
+/** An attestor or issuer as far as it matters who may use it. */
+type Named = { name: string; namespace: string | null; type: string }
+
+export type Effective = {
+  agents: ReadonlyMap<string, Agent>
+  resourceServers: ReadonlyMap<string, ResourceServer>
+  /** What is registered and does not count, and why. */
+  idle: readonly { resource: Resource; why: string }[]
+}
+
+export function effective(resources: readonly Resource[], granted: Granted): Effective {
+  const agents = new Map<string, Agent>()
+  const resourceServers = new Map<string, ResourceServer>()
+  const idle: { resource: Resource; why: string }[] = []
+  const instances = { attestor: named(resources, 'attestor'), issuer: named(resources, 'issuer') }
+  for (const resource of resources) {
+    if (resource.kind !== 'agent' && resource.kind !== 'resource_server') continue
+    const why = refusal(resource, instances, granted)
+    if (why !== undefined) idle.push({ resource, why })
+    // Both were parsed by their schema before they were registered, and their rows are verified.
+    else if (resource.kind === 'agent')
+      agents.set(resource.name, { ...(resource.document as AgentDocument), digest: resource.digest })
+    else resourceServers.set(resource.name, resource.document as ResourceServer)
+  }
+  return { agents, resourceServers, idle }
+}
+
+/** Whether agents of `namespace` may use an instance: its own, or one that the operator shares with it. */
+export function mayUse(
+  namespace: string | null,
+  instance: Named,
+  kind: 'attestor' | 'issuer',
+  { namespaces }: Granted,
+): boolean {
+  if (instance.namespace !== namespace && instance.namespace !== null) return false
+  if (namespace === null) return true
+  const granted = own(namespaces, namespace)
+  if (granted === undefined) return false
+  if (instance.namespace === null)
+    return (kind === 'attestor' ? granted.attestors : granted.issuers)?.includes(instance.name) ?? true
+  return (kind === 'attestor' ? granted.attestor_types : granted.issuer_types).includes(instance.type)
+}
+
+/** What the operator grants to a namespace; undefined where there is none of this name. */
+export function own(namespaces: Readonly<Record<string, Namespace>>, name: string): Namespace | undefined {
+  return Object.hasOwn(namespaces, name) ? namespaces[name] : undefined
+}
+
+export function namedInstance({ name, namespace, document }: Resource): Named {
+  return { name, namespace, type: String(document.type) }
+}
+
+type ByName = ReadonlyMap<string, Named>
+
+function named(resources: readonly Resource[], kind: keyof typeof KINDS): ByName {
+  return new Map(resources.filter(one => one.kind === kind).map(one => [one.name, namedInstance(one)]))
+}
+const KINDS = { attestor: 1, issuer: 1 }
+
+function refusal(
+  { kind, namespace, document }: Resource,
+  instances: Readonly<Record<'attestor' | 'issuer', ByName>>,
+  granted: Granted,
+): string | undefined {
+  if (namespace === null) return undefined
+  const grant = own(granted.namespaces, namespace)
+  if (grant === undefined) return `the namespace ${namespace} is not in mayfly.yaml`
+  if (kind === 'resource_server') {
+    const { audience } = document as ResourceServer
+    return grant.audiences.includes(audience) ? undefined : `the audience ${audience} is not the namespace's`
+  }
+  const { attest, ceiling } = document as AgentDocument
+  const may = (name: string, of: 'attestor' | 'issuer') => {
+    const instance = instances[of].get(name)
+    return instance !== undefined && mayUse(namespace, instance, of, granted)
+  }
+  const attestor = attest.find(rule => !may(rule.attestor, 'attestor'))
+  if (attestor !== undefined) return `the attestor ${attestor.attestor} is not there for it`
+  const issuer = Object.keys(ceiling).find(name => !may(name, 'issuer'))
+  return issuer === undefined ? undefined : `the issuer ${issuer} is not there for it`
+}
