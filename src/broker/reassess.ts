@@ -91,8 +91,10 @@ async function reassessTask(broker: Broker, task: TaskRow): Promise<void> {
     const issuer = broker.issuers.get(lease.issuer)
     return issuer !== undefined && (await isAllowedStill(broker, { task, above: ancestors, lease, issuer }))
   }
+  // One that is being minted is held against its agent when it comes, and is judged anew where that changed.
+  const isCovered = (lease: LeaseRow) => lease.state === 'intended' || covered(lease)
   for await (const lease of liveLeases(broker, task.id))
-    if (!covered(lease) || !(await allowed(lease))) await revokeLease(broker, lease, 'broker')
+    if (!isCovered(lease) || !(await allowed(lease))) await revokeLease(broker, lease, 'broker')
 }
 
 /** Why this task would not be opened now; undefined where it would. */
