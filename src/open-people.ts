@@ -9,13 +9,13 @@ const hour = 60 * 60_000
 export function openPeople(
   { operators }: Pick<Settings, 'operators'>,
   deps: Pick<AttestorDeps, 'now' | 'fetch'>,
-  roles: Roles | undefined,
+  roles: Roles,
 ): People {
   return {
     bootstrapTokens: operators.bootstrap_tokens,
     dualControl: operators.dual_control,
+    roles,
     ...(operators.oidc === undefined ? {} : { signIn: openSignIn(operators.oidc, deps) }),
-    ...(roles === undefined ? {} : { roles }),
   }
 }
 

@@ -7,6 +7,7 @@ import type { Broker, Log } from './broker/broker.ts'
 import { createDeliveryQueue } from './broker/deliver.ts'
 import type { DrillSettings } from './broker/drill.ts'
 import { createDrills, type Drills } from './broker/drills.ts'
+import { noRoles, type Roles } from './broker/people.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
 import {
@@ -93,6 +94,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   await core.keys.ensure()
   await core.receiptKeys.ensure()
   await core.webIdentityKeys.ensure()
+  // Here and not with the ledger: what works offline works without them.
+  core.setRoles(await rolesOf(loaded.settings, edge.files))
 
   // 2. Agents, into the ledger that mints are judged against.
   const registry = await loadRegistry(loaded.settings, core.fileIssuers, edge.files)
@@ -162,6 +165,13 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   }
 }
 
+/** Cedar is loaded only where humans sign in. */
+async function rolesOf(settings: Settings, files: ConfigFiles): Promise<Roles> {
+  if (settings.operators.oidc === undefined) return noRoles
+  const { openRoles } = await import('./open-roles.ts')
+  return openRoles(settings, files)
+}
+
 /** What asks the provider about runs, where that is configured. */
 function openPoll({ broker }: Core, { observers }: Settings, { schedule }: Edge): Watch | undefined {
   const chosen = observers.github_poll
@@ -191,6 +201,7 @@ export type Core = {
   registry: LiveRegistry
   /** Puts the files in force, or says in the log why others stay in force. */
   use(files: Registry): Promise<void>
+  setRoles(roles: Roles): void
   setWake(wake: () => void): void
   setSettled(settled: () => void): void
   reload(load: () => Promise<Reloaded>): Promise<void>
@@ -253,6 +264,7 @@ export async function openCore(
   stack.defer(() => outbound.close())
 
   let drills: ReadonlyMap<string, DrillSettings> = new Map()
+  let roles = noRoles
   let wake = () => {}
   let settled = () => {}
   const lent = { fetch: outbound.fetch, sign: keys.sign, signIdentity: webIdentityKeys.sign }
@@ -294,7 +306,11 @@ export async function openCore(
     ...pickInstalled(installed),
     budgets: settings.budgets,
     policy: noPolicy,
-    people: openPeople(settings, { now, fetch: outbound.get }, undefined),
+    people: openPeople(
+      settings,
+      { now, fetch: outbound.get },
+      { hash: () => roles.hash(), judge: request => roles.judge(request) },
+    ),
     verifiedAgents: new Map(),
     verifyTaskJwt: token => {
       const content = keys.verify(token)
@@ -344,6 +360,9 @@ export async function openCore(
     registry,
     async use(read) {
       await use(read)
+    },
+    setRoles: next => {
+      roles = next
     },
     setWake: next => {
       wake = next

@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     'src/open-plugins.ts',
     'src/open-people.ts',
+    'src/open-roles.ts',
     'src/open-ledger.ts',
     'src/open-webhooks.ts',
     'src/policy-host',

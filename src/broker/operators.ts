@@ -44,10 +44,22 @@ export async function authorizeOperator(
     if (action !== 'approve') return
     throw new BrokerError('forbidden', 'an operator token approves nothing: a human signs in to do it')
   }
-  const { allowed } = (await broker.people.roles?.judge({ operator, action, on })) ?? { allowed: false }
+  const { allowed } = await broker.people.roles.judge({ operator, action, on: placed(broker, on) })
   if (!allowed) throw new BrokerError('forbidden', `your groups do not let you ${action} here`)
   if (needsFresh(action) && operator.fresh !== true)
     throw new BrokerError('fresh_sign_in_needed', `a session is not enough to ${action}: sign in for it`)
+}
+
+/** Whose an agent is, where that is not said: its team, and its namespace (the part of its name before a dot). */
+function placed({ agents }: Broker, on: OperatedOn): OperatedOn {
+  if (on.agent === undefined) return on
+  const owner = agents().get(on.agent)?.owner.business
+  const [namespace, name] = on.agent.split('.')
+  return {
+    ...(owner === undefined ? {} : { owner }),
+    ...(namespace === undefined || name === undefined ? {} : { namespace }),
+    ...on,
+  }
 }
 
 /**

@@ -8,8 +8,7 @@ export type People = {
   bootstrapTokens: boolean
   /** Absent: no identity provider for operators is configured. */
   signIn?: SignIn
-  /** Absent: no human may do anything. */
-  roles?: Roles
+  roles: Roles
   dualControl: DualControl
 }
 
@@ -49,7 +48,14 @@ export type DualControl = {
   keys: boolean
 }
 
+/** Humans may do nothing. */
+export const noRoles: Roles = {
+  hash: () => 'none',
+  judge: async () => ({ allowed: false, determining: [] }),
+}
+
 export const noPeople: People = {
   bootstrapTokens: true,
+  roles: noRoles,
   dualControl: { policies: false, approver_groups: false, keys: false },
 }

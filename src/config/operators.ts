@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { algorithms, audience, issuerUrl, keySetUrl } from '../../attestors/shared/settings.ts'
 import { LIMITS } from '../limits.ts'
-import { lineShape, nameShape, pathShape, wholeNumber } from './shapes.ts'
+import { lineShape, pathShape, wholeNumber } from './shapes.ts'
 
 const claimName = lineShape(LIMITS.nameChars)
 const groupName = lineShape(LIMITS.claimChars)
@@ -53,8 +53,6 @@ export const operatorsShape = z
     roles: z.partialRecord(z.enum(ROLE_NAMES), groups).default({}),
     /** Groups of a team, by the name that agents have as their business owner; always that name's own, too. */
     teams: memberships,
-    /** Groups of a namespace; always that name's own, too. */
-    namespaces: z.record(nameShape, groups).default({}),
     /** In place of the shipped role policies: every `*.cedar` in it. */
     roles_dir: pathShape.optional(),
     /** What takes the fresh sign-in of a second human, when it is changed through the API. */
