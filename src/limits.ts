@@ -79,6 +79,13 @@ export const LIMITS = {
   /** In one file of cases, and in one list of a case. */
   policyCases: 1_000,
   policyCaseItems: 64,
+  /** Asks that wait to be judged by the candidate set, after their answer; more are not judged by it. */
+  shadowWaiting: 1_000,
+  /** How many are judged before what was found is written down, and how long after the first they are. */
+  shadowBatch: 64,
+  shadowDelayMs: 100,
+  /** Kinds of differences that are kept. */
+  shadowKinds: 1_000,
 
   // What the broker itself sends.
   outboundDeadlineMs: 10 * second,

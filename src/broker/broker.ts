@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Agent, RiskTier } from '../policy/agent.ts'
 import type { Budgets } from '../policy/budgets.ts'
 import type { PolicyEngine } from '../policy/facts.ts'
+import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
@@ -54,6 +55,8 @@ export type Broker = {
   budgets: Budgets
   /** The policies in force, beside the ceilings. */
   policy: PolicyEngine
+  /** A candidate set that is judged beside them and decides nothing. */
+  shadow?: ShadowObserver
   /** Who may be an operator, and how. */
   people: People
   /** Agents' rows whose MAC was seen to be right; as many as there are agents. */

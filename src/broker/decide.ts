@@ -7,6 +7,7 @@ import { canonicalDigest } from '../canonical.ts'
 import type { ApprovalRequirement, PolicyRequest, PolicyVerdict } from '../policy/facts.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
 import { judgeNarrowOnly } from '../policy/narrow-only.ts'
+import type { Seen } from '../policy/shadow.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { DecisionRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
@@ -40,10 +41,12 @@ export async function decide(
       asks: judged.map(({ facts }) => facts),
     },
   })
+  for (const { seen } of judged)
+    if (seen !== undefined) broker.shadow?.observe({ ...seen, decision: about.before ?? row.id })
   return { row, asks: judged.map(({ outcome, requires }) => ({ outcome, requires })) }
 }
 
-type OneAsk = AskVerdict & { reasons: readonly string[]; facts: object }
+type OneAsk = AskVerdict & { reasons: readonly string[]; facts: object; seen?: Omit<Seen, 'decision'> }
 
 async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds: Bounds): Promise<OneAsk> {
   const { issuerName, issuer, ask } = asked
@@ -61,6 +64,7 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
     requires: verdict.requires,
     reasons: verdict.reasons.length > 0 ? verdict.reasons : within.reasons,
     facts: { ...plain, ...told(broker, request), ...explained(verdict) },
+    seen: { request, declared: about.declared, verdict, hash: broker.policy.hash() },
   }
 }
 

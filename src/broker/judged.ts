@@ -24,6 +24,8 @@ export type Judged = {
   line: readonly Pick<TaskRow, 'id' | 'agent'>[]
   /** What the caller said of itself as it asked. */
   declared?: Declared
+  /** Where it is judged again: the decision of before. */
+  before?: string
 }
 
 export type JudgedAsk = {
@@ -41,7 +43,10 @@ export function judgedTask(task: TaskRow, line: readonly TaskRow[]): Judged & { 
 }
 
 /** What the caller had said of itself when this was decided: an ask that is judged again is judged by it again. */
-export function declaredIn({ facts }: Pick<DecisionRow, 'facts'>): { declared?: Declared } {
+export function declaredIn({
+  id,
+  facts,
+}: Pick<DecisionRow, 'id' | 'facts'>): Pick<Judged, 'declared' | 'before'> {
   const { declared } = JSON.parse(facts) as { declared?: Declared }
-  return declared === undefined ? {} : { declared }
+  return { before: id, ...(declared === undefined ? {} : { declared }) }
 }

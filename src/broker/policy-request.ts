@@ -36,7 +36,7 @@ export async function policyRequest(
       targets: facts.targets ?? [],
       revocability: issuer.revocabilityOf?.(ask) ?? issuer.revocability,
       mayLeaveAccess: facts.mayLeaveAccess,
-      held: broker.policy.needs().held ? await heldBy(broker, about) : NOTHING_HELD,
+      held: needsHeld(broker) ? await heldBy(broker, about) : NOTHING_HELD,
       now: Math.floor(now / MINUTE_MS) * MINUTE_MS,
       digest: approval?.digest ?? canonicalDigest({ issuer: issuerName, ask }),
       ...(approval === undefined ? {} : { approval }),
@@ -47,6 +47,8 @@ export async function policyRequest(
 async function statusOf(broker: Broker, agent: string) {
   return (await broker.ledger.read.agent(agent))?.status ?? 'active'
 }
+
+const needsHeld = ({ policy, shadow }: Broker) => policy.needs().held || shadow?.needs().held === true
 
 /** What the line, the agent and its owner's agents were given in the window that ends now. */
 async function heldBy(broker: Broker, { agent, task, line }: Judged): Promise<HeldFacts> {
