@@ -7,7 +7,9 @@ export function unacceptable(request: PolicyRequest): string | undefined {
   const left: Left = { items: LIMITS.policyRequestItems, chars: LIMITS.policyRequestChars }
   const fault = faultOf(request, 0, left)
   if (fault !== undefined) return fault
-  const { ttlSeconds, now, confidence = 0 } = request.context
+  const { ttlSeconds, now, confidence = 0, claims } = request.context
+  if (!Object.values(claims).every(isClaim))
+    return 'a claim that is no text, number, truth value or list of texts'
   if (ttlSeconds < 0 || now < 0 || now > LAST_MS || confidence < 0 || confidence > 100)
     return 'a time or a figure out of its range'
   if (request.resources.length === 0) return 'nothing is touched'
@@ -16,6 +18,10 @@ export function unacceptable(request: PolicyRequest): string | undefined {
 
 /** The last moment that Cedar's datetime and ECMAScript's Date both have in four digits. */
 const LAST_MS = Date.UTC(9999, 11, 31)
+
+function isClaim(value: unknown): boolean {
+  return Array.isArray(value) ? value.every(one => typeof one === 'string') : typeof value !== 'object'
+}
 
 type Left = { items: number; chars: number }
 

@@ -25,10 +25,14 @@ export function nearestMisses(set: CompiledSet, request: PolicyRequest, options:
   return permits
     .map(({ id }) => ({ id, misses: missed.filter(part => part.permit === id) }))
     .filter(({ misses }) => misses.length > 0)
-    .sort((a, b) => a.misses.length - b.misses.length)
+    .sort((a, b) => distance(a.misses) - distance(b.misses))
     .slice(0, LIMITS.policyNearest)
     .map(({ id, misses }) => `${id}: ${misses.map(describe).join('; ')}`.slice(0, LIMITS.detailChars))
 }
+
+/** A permit for somebody else, or something else, is further off than one whose conditions are not met. */
+const distance = (misses: readonly Part[]) =>
+  misses.reduce((sum, { what }) => sum + (what === 'when' || what === 'unless' ? 1 : 8), 0)
 
 type Part = {
   permit: string
