@@ -1,5 +1,15 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import {
+  agreeBody,
+  challengeBody,
+  changeBody,
+  changesQuery,
+  denyBody,
+  endSessionBody,
+  sessionBody,
+  sessionsQuery,
+} from './operator-schemas.ts'
+import {
   auditQuery,
   budgetsQuery,
   completeBody,
@@ -195,12 +205,95 @@ const ROUTES: readonly Described[] = [
   },
 ]
 
+/** How humans sign in, and what takes two of them. */
+const PEOPLE_ROUTES: readonly Described[] = [
+  { method: 'get', path: '/v1/operator-sessions/provider', summary: 'Where operators sign in', ok: 200 },
+  {
+    method: 'post',
+    path: '/v1/operator-sessions/challenge',
+    summary: 'What the nonce of a sign-in is made of',
+    body: challengeBody,
+    ok: 201,
+  },
+  {
+    method: 'post',
+    path: '/v1/operator-sessions',
+    summary: 'A session for an ID token; it neither approves nor widens',
+    body: sessionBody,
+    ok: 201,
+  },
+  {
+    method: 'get',
+    path: '/v1/operator-sessions',
+    summary: 'Sessions of humans, newest first',
+    auth: 'operatorToken',
+    query: sessionsQuery,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/operator-sessions/current',
+    summary: 'Who the bearer is',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/operator-sessions/{id}/end',
+    summary: "End a session: one's own (current), or anybody's",
+    auth: 'operatorToken',
+    body: endSessionBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/changes',
+    summary: 'Propose a change that takes two humans',
+    auth: 'operatorToken',
+    body: changeBody,
+    ok: 202,
+  },
+  {
+    method: 'get',
+    path: '/v1/changes',
+    summary: 'Changes that were proposed, newest first',
+    auth: 'operatorToken',
+    query: changesQuery,
+    ok: 200,
+  },
+  { method: 'get', path: '/v1/changes/{id}', summary: 'One change, whole', auth: 'operatorToken', ok: 200 },
+  {
+    method: 'post',
+    path: '/v1/changes/{id}/approve',
+    summary: 'Agree to a change, freshly signed in for its digest: it is applied',
+    auth: 'operatorToken',
+    body: agreeBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/changes/{id}/deny',
+    summary: 'Refuse a change',
+    auth: 'operatorToken',
+    body: denyBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/changes/{id}/withdraw',
+    summary: 'Take back a change that one has proposed',
+    auth: 'operatorToken',
+    body: denyBody,
+    ok: 200,
+  },
+]
+
 /** The OpenAPI 3.1 description of `/v1`, made from the schemas that parse its requests. */
 export function openapiDocument(publicUrl: string, version: string) {
   const app = new OpenAPIHono()
   for (const scheme of ['taskToken', 'operatorToken'] as const)
     app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })
-  for (const route of ROUTES) app.openAPIRegistry.registerPath(describe(route))
+  for (const route of [...ROUTES, ...PEOPLE_ROUTES]) app.openAPIRegistry.registerPath(describe(route))
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Mayfly', version, description: 'Credentials that live as long as the task.' },
