@@ -4,7 +4,7 @@ import type { ChangeRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { changeExecutors } from './change-executors.ts'
-import { type ChangeKind, changeDigest } from './dual-control.ts'
+import { type ChangeKind, digestOf } from './dual-control.ts'
 import { actorOf, type Operator } from './operator.ts'
 import { verifiedChange } from './verified-people.ts'
 
@@ -54,7 +54,7 @@ export const isPast = (row: ChangeRow, now: number) => row.state === 'pending' &
 
 function demandOpen(row: ChangeRow, now: number): void {
   if (row.state !== 'pending' || isPast(row, now)) throw over()
-  if (changeDigest(row) !== row.digest) throw over()
+  if (digestOf(row) !== row.digest) throw over()
 }
 
 function demandSecond({ proposer }: ChangeRow, operator: Operator, answer: ChangeAnswer): void {

@@ -3,11 +3,12 @@
  * exactly that document. Files on disk are not changed here: who may write those is the operator's own matter.
  */
 import { record } from '../audit/record.ts'
-import { canonicalDigest, canonicalJson } from '../canonical.ts'
+import { canonicalJson } from '../canonical.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { ChangeRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { changeDigest } from './change-digest.ts'
 import { actorOf, type Operator } from './operator.ts'
 import type { DualControl } from './people.ts'
 import { changeMac } from './verified-people.ts'
@@ -48,7 +49,7 @@ export async function demandDualControl(
     ...{ proposed_by: actorOf(operator), created_at: tx.now, expires_at: tx.now + broker.limits.changeMs },
   }
   const row = {
-    ...{ ...plain, digest: changeDigest(plain), state: 'pending' as const },
+    ...{ ...plain, digest: digestOf(plain), state: 'pending' as const },
     ...{ decided_at: null, decided_by: null, detail: null },
   }
   await tx.insertChange({ ...row, mac: changeMac(broker, row) })
@@ -57,10 +58,17 @@ export async function demandDualControl(
   return { pending: id }
 }
 
-/** What the second human signs in for: this proposal and no other, though it be of the same change. */
-export function changeDigest(
-  row: Pick<ChangeRow, 'id' | 'kind' | 'document' | 'reason' | 'proposer' | 'created_at' | 'expires_at'>,
-): string {
-  const { id, kind, document, reason, proposer, created_at, expires_at } = row
-  return canonicalDigest({ change: id, kind, document, reason, proposer, created_at, expires_at })
+/** @returns hex digest; see {@link changeDigest}. */
+export function digestOf({ id, kind, document, reason, proposed_by, expires_at }: Proposed): string {
+  const change = JSON.parse(document) as unknown
+  return changeDigest({
+    id,
+    kind,
+    change,
+    reason,
+    proposed_by,
+    expires_at: new Date(expires_at).toISOString(),
+  })
 }
+
+type Proposed = Pick<ChangeRow, 'id' | 'kind' | 'document' | 'reason' | 'proposed_by' | 'expires_at'>

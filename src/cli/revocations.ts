@@ -1,9 +1,11 @@
+import { canonicalDigest } from '../canonical.ts'
 import { revocationAnswer, revocationPage, revocationStatusAnswer } from './answers.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
 import { count, printable, printJson, shortTime, table } from './print.ts'
 import { tellBlock, tellStatus } from './revocation.ts'
+import { freshBeside } from './sign-in.ts'
 import type { Terminal } from './terminal.ts'
 
 type Options = BrokerOption & OperatorTokenOption & { blocking?: boolean; json?: boolean }
@@ -47,10 +49,10 @@ export async function unblock(terminal: Terminal, id: string, options: Options):
   const token = await readOperatorToken(terminal, options)
   const client = createClient(terminal, operatorUrl(terminal, options))
   const path = `/v1/revocations/${encodeURIComponent(id)}/unblock`
-  const answer = await client.call(
-    { method: 'POST', path, token, body: {}, whenLost: 'repeat' },
-    revocationAnswer,
-  )
+  const body = await freshBeside(terminal, client, token, canonicalDigest({ unblock: id }))
+  // A sign-in is good once.
+  const whenLost = body.id_token === undefined ? 'repeat' : 'never'
+  const answer = await client.call({ method: 'POST', path, token, body, whenLost }, revocationAnswer)
   if (options.json) return printJson(terminal, answer)
   terminal.out(`${answer.id} refuses nothing any more.\n`)
 }

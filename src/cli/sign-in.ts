@@ -1,6 +1,7 @@
 /** A human signs in at the identity provider that the broker names; what comes of it goes to the broker alone. */
 import type { Secret } from '../../issuers/shared/secret.ts'
 import { freshNonce } from '../broker/operator-nonce.ts'
+import { parseToken } from '../keys/tokens.ts'
 import type { Client } from './client.ts'
 import { providerOf, type SignInTerminal } from './identity-provider.ts'
 import { CommandError } from './terminal.ts'
@@ -29,4 +30,18 @@ export async function freshIdToken(
   // Loaded when it is used: most commands sign nobody in.
   const { browserSignIn } = await import('./sign-in-browser.ts')
   return browserSignIn(terminal, provider, { nonce: freshNonce(boundTo), isFresh: true })
+}
+
+/**
+ * What goes beside the operator's own token into the body of what approves or widens: nothing beside an operator
+ * token, for which there is nobody to sign in.
+ */
+export async function freshBeside(
+  terminal: SignInTerminal,
+  client: Client,
+  token: Secret,
+  boundTo: string,
+): Promise<{ id_token?: string }> {
+  if (parseToken(token.reveal())?.kind !== 'session') return {}
+  return { id_token: (await freshIdToken(terminal, client, boundTo)).reveal() }
 }

@@ -13,6 +13,8 @@ export type Running = {
   pid: number
   /** Resolves when what was written to stdout and stderr so far matches. @throws Error where it ends before. */
   says(pattern: RegExp): Promise<void>
+  /** The first group of the pattern, once it was written. @throws Error where it ends before. */
+  reads(pattern: RegExp): Promise<string>
   kill(signal: NodeJS.Signals): void
   ended: Promise<Ran>
 }
@@ -47,19 +49,24 @@ export async function createShell(env: Record<string, string> = {}): Promise<She
     })
     child.stdin.on('error', () => {})
     child.stdin.end(input)
+    const says: Running['says'] = pattern =>
+      new Promise((resolve, reject) => {
+        look = () => {
+          if (pattern.test(ran.out + ran.err)) resolve()
+        }
+        look()
+        void ended.then(last => reject(new Error(`it ended without saying so: ${last.out}${last.err}`)))
+      })
     const ended = new Promise<Ran>(resolve => {
       child.once('close', (code, signal) => resolve({ ...ran, code, signal }))
     })
     return {
       pid: child.pid!,
-      says: pattern =>
-        new Promise((resolve, reject) => {
-          look = () => {
-            if (pattern.test(ran.out + ran.err)) resolve()
-          }
-          look()
-          void ended.then(last => reject(new Error(`it ended without saying so: ${last.out}${last.err}`)))
-        }),
+      says,
+      async reads(pattern) {
+        await says(pattern)
+        return pattern.exec(ran.out + ran.err)?.[1] ?? ''
+      },
       kill: signal => void child.kill(signal),
       ended,
     }
