@@ -134,9 +134,9 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     plugins: shape.plugins.map(({ module, sha256 }) => ({ module: at(module), sha256 })),
     metrics: shape.metrics.token_file === undefined ? {} : { token_file: at(shape.metrics.token_file) },
     webhooks: Object.fromEntries(
-      Object.entries(shape.webhooks).map(([name, { url, secret_file }]) => [
+      Object.entries(shape.webhooks).map(([name, webhook]) => [
         name,
-        { url, secret_file: at(secret_file) },
+        { ...webhook, secret_file: at(webhook.secret_file) },
       ]),
     ),
     observers: observersAt(shape.observers, at),

@@ -211,6 +211,29 @@ export const LIMITS = {
   breakerFailures: 5,
   breakerOpenMs: 15 * second,
 
+  // Approvals.
+  /** How long humans have to answer; never beyond the deadline of the task. */
+  approvalMs: 1 * hour,
+  approvalsPerHourPerAgent: 120,
+  /** Credentials that may be minted under one approval, where the caller asks for more than one. */
+  approvalMints: 100,
+  /** How often a caller that waits should ask again. */
+  approvalPollMs: 5 * second,
+  /** Callers remembered for that; the first seen is forgotten first. */
+  approvalPollers: 10_000,
+  /** Requests that wait for an answer, each holding its connection, and how long. */
+  approvalWaiters: 256,
+  approvalWaitSeconds: 30,
+  /** How often a waiting request looks for what another broker did. */
+  approvalLookMs: 1 * second,
+  /** What an agent was given in this time is usual. */
+  approvalUsualMs: 30 * day,
+  approvalUsualRows: 500,
+  /** Windows of one agent that are looked at for an ask; also how many may be open at once. */
+  preapprovals: 32,
+  preapprovalMinutes: 7 * 24 * 60,
+  preapprovalUses: 1_000,
+
   // Receipts.
   /** Written together; each may hold a connection of the ledger. */
   receiptBatch: 8,

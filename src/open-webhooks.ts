@@ -4,6 +4,21 @@ import type { Webhook } from './broker/deliver.ts'
 import { ConfigError, fromDirectory, type Settings } from './config.ts'
 import type { KekFiles } from './keys/kek.ts'
 import { readSecretFile } from './keys/secret-file.ts'
+import type { DeliveryRow } from './store/rows.ts'
+
+/** Names of those that are told of such events. */
+export function webhooksFor(event: DeliveryRow['event'], { webhooks }: Pick<Settings, 'webhooks'>): string[] {
+  return Object.entries(webhooks).flatMap(([name, { format, events }]) =>
+    (events ?? USUAL[format]).includes(event) ? [name] : [],
+  )
+}
+
+const APPROVALS = ['approval.requested', 'approval.decided'] as const
+/** People in a chat are asked; programs are told everything. */
+const USUAL: Record<'standard' | 'slack', readonly DeliveryRow['event'][]> = {
+  standard: ['task.ended', ...APPROVALS],
+  slack: APPROVALS,
+}
 
 /** 24 to 64 bytes in base64 behind `whsec_`, as Standard Webhooks asks. */
 const secretShape = /^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/
@@ -13,9 +28,8 @@ export async function openWebhooks(
   { webhooks, directory }: Pick<Settings, 'webhooks' | 'directory'>,
   files: Pick<KekFiles, 'read'>,
 ): Promise<Webhook[]> {
-  const opened = Object.entries(webhooks).map(([name, { url, secret_file: path }]) => ({
-    name,
-    url,
+  const opened = Object.entries(webhooks).map(([name, { url, secret_file: path, format }]) => ({
+    ...{ name, url, format },
     secret: () => readSecret(files, path),
   }))
   for (const { name, secret } of opened) {

@@ -10,6 +10,7 @@ import { createDrills, type Drills } from './broker/drills.ts'
 import { noRoles, type Roles } from './broker/people.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
+import { createWaits } from './broker/waits.ts'
 import {
   type ConfigFiles,
   type LoadedSettings,
@@ -43,7 +44,7 @@ import {
   openIssuers,
   openOutbound,
 } from './open-plugins.ts'
-import { openWebhooks } from './open-webhooks.ts'
+import { openWebhooks, webhooksFor } from './open-webhooks.ts'
 import { noPolicy } from './policy/facts.ts'
 import { createPrometheus } from './prometheus.ts'
 import { fileSetOf } from './registry/files.ts'
@@ -139,6 +140,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     expose: () => prometheus.expose(core.ledger),
   })
   stack.defer(() => http.close())
+  // Whoever waits for humans is let go first: a listener closes when its requests are answered.
+  stack.defer(() => core.broker.waits.stop())
   await watch.look()
   reaper.wake()
   proof.wake()
@@ -203,6 +206,7 @@ export type Core = {
   use(files: Registry): Promise<void>
   setRoles(roles: Roles): void
   setWake(wake: () => void): void
+  setTell(tell: () => void): void
   setSettled(settled: () => void): void
   reload(load: () => Promise<Reloaded>): Promise<void>
   close(): Promise<void>
@@ -267,6 +271,7 @@ export async function openCore(
   let roles = noRoles
   let wake = () => {}
   let settled = () => {}
+  let tell = () => {}
   const lent = { fetch: outbound.fetch, sign: keys.sign, signIdentity: webIdentityKeys.sign }
   const opened = openIssuers({ settings, ...types }, edge, lent)
   const observed = (name: string, issuer: Issuer) => observedIssuer(name, issuer, metrics, now)
@@ -322,6 +327,8 @@ export async function openCore(
     newToken: kind => newToken(kind, random),
     jitter: () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32,
     reloaded: () => registry.follow(),
+    waits: createWaits({ now, schedule: edge.schedule, limits }),
+    outbox: { webhooks: webhooksFor('approval.requested', settings), wake: () => tell() },
     wake: () => wake(),
     settled: () => settled(),
   }
@@ -367,6 +374,9 @@ export async function openCore(
     setWake: next => {
       wake = next
     },
+    setTell: next => {
+      tell = next
+    },
     setSettled: next => {
       settled = next
     },
@@ -398,13 +408,15 @@ async function openProof(core: Core, settings: Settings, { schedule, kekFiles }:
   const deliveries = webhooks.map(webhook =>
     createDeliveryQueue(core.broker, schedule, { webhook, fetch: core.webhookFetch }),
   )
+  const tell = () => {
+    for (const queue of deliveries) queue.wake()
+  }
+  core.setTell(tell)
   const receipts = createReceiptQueue(core.broker, schedule, {
     issuer: settings.public_url,
     sign: core.receiptKeys.sign,
-    webhooks: webhooks.map(({ name }) => name),
-    signed: () => {
-      for (const queue of deliveries) queue.wake()
-    },
+    webhooks: webhooksFor('task.ended', settings),
+    signed: tell,
   })
   core.setSettled(receipts.wake)
   const queues = [receipts, ...deliveries]

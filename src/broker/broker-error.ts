@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'fresh_sign_in_needed' // a human must sign in again, for this alone
   | 'approval_pending' // humans are asked; come back with the task token
+  | 'approved_already' // by the same human
   | 'approval_over' // it was answered, cancelled or came too late
   | 'not_found'
   | 'task_not_active'

@@ -15,6 +15,7 @@ import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
 import type { People } from './people.ts'
+import type { Waits } from './waits.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
 export type Log = Record<
@@ -71,6 +72,10 @@ export type Broker = {
   reloaded: () => Promise<void>
   /** Tells the reaper that there is work. Called after COMMIT. */
   wake: () => void
+  /** Requests that wait for humans. */
+  waits: Waits
+  /** Whom the broker tells of approvals: names of webhooks, and what to call when there is something to tell. */
+  outbox: { webhooks: readonly string[]; wake: () => void }
   /** Tells those who write receipts that a task is settled. Called after COMMIT. */
   settled: () => void
 }

@@ -16,6 +16,7 @@ export type Webhook = {
   /** Its configured name. */
   name: string
   url: string
+  format: 'standard' | 'slack'
   /** Read at every message, so that a new secret needs no restart. @throws Error where it is none */
   secret: () => Promise<Secret>
 }

@@ -4,6 +4,7 @@ import type { LeaseRow, TaskEnd, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { activeTasksBudget } from './budgets.ts'
 import { endedEarly } from './credential-budget.ts'
+import { cancelApprovals } from './end-approvals.ts'
 
 export type Ended = { ended: TaskRow[]; leases: LeaseRow[] }
 
@@ -22,6 +23,7 @@ export async function endTask(
   broker.wake()
   const holding = new Set(done.leases.map(lease => lease.task))
   if (done.ended.some(({ id }) => !holding.has(id))) broker.settled()
+  for (const { id } of done.ended) broker.waits.wake(id)
   return done
 }
 
@@ -41,6 +43,7 @@ export async function endWithin(
 
   const ids = ended.map(row => row.id)
   const leases = await tx.revokeLeasesOf(ids)
+  await cancelApprovals(tx, ids, options.actor)
   for (const row of ended) {
     await record(
       tx,

@@ -7,7 +7,7 @@ import type { Secret } from '../../issuers/shared/secret.ts'
 import { type AuditEvent, type AuditSubject, record } from '../audit/record.ts'
 import { LIMITS } from '../limits.ts'
 import { LedgerUnavailable, type LedgerWrite } from '../store/ledger.ts'
-import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
+import type { ApprovalRow, AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { cutCredential, giveCredential, takeCredential } from './credential-budget.ts'
@@ -15,6 +15,7 @@ import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
 import { areUnchanged, lockMintable } from './lock-mintable.ts'
 import { providerRefused } from './provider-refused.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
+import { spendApproval } from './use-approval.ts'
 
 /** A credential as its owner gets it. `expiresAt` is Mayfly's promise; both times are epoch ms. */
 export type Credential = {
@@ -30,14 +31,18 @@ export type Credential = {
   details: Readonly<Record<string, string | number>>
 }
 
-/** A credential for an ask that was already granted to an active task. */
+/**
+ * A credential for an ask that was already granted to an active task.
+ * @param approval what it is minted under, where policy asked for one. @throws ApprovalDrifted
+ */
 export async function issueCredential(
   broker: Broker,
   task: TaskRow,
   ask: AskRow,
   ancestors: readonly TaskRow[],
+  approval?: ApprovalRow,
 ): Promise<Credential> {
-  const plan = planLease(broker, task, ask, chainOf(ancestors))
+  const plan = { ...planLease(broker, task, ask, chainOf(ancestors)), approval: approval?.id }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
 
   // 1. A local signature is made first: nothing exists until it leaves this process.
@@ -45,8 +50,15 @@ export async function issueCredential(
 
   // 2. Intend, under the locks that an end takes.
   await broker.ledger.write(async tx => {
-    await lockMintable(broker, tx, task.id)
+    const line = await lockMintable(broker, tx, task.id)
     await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
+    if (approval !== undefined)
+      await spendApproval(broker, tx, approval, {
+        line,
+        ask,
+        deadline: plan.grant.expiresAt,
+        lease: plan.row.id,
+      })
     await takeTaskBudget(broker, tx, task.id)
     await intend(broker, tx, plan, local)
   })
@@ -163,6 +175,7 @@ async function closeUnminted(
     const from = ['intended', 'revoking'] as const
     const closed = await tx.closeLease(plan.row.id, null, { closed_as: 'never_minted', from })
     if (closed === undefined) return
+    if (plan.approval !== undefined) await tx.unspendApproval(plan.approval)
     await record(tx, event, subject, why)
     await settle(tx, plan.row.task)
     await giveCredential(tx, plan, closed.intended_at)

@@ -3,6 +3,7 @@ import { canonicalDigest } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
 import type { AskRow, TaskRow, TicketRow } from '../store/rows.ts'
 import type { Broker, Identity } from './broker.ts'
+import type { AskVerdict } from './decide.ts'
 import { identityFacts } from './judged.ts'
 import type { ParsedAsk } from './resolve-asks.ts'
 import { taskMac } from './verified-rows.ts'
@@ -74,14 +75,19 @@ function silenceAllowed(broker: Broker, agent: Agent, wishedSeconds: number | un
   return Math.min(wished, agent.heartbeat_seconds ?? wished) * 1_000
 }
 
-export function newAsk(broker: Broker, task: TaskRow, ask: ParsedAsk, decision: string): AskRow {
+export function newAsk(
+  broker: Broker,
+  task: TaskRow,
+  ask: ParsedAsk,
+  { decision, verdict }: { decision: string; verdict: AskVerdict | undefined },
+): AskRow {
   return {
     id: broker.newId('ask'),
     task: task.id,
     issuer: ask.issuerName,
     ask: JSON.stringify(ask.ask),
     digest: canonicalDigest(ask.ask),
-    state: 'granted',
+    state: verdict?.outcome === 'allow' ? 'granted' : 'pending',
     decision,
     created_at: task.opened_at,
   }

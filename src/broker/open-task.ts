@@ -10,6 +10,13 @@ import type { Declared } from '../policy/facts.ts'
 import { matchAgent } from '../policy/match-agent.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, DecisionRow, Lifetime, TaskRow } from '../store/rows.ts'
+import {
+  type ApprovalWish,
+  asTheyStand,
+  type PlannedApproval,
+  planApprovals,
+  requestApprovals,
+} from './ask-approval.ts'
 import { attest } from './attest.ts'
 import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
@@ -60,6 +67,8 @@ export type OpenRequest = {
   lifetime?: Lifetime
   /** What it says of itself; may only narrow. */
   declared?: Declared
+  /** What humans are told, where they are asked. */
+  wish?: ApprovalWish
   /** Mint the first ask at once and answer with it. */
   mintFirst: boolean
 }
@@ -85,13 +94,21 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
   const task = newTask(broker, { agent, identity, parent, request, token })
-  const asks = judged.asks.map(ask => newAsk(broker, task, ask, judged.decision.id))
-  const first = request.mintFirst ? asks[0] : undefined
+  const asks = judged.asks.map((ask, index) =>
+    newAsk(broker, task, ask, { decision: judged.decision.id, verdict: judged.verdicts[index] }),
+  )
+  const approvals = await planApprovals(
+    broker,
+    { task, above: parent?.line ?? [], asks },
+    judged.verdicts,
+    request.wish,
+  )
+  const first = request.mintFirst && asks[0]?.state === 'granted' ? asks[0] : undefined
   const plan = first === undefined ? undefined : planLease(broker, task, first, chainOf(parent?.line ?? []))
   const local = plan?.issuer.mintsLocally ? await signLocally(broker, plan) : undefined
 
   // 4. Record: the task, its asks and the first intent are one transaction.
-  const recorded = { task, asks, judged, parent, binding, claim, agent }
+  const recorded = { task, asks, approvals, judged, parent, binding, claim, agent }
   let replaced: string | undefined
   try {
     replaced = await broker.ledger.write(async tx => {
@@ -111,7 +128,9 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     broker.wake()
 
   // 5. Answer, minting remotely where that was asked.
-  const opened = { task, token, asks, decision: judged.decision.id }
+  if (approvals.length > 0) broker.outbox.wake()
+  const standing = approvals.length === 0 ? asks : await asTheyStand(broker, asks)
+  const opened = { task, token, asks: standing, decision: judged.decision.id }
   if (plan === undefined) return opened
   if (local !== undefined) return { ...opened, credential: credentialOf(plan, local) }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
@@ -201,6 +220,7 @@ async function judge(
 type Recorded = {
   task: TaskRow
   asks: AskRow[]
+  approvals: readonly PlannedApproval[]
   judged: Judged
   parent: Parent | undefined
   binding: Binding | undefined
@@ -222,6 +242,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
   for (const ask of it.asks) await tx.insertAsk(ask)
+  await requestApprovals(broker, tx, it.approvals)
   await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks })
   await record(
     tx,
@@ -253,8 +274,8 @@ async function redeem(
 /** What a retry must repeat to be one: the request, by the same workload. The ticket is named by its hash. */
 function digestOfRequest(request: OpenRequest, { attestor, issuer, subject }: Identity): string {
   const { agent = null, purpose, minutes = null, heartbeatSeconds = null, asks, mintFirst } = request
-  const { lifetime = null, declared = null } = request
+  const { lifetime = null, declared = null, wish = {} } = request
   const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
-  const wish = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime, declared }
-  return canonicalDigest({ ...wish, by: { attestor, issuer, subject } })
+  const wanted = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime, declared }
+  return canonicalDigest({ ...wanted, wish, by: { attestor, issuer, subject } })
 }

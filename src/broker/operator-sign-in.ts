@@ -73,6 +73,7 @@ const use = (tx: LedgerWrite, id: string, usedFor: string, until: number) => ({
   ...{ id, task: 'operator', request_digest: usedFor, used_at: tx.now, until },
 })
 
-export function operatorOf({ issuer, subject, name, groups }: HumanToken): Operator {
-  return { id: `${issuer}#${subject}`, name, groups, kind: 'human' }
+export function operatorOf({ issuer, subject, name, email, groups }: HumanToken): Operator {
+  const address = email === undefined ? {} : { email }
+  return { id: `${issuer}#${subject}`, name, ...address, groups, kind: 'human' }
 }

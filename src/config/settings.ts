@@ -129,7 +129,19 @@ export const settingsShape = z
     issuers: instancesShape,
     /** Who is told, by name, of every task that ended and how. */
     webhooks: z
-      .record(nameShape, z.strictObject({ url: outgoingUrlShape, secret_file: pathShape }))
+      .record(
+        nameShape,
+        z.strictObject({
+          url: outgoingUrlShape,
+          secret_file: pathShape,
+          /** `slack`: bodies that a chat shows, for approvals only unless `events` says otherwise. */
+          format: z.enum(['standard', 'slack']).default('standard'),
+          events: z
+            .array(z.enum(['task.ended', 'approval.requested', 'approval.decided']))
+            .min(1)
+            .optional(),
+        }),
+      )
       .refine(
         all => Object.keys(all).length <= LIMITS.webhooks,
         `expected at most ${LIMITS.webhooks} webhooks`,

@@ -3,6 +3,7 @@ import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/drills.ts'
 import { capInFlight, createAdmission } from './admission.ts'
+import { approvalRoutes } from './approvals.ts'
 import { budgetRoutes } from './budgets.ts'
 import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
@@ -65,6 +66,8 @@ export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env
 }
 
 function mountOperators(app: Hono<Env>, broker: Broker, { drills, metrics, operators }: AppOptions): void {
+  // Before the rest: whoever answers comes with a sign-in, and no operator's token.
+  app.route('/v1/approvals', approvalRoutes(broker))
   app.route('/v1', operatorRoutes(broker))
   app.route('/v1/drills', drillRoutes(broker, drills))
   app.route('/v1/budgets', budgetRoutes())

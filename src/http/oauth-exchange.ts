@@ -2,13 +2,24 @@ import { Secret } from '../../issuers/shared/secret.ts'
 import { rejectEvidence } from '../broker/attest.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
+import { requestCredential } from '../broker/grant-ask.ts'
 import { type OpenRequest, openTask } from '../broker/open-task.ts'
 import type { WantedAsk } from '../broker/resolve-asks.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { declaredOf } from './declared.ts'
+import { exchangeAnswer } from './oauth-answer.ts'
+import {
+  type ExchangeAnswer,
+  firstPending,
+  type Pace,
+  type Poll,
+  pollExchange,
+  TASK_TOKEN_TYPE,
+} from './oauth-pending.ts'
 import { parse, strictJson } from './read-body.ts'
 import { authorizationDetails, openTaskBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
+import { wishOf } from './wish.ts'
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const TYPE = 'urn:ietf:params:oauth:token-type:'
@@ -31,6 +42,8 @@ const KNOWN = new Set([
     'lifetime',
     'confidence',
     'urgency',
+    'justification',
+    'mints',
   ],
 ])
 const DEFAULT_PURPOSE = 'token exchange'
@@ -39,30 +52,38 @@ type Form = ReadonlyMap<string, string[]>
 
 /**
  * RFC 8693: evidence in; one call opens a task and answers with its first credential, and with the task's id
- * and token beside it. Further asks stay granted for later.
+ * and token beside it. Further asks stay granted for later. Where humans are asked first, the task's token is what
+ * the caller comes back with: the evidence is used up.
  */
-export async function exchange(broker: Broker, form: Form) {
+export async function exchange(broker: Broker, form: Form, pace: Pace): Promise<ExchangeAnswer> {
+  if (one(form, 'subject_token_type') === TASK_TOKEN_TYPE) return pollExchange(broker, readPoll(form), pace)
   const request = readExchange(form)
   if (!SUBJECT_TOKEN_TYPES.includes(demand(form, 'subject_token_type')))
     throw await rejectEvidence(broker, 'none', 'type_not_allowed', 'presented as another subject_token_type')
   const opened = await withFreshConfiguration(broker, within => openTask(within, request))
-  const credential = opened.credential
-  if (credential === undefined) throw new BrokerError('ask_invalid', 'authorization_details must hold an ask')
-  const now = await broker.ledger.now()
-  return {
-    access_token: credential.secret.reveal(),
-    issued_token_type: `${TYPE}access_token`,
-    token_type: credential.format === 'token' ? 'Bearer' : 'N_A',
-    expires_in: Math.max(0, Math.floor((credential.expiresAt - now) / 1_000)),
-    authorization_details: [{ type: credential.issuer, ...(credential.granted as object) }],
-    provider_expires_at: new Date(credential.providerExpiresAt).toISOString(),
-    revocability: credential.revocability,
-    lease: credential.lease,
-    task_id: opened.task.id,
-    task_token: opened.token.reveal(),
-    deadline: new Date(opened.task.deadline).toISOString(),
-  }
+  const { credential, task, token } = opened
+  if (credential !== undefined)
+    return { status: 200, body: await exchangeAnswer(broker, credential, task, token) }
+  const first = opened.asks[0]
+  if (first === undefined) throw new BrokerError('ask_invalid', 'authorization_details must hold an ask')
+  if (first.state === 'pending') return firstPending(broker, opened, first)
+  // Somebody had agreed to it beforehand.
+  const minted = await withFreshConfiguration(broker, within =>
+    requestCredential(within, task, { ask: first.id }),
+  )
+  return { status: 200, body: await exchangeAnswer(broker, minted, task, token) }
 }
+
+/** Of the caller that comes back: the task token, and which ask where there are several. */
+function readPoll(form: Form): Poll {
+  if (demand(form, 'grant_type') !== TOKEN_EXCHANGE)
+    throw new BrokerError('grant_type_unsupported', `only ${TOKEN_EXCHANGE} is supported`)
+  const unknown = [...form.keys()].find(name => !KNOWN_OF_POLL.has(name))
+  if (unknown !== undefined) throw invalid(`the parameter ${unknown.slice(0, 40)} is not supported here`)
+  return { token: demand(form, 'subject_token'), ask: one(form, 'ask') }
+}
+
+const KNOWN_OF_POLL = new Set(['grant_type', 'subject_token', 'subject_token_type', 'client_id', 'ask'])
 
 /** Everything about the request's form is judged before anything is done with the evidence. */
 function readExchange(form: Form): OpenRequest {
@@ -97,6 +118,7 @@ function readExchange(form: Form): OpenRequest {
     ...(ticket === undefined ? {} : { ticket: new Secret(ticket) }),
     ...(lifetime === undefined ? {} : { lifetime }),
     ...declaredOf(task),
+    ...wishOf(task),
   }
 }
 
@@ -137,6 +159,8 @@ function readTask(form: Form) {
     lifetime: one(form, 'lifetime'),
     confidence: number('confidence'),
     urgency: one(form, 'urgency'),
+    justification: one(form, 'justification'),
+    mints: number('mints'),
   })
 }
 

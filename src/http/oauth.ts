@@ -15,6 +15,7 @@ import type { IntrospectionLimits } from './admission.ts'
 import { basic, bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { exchange } from './oauth-exchange.ts'
+import { createPace } from './oauth-pending.ts'
 import { HttpRefusal } from './problem.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readForm } from './read-body.ts'
@@ -26,13 +27,15 @@ export type OauthOptions = {
 }
 
 export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
+  const { approvalPollMs, approvalPollers } = broker.limits
+  const pace = createPace(approvalPollMs, approvalPollers, broker.now)
   const routes = new Hono<Env>()
   routes.post('/token', async c => {
     const answer = await options.exchanges.pass(c.get('source'), async () => {
       const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
-      return exchange(c.get('broker'), form)
+      return exchange(c.get('broker'), form, pace)
     })
-    return c.json(answer)
+    return c.json(answer.body, answer.status)
   })
   routes.post('/introspect', async c => {
     const server = resourceServer(c, options)

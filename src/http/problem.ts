@@ -87,6 +87,11 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'Waiting for approval',
     oauth: { status: 400, error: 'authorization_pending' },
   },
+  approved_already: {
+    status: 409,
+    title: 'Approved already, by the same human',
+    oauth: { status: 400, error: 'invalid_request' },
+  },
   approval_over: {
     status: 409,
     title: 'The approval is over',

@@ -26,6 +26,12 @@ const declaredShape = {
   urgency: z.enum(['low', 'normal', 'high']).optional(),
 }
 
+/** What humans are told where they are asked, and for how many credentials they are asked. */
+const wishShape = {
+  justification: words(LIMITS.reasonChars).optional(),
+  mints: z.int().min(1).max(LIMITS.approvalMints).optional(),
+}
+
 export const openTaskBody = z
   .strictObject({
     evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
@@ -38,13 +44,14 @@ export const openTaskBody = z
     /** Beside a CI job: until the client or the job's end (`step`), the job's end, or the whole run's end. */
     lifetime: z.enum(['step', 'job', 'run']).optional(),
     ...declaredShape,
+    ...wishShape,
   })
   .openapi('OpenTask')
 
 export const credentialBody = z
   .union([
     z.strictObject({ ask: z.string() }),
-    z.strictObject({ authorization_details: z.tuple([authorizationDetail]), ...declaredShape }),
+    z.strictObject({ authorization_details: z.tuple([authorizationDetail]), ...declaredShape, ...wishShape }),
   ])
   .openapi('RequestCredential')
 

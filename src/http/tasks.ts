@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
+import { asTheyStand } from '../broker/ask-approval.ts'
 import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
@@ -17,11 +18,14 @@ import type { TaskRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
 import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
+import { accepted, approvalsOf, comeBack, isPending } from './pending.ts'
+import { waitForHumans } from './prefer.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 import { renderCredential, renderReceipt, renderTask } from './render.ts'
 import { completeBody, credentialBody, extendBody, openTaskBody, ticketBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
+import { wishOf } from './wish.ts'
 
 /** `/v1/tasks`: opened with evidence, kept and ended with the task token. */
 export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
@@ -34,22 +38,32 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
       const request = toRequest(await readJson(c, openTaskBody, bodyBytes))
       return withFreshConfiguration(c.get('broker'), within => openTask(within, request))
     })
-    c.header('location', `/v1/tasks/${opened.task.id}`)
+    const { id } = opened.task
+    c.header('location', `/v1/tasks/${id}`)
+    let { asks } = opened
+    if (asks.some(isPending) && (await waitForHumans(c, c.get('broker'), id)))
+      asks = await asTheyStand(c.get('broker'), asks)
+    const waits = asks.some(isPending)
+    if (waits) comeBack(c, broker, id)
     return c.json(
       {
-        task: renderTask(opened.task, opened.asks),
+        task: { ...renderTask(opened.task, asks), ...(await approvalsOf(c.get('broker'), id, asks)) },
         task_token: opened.token.reveal(),
         decision: opened.decision,
       },
-      201,
+      waits ? 202 : 201,
     )
   })
 
   routes.get('/:id', async c => {
     const { id } = await authorise(c)
+    await waitForHumans(c, c.get('broker'), id)
     const task = (await c.get('broker').ledger.read.task(id))!
     const leases = await c.get('broker').ledger.read.leases({ task: id }, { limit: allOfTask })
-    return c.json(renderTask(task, await c.get('broker').ledger.read.asks(id), leases.items))
+    const asks = await c.get('broker').ledger.read.asks(id)
+    if (asks.some(isPending)) comeBack(c, broker, id)
+    const approvals = await approvalsOf(c.get('broker'), id, asks)
+    return c.json({ ...renderTask(task, asks, leases.items), ...approvals })
   })
 
   /** An operator's token goes on to the operators' own route, where they are served here too. */
@@ -65,11 +79,14 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const request: CredentialRequest =
       'ask' in body
         ? { ask: body.ask }
-        : { wanted: toAsk(body.authorization_details[0]), ...declaredOf(body) }
+        : { wanted: toAsk(body.authorization_details[0]), ...declaredOf(body), ...wishOf(body) }
     const credential = await withFreshConfiguration(c.get('broker'), within =>
       requestCredential(within, task, request),
-    )
-    return c.json(renderCredential(credential), 201)
+    ).catch((error: unknown) => {
+      if ('ask' in request) throw error
+      return accepted(c, broker, error)
+    })
+    return credential instanceof Response ? credential : c.json(renderCredential(credential), 201)
   })
 
   routes.post('/:id/heartbeat', async c => {
@@ -133,5 +150,6 @@ function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
     ...(body.ticket === undefined ? {} : { ticket: new Secret(body.ticket) }),
     ...(body.lifetime === undefined ? {} : { lifetime: body.lifetime }),
     ...declaredOf(body),
+    ...wishOf(body),
   }
 }

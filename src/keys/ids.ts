@@ -5,7 +5,23 @@
  */
 import type { RandomBytes } from './random.ts'
 
-export const ID_PREFIXES = ['tsk', 'lse', 'ask', 'dec', 'tkt', 'opr', 'dlv', 'drl', 'rev', 'req', 'ops', 'chl', 'chg'] as const
+export const ID_PREFIXES = [
+  'apr',
+  'pre',
+  'tsk',
+  'lse',
+  'ask',
+  'dec',
+  'tkt',
+  'opr',
+  'dlv',
+  'drl',
+  'rev',
+  'req',
+  'ops',
+  'chl',
+  'chg',
+] as const
 export type IdPrefix = (typeof ID_PREFIXES)[number]
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'

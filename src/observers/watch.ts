@@ -1,4 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
+import { expireApprovals } from '../broker/end-approvals.ts'
 import { sweepWorkEnds } from '../broker/end-work.ts'
 import type { Schedule } from '../broker/reaper.ts'
 import { reassess } from '../broker/reassess.ts'
@@ -55,6 +56,7 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
       for (let batch = 0; more && batch < broker.limits.endBatchesPerLook && !stopped; batch += 1) {
         more = await endOverdue(broker, writableSince)
         more = (await sweepWorkEnds(broker)) >= broker.limits.endBatch || more
+        more = (await expireApprovals(broker)) || more
       }
       const next = more ? now : await broker.ledger.read.nextDue(now)
       if (next !== null) wait = Math.min(backstop, Math.max(1, next - now))

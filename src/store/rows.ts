@@ -204,6 +204,7 @@ export type PreapprovalRow = {
   digest: string
   human: string
   name: string
+  email: string | null
   groups: string
   reason: string
   uses: number

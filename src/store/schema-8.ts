@@ -29,7 +29,7 @@ export function approvalsSchema({ integer, wide, narrow }: SqlDialect['words']):
     `create table preapprovals (
       id text primary key not null, agent text not null, agent_digest text not null, issuer text not null,
       issuer_digest text not null, ask text not null, digest text not null, human text not null,
-      name text not null, "groups" text not null, reason text not null,
+      name text not null, email text, "groups" text not null, reason text not null,
       uses ${integer} not null check (uses > 0), created_at ${integer} not null,
       expires_at ${integer} not null, mac text not null,
       used ${integer} not null check (used >= 0 and used <= uses), revoked_at ${integer}, revoked_by text,

@@ -175,6 +175,7 @@ export const columns = {
     digest: 1,
     human: 1,
     name: 1,
+    email: 1,
     groups: 1,
     reason: 1,
     uses: 1,

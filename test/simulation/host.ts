@@ -8,6 +8,7 @@ import { reassess } from '../../src/broker/reassess.ts'
 import { reconfigure } from '../../src/broker/reconfigure.ts'
 import { registerAgents } from '../../src/broker/register-agents.ts'
 import { createReceiptQueue } from '../../src/broker/sign-receipts.ts'
+import { noWaits } from '../../src/broker/waits.ts'
 import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'
 import { newToken } from '../../src/keys/tokens.ts'
@@ -95,6 +96,8 @@ export function startHost(world: World, name: string): Host {
     jitter: chance.uniform,
     reloaded: () => reloading,
     issuerDigests: new Map(['hub', 'brief', 'roles', 'jwt'].map(name => [name, name])),
+    waits: noWaits,
+    outbox: { webhooks: [], wake() {} },
     wake: () => parts?.reaper.wake(),
     settled: () => parts?.receipts.wake(),
   }

@@ -23,7 +23,7 @@ function vote(of: string, human: string, over: Partial<VoteRow> = {}): VoteRow {
 function preapproval(id: string, over: Partial<PreapprovalRow> = {}): PreapprovalRow {
   return {
     ...{ id, agent: 'builder', agent_digest: 'generation', issuer: 'github', issuer_digest: 'settings' },
-    ...{ ask: '{}', digest: 'digest', human: 'h', name: 'h', groups: '[]', reason: 'a release', uses: 2 },
+    ...{ ask: '{}', digest: 'digest', human: 'h', name: 'h', email: null, groups: '[]', reason: 'a release', uses: 2 },
     ...{ created_at: start, expires_at: start + minute, mac: 'mac', used: 0, revoked_at: null },
     ...{ revoked_by: null, ...over },
   }

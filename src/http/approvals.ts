@@ -1,0 +1,92 @@
+/** `/v1/approvals`: what waits for humans. Whoever answers signs in for that alone; a session is for reading. */
+import { type Context, Hono } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { approve, bindingOf, deny, openApproval, type Verb } from '../broker/answer-approval.ts'
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import {
+  authenticateOperator,
+  authorizeOperator,
+  demandFresh,
+  type Operator,
+  type OperatorAction,
+} from '../broker/operators.ts'
+import { showApproval } from '../broker/show-approval.ts'
+import { parseToken } from '../keys/tokens.ts'
+import { approvalsQuery, approveBody, denyBody } from './approval-schemas.ts'
+import { bearer } from './bearer.ts'
+import type { Env } from './guard.ts'
+import { given, page, query } from './page.ts'
+import { readJson } from './read-body.ts'
+import { renderApproval, renderShown } from './render-approval.ts'
+
+export function approvalRoutes(broker: Broker): Hono<Env> {
+  const { bodyBytes } = broker.limits
+  const routes = new Hono<Env>()
+
+  routes.get('/', async c => {
+    await operatorOf(c, 'read')
+    const { limit, after, ...filter } = query(c, approvalsQuery)
+    const found = await c.get('broker').ledger.read.approvals(given(filter), given({ limit, after }))
+    return c.json(page(found, renderApproval))
+  })
+
+  routes.get('/:id', async c => {
+    await operatorOf(c, 'read')
+    return c.json(renderShown(await showApproval(c.get('broker'), c.req.param('id'))))
+  })
+
+  routes.post('/:id/approve', async c => {
+    await refuseBearers(c)
+    const { id_token, reason } = await readJson(c, approveBody, bodyBytes)
+    const human = await freshHuman(c, 'approve', id_token)
+    const row = await approve(c.get('broker'), human, c.req.param('id'), reason ?? null)
+    return c.json(renderShown(await showApproval(c.get('broker'), row.id)))
+  })
+
+  routes.post('/:id/deny', async c => {
+    await refuseBearers(c)
+    const { id_token, reason } = await readJson(c, denyBody, bodyBytes)
+    const human = await freshHuman(c, 'deny', id_token)
+    return c.json(renderApproval(await deny(c.get('broker'), human, c.req.param('id'), reason)))
+  })
+
+  return routes
+}
+
+/** Who answers, having signed in for this answer to this document. @throws BrokerError */
+async function freshHuman(c: Context<Env>, verb: Verb, idToken: string): Promise<Operator> {
+  const broker = c.get('broker')
+  const row = await openApproval(broker, c.req.param('id') ?? '')
+  const human = await demandFresh(broker, new Secret(idToken), bindingOf(verb, row))
+  const owner = broker.agents().get(row.agent)?.owner.business
+  await authorizeOperator(broker, human, 'approve', {
+    agent: row.agent,
+    ...(owner === undefined ? {} : { owner }),
+  })
+  return human
+}
+
+/** Workloads have nothing to look for here, whatever they hold. */
+export async function operatorOf(c: Context<Env>, action: OperatorAction): Promise<Operator> {
+  const token = bearer(c)
+  if (parseToken(token.reveal())?.kind === 'task')
+    throw new BrokerError('forbidden', 'a task may not look at what humans are asked, and answers nothing')
+  const operator = await authenticateOperator(c.get('broker'), token)
+  await authorizeOperator(c.get('broker'), operator, action)
+  return operator
+}
+
+/** The ID token in the body is the whole proof: a token beside it says that something else than a human asks. */
+export async function refuseBearers(c: Context<Env>): Promise<void> {
+  if (c.req.header('authorization') === undefined) return
+  const token = bearer(c)
+  const kind = parseToken(token.reveal())?.kind
+  if (kind === 'operator') await authenticateOperator(c.get('broker'), token)
+  throw new BrokerError(
+    'forbidden',
+    kind === 'task'
+      ? 'a task answers nothing: a human signs in for it'
+      : 'no token approves anything: a human signs in for it, and sends id_token alone',
+  )
+}
