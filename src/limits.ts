@@ -172,6 +172,11 @@ export const LIMITS = {
   /** Revocations that hold; every mint is judged by each. */
   blocks: 100,
   blockedRetryAfterMs: 5 * minute,
+  /** How often it is looked whether everything of an agent on its way out is over. */
+  offboardingLookMs: 5 * second,
+  offboardingClaimMs: 60 * second,
+  /** Of one flag, in one line of the log. */
+  flaggedNames: 20,
   /** Tasks, and leases, that a dry run lists, and pages that it reads for them. */
   previewRows: 500,
   previewPages: 1_000,

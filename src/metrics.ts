@@ -25,6 +25,8 @@ export interface Metrics {
   judged(outcome: JudgedOutcome, how: 'judged' | 'remembered'): void
   /** The thread that judges by policy was replaced, or could not be. */
   policyRestarted(outcome: 'started' | 'failed'): void
+  /** Agents that somebody should look at, as of the last look. */
+  agentsFlagged(flag: string, count: number): void
   alarm(name: string): void
 }
 
@@ -40,5 +42,6 @@ export const noMetrics: Metrics = {
   drilled() {},
   judged() {},
   policyRestarted() {},
+  agentsFlagged() {},
   alarm() {},
 }

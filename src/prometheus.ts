@@ -56,6 +56,11 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     help: 'From the moment a credential was due to end until it was seen dead.',
     ...{ labelNames: ['issuer'], buckets: slow, registers },
   })
+  const flagged = new Gauge({
+    name: 'mayfly_agents_flagged',
+    help: 'Agents that somebody should look at, as of the last daily look.',
+    ...{ labelNames: ['flag'], registers },
+  })
   const breaker = new Gauge({
     name: 'mayfly_breaker_open',
     help: '1 while an issuer is left alone after revocations failed in a row.',
@@ -102,6 +107,7 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     refused: code => refusals(code),
     evidenceRejected: reason => rejected(reason),
     dead: (issuer, ms) => death.observe({ issuer }, ms / 1_000),
+    agentsFlagged: (flag, count) => flagged.set({ flag }, count),
     breaker: (issuer, isOpen) => breaker.set({ issuer }, isOpen ? 1 : 0),
     written: ms => write.observe(ms / 1_000),
     committed: bodies => group.observe(bodies),

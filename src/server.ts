@@ -10,6 +10,7 @@ import { createDrills, type Drills } from './broker/drills.ts'
 import { noRoles, type Roles } from './broker/people.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
+import { superviseAgents } from './broker/supervise-agents.ts'
 import { createWaits } from './broker/waits.ts'
 import {
   type ConfigFiles,
@@ -46,6 +47,7 @@ import {
 } from './open-plugins.ts'
 import { openWebhooks, webhooksFor } from './open-webhooks.ts'
 import { noPolicy } from './policy/facts.ts'
+import type { LifeCycle } from './policy/life-cycle.ts'
 import { createPrometheus } from './prometheus.ts'
 import { fileSetOf } from './registry/files.ts'
 import { createInstalled, type Installed } from './registry/installed.ts'
@@ -298,6 +300,7 @@ export async function openCore(
     metrics,
     trace,
     limits,
+    lifeCycle: lifeCycleOf(settings),
     defaults: {
       taskMinutes: settings.task_defaults.minutes,
       ...(settings.task_defaults.heartbeat_seconds === undefined
@@ -389,6 +392,14 @@ function pickInstalled({ resourceServers: _, install: __, ...parts }: Installed)
   return parts
 }
 
+function lifeCycleOf({ life_cycle: it }: Settings): LifeCycle {
+  return {
+    ...{ unusedDays: it.unused_days, certify: it.certify },
+    ...(it.owners === undefined ? {} : { owners: it.owners }),
+    ...(it.build_claim === undefined ? {} : { buildClaim: it.build_claim }),
+  }
+}
+
 function effectiveLimits({ limits }: Settings): Limits {
   return {
     ...LIMITS,
@@ -442,6 +453,7 @@ async function keepHouse(
   await receiptKeys.rotate()
   await webIdentityKeys.rotate()
   while ((await ledger.write(tx => tx.prune(broker.limits.pruneBatch))) === broker.limits.pruneBatch);
+  await superviseAgents(broker)
   await drills.daily()
 }
 

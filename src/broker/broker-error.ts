@@ -11,6 +11,9 @@ export type ErrorCode =
   | 'ask_invalid' // an ask that its issuer's schema refuses, or for an issuer that does not exist
   | 'evidence_rejected' // any attestation failure or replay: all look the same from outside
   | 'attestation_unavailable' // the key set or bundle could not be had
+  | 'agent_not_active' // suspended, on its way out, or past its expiry
+  | 'agent_quarantined' // for now it may only read
+  | 'transition_refused' // from how the agent stands this is not possible
   | 'agent_unmatched' // no agent's rule matches, or several and none named
   | 'event_not_allowed' // the one rule that would match does not name a risky event
   | 'ask_denied' // above the ceiling, the ticket or the parent

@@ -8,6 +8,7 @@ import type { TokenKind } from '../keys/tokens.ts'
 import type { Limits } from '../limits.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Agent, RiskTier } from '../policy/agent.ts'
+import type { LifeCycle } from '../policy/life-cycle.ts'
 import type { Budgets } from '../policy/budgets.ts'
 import type { PolicyEngine } from '../policy/facts.ts'
 import type { ShadowObserver } from '../policy/shadow.ts'
@@ -39,6 +40,8 @@ export type Broker = {
   defaults: { taskMinutes: number; heartbeatSeconds?: number }
   /** With which issuer the provider is asked whether a job is running, and for agents of which tiers. */
   verifyRunning?: { issuer: string; tiers: readonly RiskTier[] }
+  /** By what agents are found that somebody should look at. */
+  lifeCycle: LifeCycle
   /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
   now: () => number
   /** Both live: what is registered while the broker runs is put into them. */

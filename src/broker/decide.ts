@@ -10,6 +10,7 @@ import { judgeNarrowOnly } from '../policy/narrow-only.ts'
 import type { Seen } from '../policy/shadow.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { DecisionRow } from '../store/rows.ts'
+import { quarantineOf } from './agent-quarantine.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
@@ -53,6 +54,8 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
   const within = judgeAsk(issuerName, issuer, ask, bounds)
   const plain = { issuer: issuerName, ...within.facts, digest: canonicalDigest(ask) }
   if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
+  const quarantine = await quarantineOf(broker, about, within.facts.phase)
+  if (quarantine !== undefined) return { outcome: 'deny', requires: [], reasons: [quarantine], facts: plain }
   const request = await policyRequest(broker, about, asked, within.facts)
   const verdict = await judgeNarrowOnly(broker.policy, request, about.declared)
   if (verdict.failed)

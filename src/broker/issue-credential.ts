@@ -50,7 +50,7 @@ export async function issueCredential(
 
   // 2. Intend, under the locks that an end takes.
   await broker.ledger.write(async tx => {
-    const line = await lockMintable(broker, tx, task.id)
+    const line = await lockMintable(broker, tx, task.id, [plan.row.phase])
     await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
     if (approval !== undefined)
       await spendApproval(broker, tx, approval, {
@@ -197,7 +197,7 @@ async function activate(
   const row = minted(broker, plan, issued)
   try {
     return await broker.ledger.write(async tx => {
-      const unchanged = await areUnchanged(tx, plan.judgedBy)
+      const unchanged = await areUnchanged(tx, plan.judgedBy, plan.row.phase)
       if (!(await tx.activateLease(lease, row))) {
         const attached = await tx.attachSecret(lease, row)
         if (attached) await record(tx, 'lease.minted_after_end', subject)

@@ -1,5 +1,7 @@
+import type { Phase } from '../../issuers/issuer.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { AgentRow, TaskRow } from '../store/rows.ts'
+import { demandWorking, mayHold } from './agent-transitions.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { verifiedAgent } from './verified-rows.ts'
@@ -8,8 +10,15 @@ import { verifiedAgent } from './verified-rows.ts'
  * Locks what a mint or a child-open stands on, so that no end, suspension or kill can slip in between:
  * the task's line root first, then their agents. A task that is not active, or past its deadline, or below one
  * that is, mints nothing.
+ *
+ * @param phases of what is about to be granted or minted: below an agent in quarantine nothing but reading is.
  */
-export async function lockMintable(broker: Broker, tx: LedgerWrite, task: string): Promise<TaskRow[]> {
+export async function lockMintable(
+  broker: Broker,
+  tx: LedgerWrite,
+  task: string,
+  phases: readonly (Phase | null)[] = [],
+): Promise<TaskRow[]> {
   const line = await tx.lockLineage(task, 'share')
   if (line.length === 0) throw new BrokerError('not_found', 'no such task')
   for (const one of line) {
@@ -17,7 +26,7 @@ export async function lockMintable(broker: Broker, tx: LedgerWrite, task: string
       throw new BrokerError('task_not_active', 'the task, or one above it, has ended')
   }
   const agents = new Set(line.filter(one => one.system === 0).map(one => one.agent))
-  for (const agent of agents) await lockAgent(broker, tx, agent)
+  for (const agent of agents) await lockAgent(broker, tx, agent, phases)
   await demandGeneration(broker, tx)
   return line
 }
@@ -32,26 +41,33 @@ export async function demandGeneration(broker: Broker, tx: LedgerWrite): Promise
 }
 
 /** The agent must be the one of the configuration this broker judged by, and not past its own expiry. */
-export async function lockAgent(broker: Broker, tx: LedgerWrite, name: string): Promise<AgentRow> {
+export async function lockAgent(
+  broker: Broker,
+  tx: LedgerWrite,
+  name: string,
+  phases: readonly (Phase | null)[] = [],
+): Promise<AgentRow> {
   const row = await tx.lockAgent(name, 'share')
   if (row === undefined || row.status !== 'active')
     throw new BrokerError('task_not_active', 'the agent is no longer registered')
   verifiedAgent(broker, row)
+  demandWorking(row, phases)
   const judged = broker.agents().get(name)
   if (row.digest !== judged?.digest)
     throw new BrokerError('configuration_stale', 'the agent is not the one that this was judged by')
-  if (judged.expires_at <= tx.now) throw new BrokerError('task_not_active', 'the agent has expired')
+  if (judged.expires_at <= tx.now) throw new BrokerError('agent_not_active', `${name} has expired`)
   return row
 }
 
-/** Whether the agents are still those that something was judged by; locked, so that they stay so. */
+/** Whether the agents are still those that something was judged by, and may hold it; locked, so that they stay so. */
 export async function areUnchanged(
   tx: LedgerWrite,
   judgedBy: readonly { name: string; digest: string }[],
+  phase: Phase | null,
 ): Promise<boolean> {
   for (const { name, digest } of judgedBy) {
     const row = await tx.lockAgent(name, 'share')
-    if (row?.status !== 'active' || row.digest !== digest) return false
+    if (row?.status !== 'active' || row.digest !== digest || !mayHold(row.standing, phase)) return false
   }
   return true
 }

@@ -17,6 +17,7 @@ import {
   planApprovals,
   requestApprovals,
 } from './ask-approval.ts'
+import { holdEvidenceToBuild } from './agent-certification.ts'
 import { attest } from './attest.ts'
 import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
@@ -158,6 +159,7 @@ async function judgeRequest(broker: Broker, request: OpenRequest, identity: Iden
   if (asksProvider) await refuseUsed()
   try {
     const agent = await identifyAgent(broker, identity, request.agent)
+    await holdEvidenceToBuild(broker, agent, identity)
     // What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
     const parent = await parentOf(broker, request.ticket, agent)
     const claim = claimOf(broker, identity, parent, digest)
@@ -233,8 +235,9 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   const { task, parent, binding } = it
   if (binding !== undefined) await enterWork(broker, tx, binding)
   const above = parent?.line.at(-1)
-  if (above !== undefined) await lockMintable(broker, tx, above.id)
-  await lockAgent(broker, tx, task.agent)
+  const phases = it.judged.asks.map(({ issuer, ask }) => issuer.facts(ask).phase)
+  if (above !== undefined) await lockMintable(broker, tx, above.id, phases)
+  await lockAgent(broker, tx, task.agent, phases)
   await demandGeneration(broker, tx)
   const earlier = await claimEvidence(broker, tx, it.claim, task)
   if (parent !== undefined) await redeem(tx, parent, task, earlier)

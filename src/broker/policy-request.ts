@@ -1,7 +1,8 @@
 /** What policy is told of one ask: facts that were proven, counted or configured, and the caller's plain words. */
 import type { AskFacts, Phase } from '../../issuers/issuer.ts'
 import { canonicalDigest } from '../canonical.ts'
-import { agentFacts, type HeldFacts, type PolicyRequest } from '../policy/facts.ts'
+import { type AgentStatus, agentFacts, type HeldFacts, type PolicyRequest } from '../policy/facts.ts'
+import { policyStatus } from './agent-transitions.ts'
 import type { Broker } from './broker.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 
@@ -44,8 +45,9 @@ export async function policyRequest(
   }
 }
 
-async function statusOf(broker: Broker, agent: string) {
-  return (await broker.ledger.read.agent(agent))?.status ?? 'active'
+/** Not read where no policy is there to ask for it: every mint is held to it under its locks. */
+async function statusOf(broker: Broker, agent: string): Promise<AgentStatus> {
+  return broker.policy.hash() === 'none' ? 'active' : policyStatus(await broker.ledger.read.agent(agent))
 }
 
 const needsHeld = ({ policy, shadow }: Broker) => policy.needs().held || shadow?.needs().held === true

@@ -4,6 +4,7 @@
  */
 
 import type { LeaseRow } from '../store/rows.ts'
+import { continueOffboarding, offboardingPrefix } from './agent-offboarding.ts'
 import type { Broker } from './broker.ts'
 import { groupOf, groupPrefix } from './group-claim.ts'
 import { postpone, type ReapOutcome, reapLease } from './reap-lease.ts'
@@ -67,6 +68,12 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
           broker.limits.revocationsPerPass,
         ))
           startWorker(name, name, now, () => continueOne(name))
+        for (const { name } of await broker.ledger.read.claimsDue(
+          offboardingPrefix,
+          now,
+          broker.limits.revocationsPerPass,
+        ))
+          startWorker(name, name, now, () => continueOffboarding(broker, name))
         const next = await broker.ledger.read.nextDue(now)
         if (next !== null) wait = Math.min(wait, Math.max(1, next - now))
       }

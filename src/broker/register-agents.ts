@@ -3,6 +3,7 @@ import { canonicalJson } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
+import { holdToBuild } from './agent-certification.ts'
 import type { Broker } from './broker.ts'
 import { noteChanged } from './reassess.ts'
 import { agentMac } from './verified-rows.ts'
@@ -22,8 +23,10 @@ export type AgentChanges = {
  */
 export async function registerAgents(broker: Broker, agents: ReadonlyMap<string, Agent>): Promise<string[]> {
   const changes = agentChanges(await broker.ledger.read.agents(), agents)
-  if (changes.changed.length + changes.gone.length > 0)
+  if (changes.changed.length + changes.gone.length > 0) {
     await broker.ledger.write(tx => putAgents(broker, tx, changes))
+    broker.wake()
+  }
   return [...changes.changed, ...changes.gone].map(one => one.name)
 }
 
@@ -40,7 +43,7 @@ export function agentChanges(rows: readonly AgentRow[], agents: ReadonlyMap<stri
 
 /** @param actor whose change it is */
 export async function putAgents(
-  broker: Pick<Broker, 'keyring'>,
+  broker: Pick<Broker, 'keyring' | 'log' | 'newId'>,
   tx: LedgerWrite,
   { changed, gone, narrowed }: AgentChanges,
   actor = 'broker',
@@ -56,6 +59,7 @@ export async function putAgents(
     } as const
     await tx.putAgent({ ...unsigned, mac: agentMac(broker, unsigned) })
     await record(tx, 'agent.registered', { actor, agent: agent.name }, { digest })
+    await holdToBuild(broker, tx, agent)
   }
   for (const row of gone) {
     await tx.putAgent({ ...row, status: 'removed', updated_at: tx.now } satisfies AgentRow)

@@ -26,26 +26,7 @@ export async function startRevocation(
   await broker.ledger.write(async tx => {
     if (hold && (await tx.blocks()).length >= broker.limits.blocks)
       throw new BrokerError('budget_exhausted', `${broker.limits.blocks} revocations are held; unblock one`)
-    await tx.insertRevocation({
-      id,
-      filter: JSON.stringify(filter),
-      actor,
-      reason,
-      hold: hold ? 1 : 0,
-      state: 'running',
-      blocking: 1,
-      created_at: tx.now,
-      cursor: null,
-      tasks_ended: 0,
-      finished_at: null,
-      unblocked_at: null,
-      unblocked_by: null,
-    })
-    // Due until it is given back: should this broker fall over, another goes on.
-    const claim = revocationPrefix + id
-    const { fence } = (await tx.takeClaim(claim, tx.now)) ?? { fence: 0 }
-    await tx.giveClaim(claim, fence, { pausedUntil: null, due_at: tx.now })
-    await record(tx, 'revocation.started', { actor }, { revocation: id, filter, reason, hold })
+    await insertRun(tx, { id, filter, actor, reason, hold, blocking: true })
   })
   // It is in the ledger: what fails now is done by the reaper.
   await continueRevocation(broker, revocationPrefix + id).catch(error =>
@@ -53,6 +34,28 @@ export async function startRevocation(
   )
   broker.wake()
   return readRow(broker, id)
+}
+
+/**
+ * Part of the transaction that begins it.
+ * @param run `blocking`: false where something else refuses what the run ends.
+ */
+export async function insertRun(
+  tx: LedgerWrite,
+  run: RevocationOrder & { id: string; actor: string; blocking: boolean },
+): Promise<void> {
+  const { id, filter, actor, reason, hold, blocking } = run
+  await tx.insertRevocation({
+    ...{ id, actor, reason, filter: JSON.stringify(filter) },
+    ...{ hold: hold ? 1 : 0, state: 'running', blocking: blocking ? 1 : 0 },
+    ...{ created_at: tx.now, cursor: null, tasks_ended: 0 },
+    ...{ finished_at: null, unblocked_at: null, unblocked_by: null },
+  })
+  // Due until it is given back: should this broker fall over, another goes on.
+  const claim = revocationPrefix + id
+  const { fence } = (await tx.takeClaim(claim, tx.now)) ?? { fence: 0 }
+  await tx.giveClaim(claim, fence, { pausedUntil: null, due_at: tx.now })
+  await record(tx, 'revocation.started', { actor }, { revocation: id, filter, reason, hold })
 }
 
 /** One batch of a run that nobody else is at. @returns whether there is more to do. */
@@ -140,7 +143,7 @@ export async function leasesFrom(
   filter: RevocationFilter,
   after: string | null,
 ): Promise<{ items: LeaseRow[]; next: string | null }> {
-  const { task, agent, issuer, lease } = filter
+  const { task, agent, issuer, lease, above_read } = filter
   if (lease !== undefined) {
     const row = await broker.ledger.read.lease(lease)
     const above = row === undefined ? [] : await broker.ledger.read.ancestors(row.task)
@@ -156,14 +159,16 @@ export async function leasesFrom(
   const wanted: LeaseFilter = {
     state: 'outstanding',
     ...(task === undefined ? {} : { within: task }),
-    ...(agent === undefined ? {} : { agent }),
+    ...(agent === undefined ? {} : above_read === true ? { below: agent } : { agent }),
     ...(issuer === undefined ? {} : { issuer }),
   }
   const { items, next } = await broker.ledger.read.leases(wanted, {
     limit: broker.limits.revocationBatch,
     ...(after === null ? {} : { after }),
   })
-  return { items: items.filter(row => isFor(filter, row.issuer, JSON.parse(row.granted))), next }
+  const isMeant = (row: LeaseRow) =>
+    isFor(filter, row.issuer, JSON.parse(row.granted)) && (above_read !== true || row.phase !== 'read')
+  return { items: items.filter(isMeant), next }
 }
 
 /** Ends the refusal. @throws BrokerError `not_found` */

@@ -5,6 +5,7 @@
 import type { Keyring, MacFields } from '../keys/keyring.ts'
 import type {
   AgentRow,
+  AgentStanding,
   OperatorTokenRow,
   RegistryRow,
   ResourceRow,
@@ -62,11 +63,23 @@ function resourceFields(row: Unsigned<ResourceRow>): MacFields {
   return { kind, name, version, namespace, managed_by, state, document, digest, ...made }
 }
 
+type Certified = { name: string } & Pick<
+  AgentStanding,
+  'certified_build' | 'certified_until' | 'certified_by'
+>
+
+function certificationFields(row: Certified): MacFields {
+  const { name, certified_build, certified_until, certified_by } = row
+  return { name, certified_build, certified_until, certified_by }
+}
+
 export const taskMac = ({ keyring }: Keyed, row: Unsigned<TaskRow>) => keyring.mac('task', taskFields(row))
 export const ticketMac = ({ keyring }: Keyed, row: Unsigned<TicketRow>) =>
   keyring.mac('ticket', ticketFields(row))
 export const agentMac = ({ keyring }: Keyed, row: Unsigned<AgentRow>) =>
   keyring.mac('agent', agentFields(row))
+export const certificationMac = ({ keyring }: Keyed, row: Certified) =>
+  keyring.mac('certification', certificationFields(row))
 export const operatorMac = ({ keyring }: Keyed, row: Unsigned<OperatorTokenRow>) =>
   keyring.mac('operator', operatorFields(row))
 
@@ -91,6 +104,9 @@ export function verifiedAgent(broker: Broker, row: AgentRow): AgentRow {
   if (!isSame) broker.verifiedAgents.set(row.name, verified(broker, 'agent', row, agentFields(row)))
   return row
 }
+
+export const verifiedCertification = (broker: Keyed & { log: Log }, row: Certified & { mac: string }) =>
+  verified(broker, 'certification', row, certificationFields(row))
 
 export const verifiedOperator = (broker: Broker, row: OperatorTokenRow) =>
   verified(broker, 'operator', row, operatorFields(row))

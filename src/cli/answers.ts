@@ -63,7 +63,7 @@ export const leasePage = z.looseObject({ items: z.array(leaseAnswer), next: z.st
 export const revocationAnswer = z.looseObject({
   id: z.string(),
   state: z.enum(['running', 'done']),
-  filter: z.record(z.string(), z.string()),
+  filter: z.record(z.string(), z.union([z.string(), z.boolean()])),
   reason: z.string(),
   by: z.string(),
   hold: z.boolean(),

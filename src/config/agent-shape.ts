@@ -130,10 +130,10 @@ export const agentShapeOf = (name: z.ZodType<string, string>) =>
       'seconds',
     ).optional(),
     verify_job_running: z.boolean().optional(),
-  build: z
-    .string()
-    .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hexadecimal digits')
-    .optional(),
+    build: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hexadecimal digits')
+      .optional(),
   })
 
 /** As agents' files have it. */

@@ -184,6 +184,21 @@ export const settingsShape = z
       .prefault({}),
     /** What owners and lineages may use up, beside the agents' own limits. */
     budgets: budgetsShape,
+    /** By what agents are found that somebody should look at. */
+    life_cycle: z
+      .strictObject({
+        /** The teams that there are; an agent of any other is without an owner. */
+        owners: z.array(lineShape(LIMITS.labelChars)).max(LIMITS.registryFiles).optional(),
+        unused_days: wholeNumber(1, 3_650, 'days').default(90),
+        /** Whether every agent must have been certified by its owner once. */
+        certify: z.boolean().default(false),
+        /** The claim of evidence that names the build of the agent. */
+        build_claim: z
+          .string()
+          .regex(/^[A-Za-z][\w.:/-]{0,127}$/, 'expected the name of a claim')
+          .optional(),
+      })
+      .prefault({}),
     /** How the end of a CI job is noticed, beside its own word, its heartbeat and its deadline. */
     observers: z
       .strictObject({

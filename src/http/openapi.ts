@@ -1,4 +1,5 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import { agentsQuery, certifyBody, standingBody } from './agent-schemas.ts'
 import {
   agreeBody,
   challengeBody,
@@ -130,7 +131,14 @@ const ROUTES: readonly Described[] = [
     ok: 200,
   },
   { method: 'get', path: '/v1/drills/{id}', summary: 'One drill', auth: 'operatorToken', ok: 200 },
-  { method: 'get', path: '/v1/agents', summary: 'Registered agents', auth: 'operatorToken', ok: 200 },
+  {
+    method: 'get',
+    path: '/v1/agents',
+    summary: 'Registered agents',
+    auth: 'operatorToken',
+    query: agentsQuery,
+    ok: 200,
+  },
   { method: 'get', path: '/v1/tasks', summary: 'Tasks', auth: 'operatorToken', query: tasksQuery, ok: 200 },
   {
     method: 'get',
@@ -162,6 +170,38 @@ const ROUTES: readonly Described[] = [
     summary: 'What happened, in order',
     auth: 'operatorToken',
     query: auditQuery,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/agents/{name}',
+    summary: 'How an agent stands',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/agents/{name}/offboarding',
+    summary: 'What became of an agent that leaves',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  ...(['suspend', 'quarantine', 'activate', 'offboard'] as const).map(
+    (verb): Described => ({
+      method: 'post',
+      path: `/v1/agents/{name}/${verb}`,
+      summary: `Change how an agent stands: ${verb}`,
+      auth: 'operatorToken',
+      body: standingBody,
+      ok: 200,
+    }),
+  ),
+  {
+    method: 'post',
+    path: '/v1/agents/{name}/certify',
+    summary: 'Vouch for an agent, and its build, until a date',
+    auth: 'operatorToken',
+    body: certifyBody,
     ok: 200,
   },
   {

@@ -5,6 +5,7 @@ import { createOperatorToken } from '../broker/create-operator-token.ts'
 import { explainDecision } from '../broker/explain-decision.ts'
 import { authenticateOperator } from '../broker/operators.ts'
 import { readReceiptOf } from '../broker/read-receipt.ts'
+import { agentRoutes } from './agents.ts'
 import { bearer } from './bearer.ts'
 import { renderExplained } from './explain.ts'
 import type { Env } from './guard.ts'
@@ -13,7 +14,7 @@ import { operatorFor } from './operator-guard.ts'
 import { operatorSessionRoutes } from './operator-sessions.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
-import { renderAgent, renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
+import { renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
 import { reviewRoutes } from './review.ts'
 import { revocationRoutes } from './revocations.ts'
 import { auditQuery, deliveriesQuery, leasesQuery, operatorTokenBody, tasksQuery } from './schemas.ts'
@@ -35,7 +36,7 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
 
   routes.route('/changes', changeRoutes(broker))
 
-  routes.get('/agents', async c => c.json({ items: (await read.agents()).map(renderAgent), next: null }))
+  routes.route('/agents', agentRoutes(broker))
 
   routes.get('/tasks', async c => {
     const { limit, after, ...filter } = query(c, tasksQuery)

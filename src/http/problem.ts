@@ -55,6 +55,21 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'No registered agent matches',
     oauth: { status: 400, error: 'invalid_request' },
   },
+  agent_not_active: {
+    status: 403,
+    title: 'The agent may not work now',
+    oauth: { status: 400, error: 'unauthorized_client' },
+  },
+  agent_quarantined: {
+    status: 403,
+    title: 'The agent is in quarantine',
+    oauth: { status: 400, error: 'invalid_scope' },
+  },
+  transition_refused: {
+    status: 409,
+    title: 'The agent does not stand so that this is possible',
+    oauth: { status: 409, error: 'invalid_request' },
+  },
   event_not_allowed: {
     status: 403,
     title: 'The event is not allowed',

@@ -5,7 +5,6 @@ import type { SignedReceipt } from '../broker/read-receipt.ts'
 import { readReceipt } from '../receipts/verify-receipt.ts'
 import type { RevocationProgress } from '../store/ledger.ts'
 import type {
-  AgentRow,
   AskRow,
   AuditRow,
   DecisionRow,
@@ -150,9 +149,4 @@ export function renderDecision({ reasons, facts, decided_at, ...row }: DecisionR
 
 export function renderAudit(row: AuditRow) {
   return { ...row, at: time(row.at), data: JSON.parse(row.data) as object }
-}
-
-export function renderAgent(row: AgentRow) {
-  const { name, status, digest } = row
-  return { name, status, digest, updated_at: time(row.updated_at), ...(JSON.parse(row.document) as object) }
 }

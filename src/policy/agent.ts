@@ -49,6 +49,8 @@ export type Agent = {
   may_delegate_to: readonly string[]
   /** Tasks of this agent must be heard from this often, seconds. Absent: the caller's wish, or the default. */
   heartbeat_seconds?: number
+  /** `sha256:<hex>` over model, prompt and tools, as its owner computes it. Another one waits for its owner. */
+  build?: string
   /** Whether the provider is asked, at each open, if the CI job is running. Absent: as the broker does for the tier. */
   verify_job_running?: boolean
   /** SHA-256 (hex) of the canonical JSON of all of the above: the generation of this agent. */

@@ -11,6 +11,8 @@ export type RevocationFilter = {
   repository?: string
   role?: string
   lease?: string
+  /** With `agent`: what can do more than read, of its tasks and of every task below them. */
+  above_read?: true
 }
 
 /** One task about to be opened, or one credential about to be minted. */
@@ -22,8 +24,8 @@ export type Subject = {
 }
 
 /** Whether it names whole tasks; otherwise it names single credentials, and their tasks go on. */
-export function isOfTasks({ issuer, repository, role, lease }: RevocationFilter): boolean {
-  return [issuer, repository, role, lease].every(part => part === undefined)
+export function isOfTasks({ issuer, repository, role, lease, above_read }: RevocationFilter): boolean {
+  return [issuer, repository, role, lease, above_read].every(part => part === undefined)
 }
 
 /** Whether what is about to be would be revoked. A lease that does not exist yet is none of those named. */

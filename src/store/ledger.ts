@@ -78,6 +78,8 @@ export type LeaseFilter = {
   issuer?: string
   /** Of this task and every task below it. */
   within?: string
+  /** Of this agent's tasks and every task below one of them. */
+  below?: string
   /** What this revocation reached. */
   revocation?: string
 }
@@ -413,8 +415,6 @@ export interface LedgerWrite {
    * revocation group (which ends it by name), otherwise now. Returns the rows as they became.
    */
   revokeLeasesOf(tasks: readonly string[]): Promise<LeaseRow[]>
-  /** The same for those that can do more than read; a lease whose phase is not known can. */
-  revokeLeasesAboveRead(tasks: readonly string[]): Promise<LeaseRow[]>
   /** The same for one lease. Undefined: it was not intended or active. */
   revokeLease(id: string): Promise<LeaseRow | undefined>
   /**

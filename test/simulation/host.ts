@@ -73,6 +73,7 @@ export function startHost(world: World, name: string): Host {
     metrics: noMetrics,
     trace: noTrace,
     limits: SIM_LIMITS,
+    lifeCycle: { unusedDays: 90, certify: false },
     defaults: { taskMinutes: 5 },
     now,
     attestors: new Map([['sim', simulatedAttestor(now)]]),

@@ -12,7 +12,6 @@ export type LeaseWrites = Pick<
   | 'activateLease'
   | 'attachSecret'
   | 'revokeLeasesOf'
-  | 'revokeLeasesAboveRead'
   | 'revokeLease'
   | 'claimDue'
   | 'closeLease'
@@ -25,7 +24,7 @@ const openStates: readonly LeaseState[] = ['intended', 'active', 'revoking']
 
 export function leaseWrites(dialect: SqlDialect): (tx: Transaction) => LeaseWrites {
   const { insert, activate, attach } = mintQueries(dialect)
-  const { revokeOf, revokeAboveRead, revokeOne } = revokeQueries(dialect)
+  const { revokeOf, revokeOne } = revokeQueries(dialect)
   const { claim, close, closeFenced, retry } = reapQueries(dialect)
   const { note, defer } = groupQueries(dialect)
 
@@ -41,9 +40,6 @@ export function leaseWrites(dialect: SqlDialect): (tx: Transaction) => LeaseWrit
     },
     async revokeLeasesOf(tasks) {
       return gather(run, revokeOf(tasks, { now }))
-    },
-    async revokeLeasesAboveRead(tasks) {
-      return gather(run, revokeAboveRead(tasks, { now }))
     },
     async revokeLease(id) {
       return (await run(revokeOne({ id, now }))).rows[0]
@@ -157,11 +153,6 @@ function revokeQueries({ db }: SqlDialect) {
       .returningAll()
   return {
     revokeOf: prepareList((tasks, p: { now: number }) => revoking(p.now).where('task', 'in', tasks)),
-    revokeAboveRead: prepareList((tasks, p: { now: number }) =>
-      revoking(p.now)
-        .where('task', 'in', tasks)
-        .where(eb => eb.or([eb('phase', 'is', null), eb('phase', '<>', 'read')])),
-    ),
     revokeOne: prepare((p: { id: string; now: number }) => revoking(p.now).where('id', '=', p.id)),
   }
 }

@@ -26,7 +26,7 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.opened_at, row.id])
     },
 
-    async leases({ state, task, agent, issuer, within, revocation }, { limit, after }) {
+    async leases({ state, task, agent, issuer, within, below, revocation }, { limit, after }) {
       let query = db.selectFrom('leases').selectAll().orderBy('intended_at', 'desc').orderBy('id', 'desc')
       if (state !== undefined && state !== 'outstanding') query = query.where('state', '=', state)
       if (state !== undefined && state !== 'closed') query = query.where('state', '<>', sql.lit('closed'))
@@ -34,6 +34,7 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       if (agent !== undefined) query = query.where('agent', '=', agent)
       if (issuer !== undefined) query = query.where('issuer', '=', issuer)
       if (within !== undefined) query = query.where(isWithin('task', within))
+      if (below !== undefined) query = query.where(isBelow(below))
       if (revocation !== undefined)
         query = query.where('id', 'in', eb =>
           eb.selectFrom('revocation_leases').select('lease').where('revocation', '=', revocation),
@@ -73,6 +74,13 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
 function isWithin(column: 'id' | 'task', task: string) {
   const at = sql.ref(column)
   return sql<boolean>`(${at} = ${task} or ${at} in (select task from task_ancestors where ancestor = ${task}))`
+}
+
+/** A task of the agent, or one below such a task. */
+function isBelow(agent: string) {
+  return sql<boolean>`(agent = ${agent} or task in (
+    select task_ancestors.task from task_ancestors join tasks on tasks.id = task_ancestors.ancestor
+    where tasks.agent = ${agent}))`
 }
 
 /** No agents are none of them. */

@@ -99,25 +99,32 @@ export const agentChecks: StoreCheck[] = [
     },
   },
   {
-    name: 'leases that can do more than read are revoked by themselves, and those of unknown phase with them',
+    name: 'leases are listed of an agent and of every task below its own',
     async run({ ledger }) {
       await ledger.write(async tx => {
-        for (const id of ['t', 'u', 'v']) await tx.insertTask(task(id), [])
-        await tx.insertLease(activeLease('read', 't', { phase: 'read' }))
-        await tx.insertLease(activeLease('write', 't', { phase: 'propose' }))
-        await tx.insertLease(lease('deploying', 't', { phase: 'deploy' }))
-        await tx.insertLease(activeLease('old', 'u', { phase: null }))
-        await tx.insertLease(revokingLease('leaving', 'u', { phase: 'execute' }))
-        await tx.insertLease(activeLease('else', 'v', { phase: 'execute' }))
+        await tx.insertTask(task('top', { agent: 'a' }), [])
+        await tx.insertTask(task('child', { agent: 'b', parent: 'top', root: 'top', depth: 1 }), ['top'])
+        await tx.insertTask(task('leaf', { agent: 'c', parent: 'child', root: 'top', depth: 2 }), [
+          'top',
+          'child',
+        ])
+        await tx.insertTask(task('else', { agent: 'b' }), [])
+        for (const [id, of, by] of [
+          ['one', 'top', 'a'],
+          ['two', 'child', 'b'],
+          ['three', 'leaf', 'c'],
+          ['four', 'else', 'b'],
+        ] as const)
+          await tx.insertLease(activeLease(id, of, { agent: by }))
       })
-      const revoked = await ledger.write(tx => tx.revokeLeasesAboveRead(['t', 'u']))
-      assert.deepEqual(revoked.map(row => row.id).sort(), ['deploying', 'old', 'write'])
-      assert.ok(revoked.every(row => row.state === 'revoking' && row.revoking_at === start))
-      const left = await ledger.read.leases({ state: 'active' }, { limit: 9 })
-      assert.deepEqual(left.items.map(row => row.id).sort(), ['else', 'read'])
-      const deploying = await ledger.read.lease('deploying')
-      assert.equal(deploying?.due_at, deploying?.dead_by, 'its minter may still bring a secret')
-      assert.deepEqual(await ledger.write(tx => tx.revokeLeasesAboveRead([])), [])
+      const below = async (agent: string) => {
+        const { items } = await ledger.read.leases({ below: agent, state: 'outstanding' }, { limit: 9 })
+        return items.map(row => row.id).sort()
+      }
+      assert.deepEqual(await below('a'), ['one', 'three', 'two'])
+      assert.deepEqual(await below('b'), ['four', 'three', 'two'])
+      assert.deepEqual(await below('c'), ['three'])
+      assert.deepEqual(await below('nobody'), [])
     },
   },
   {

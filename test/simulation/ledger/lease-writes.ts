@@ -9,7 +9,6 @@ type LeaseWrites = Pick<
   | 'activateLease'
   | 'attachSecret'
   | 'revokeLeasesOf'
-  | 'revokeLeasesAboveRead'
   | 'revokeLease'
   | 'claimDue'
   | 'closeLease'
@@ -49,10 +48,6 @@ export function leaseWrites(io: StatementIo): LeaseWrites {
     revokeLeasesOf: tasks =>
       statement('revokeLeasesOf', () =>
         io.update('leases', row => isOpen(row) && tasks.includes(row.task), revoking),
-      ),
-    revokeLeasesAboveRead: tasks =>
-      statement('revokeLeasesAboveRead', () =>
-        io.update('leases', row => isOpen(row) && row.phase !== 'read' && tasks.includes(row.task), revoking),
       ),
     revokeLease: id =>
       statement('revokeLease', async () => (await io.update('leases', isOpen, revoking, [id]))[0]),

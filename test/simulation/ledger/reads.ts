@@ -156,6 +156,9 @@ type Lists = Pick<
 function lists(rows: Committed, at: At): Lists {
   const isWithin = (task: string, top: string | undefined) =>
     is(task, top) || rows.lines.get(task)?.ancestors.includes(top ?? '') === true
+  const isBelow = (row: LeaseRow, agent: string | undefined) =>
+    is(row.agent, agent) ||
+    (rows.lines.get(row.task)?.ancestors ?? []).some(one => rows.tasks.get(one)?.agent === agent)
   const isReached = (row: LeaseRow, revocation: string | undefined) =>
     revocation === undefined || rows.revocation_leases.has(`${revocation} ${row.id}`)
   return {
@@ -166,7 +169,7 @@ function lists(rows: Committed, at: At): Lists {
         )
         return paged(fits, page, row => [row.opened_at, row.id], 'newest')
       }),
-    leases: ({ state, task, agent, issuer, within, revocation }, page) =>
+    leases: ({ state, task, agent, issuer, within, below, revocation }, page) =>
       at('leases', () => {
         const isState = (row: LeaseRow) =>
           state === 'outstanding' ? row.state !== 'closed' : is(row.state, state)
@@ -177,6 +180,7 @@ function lists(rows: Committed, at: At): Lists {
             is(row.agent, agent) &&
             is(row.issuer, issuer) &&
             isWithin(row.task, within) &&
+            isBelow(row, below) &&
             isReached(row, revocation),
         )
         return paged(fits, page, row => [row.intended_at, row.id], 'newest')
