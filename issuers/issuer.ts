@@ -231,6 +231,17 @@ export type JwtSigner = (typ: string, claims: Readonly<Record<string, unknown>>)
 /** GitHub answers a mint with the whole record of each repository, at most 500 of about 7 KiB. */
 export const LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 
+/** Whom a provider knows the broker by, and whom the broker takes for the provider. All PEM. */
+export type TlsIdentity = {
+  /** The leaf first. */
+  certificate: string
+  key: Secret
+  /** The only CAs that may vouch for the provider; the system's where absent. */
+  ca?: string
+  /** The name that the provider's certificate must have, where it is not the host of the URL. */
+  serverName?: string
+}
+
 /** What the host hands to every issuer. */
 export type IssuerDeps = {
   /** This instance's name in configuration, which is the `type` that its asks carry (RFC 9396). */
@@ -240,8 +251,17 @@ export type IssuerDeps = {
   /**
    * Bounded by the host: a deadline, a body cap, no redirects. For SDKs that take a fetch. The cap is at least
    * {@link LONGEST_ANSWER_BYTES}: a mint's answer that is cut off is a live credential that nobody holds.
+   * What it throws has `neverSent: true` where the request certainly did not leave this process.
    */
   fetch: typeof fetch
+  /**
+   * The same, https only, for a provider that knows its callers by their certificates. The bounds are cut to the
+   * host's own. `close` lets what is under way finish.
+   */
+  mutualTls?: (
+    identity: TlsIdentity,
+    bounds: { deadlineMs: number; maxBodyBytes: number },
+  ) => { fetch: typeof fetch; close(): void }
   /** Reads a file the operator named in the settings (an App's private key). */
   readSecretFile: (path: string) => Promise<Secret>
   /** Issuer URL (`iss`) and signer for JWTs that Mayfly mints for tasks. */
@@ -259,6 +279,11 @@ export type IssuerDeps = {
 export type IssuerType<Settings = unknown> = {
   type: string
   settings: z.ZodType<Settings>
+  /**
+   * What of the broker's own host or identity these settings make use of, in words; undefined: nothing. A team's
+   * instance may not. Files are not meant: those are asked of the host.
+   */
+  usesHost?(settings: Settings): string | undefined
   /** Opening does no network call: an unreachable provider must not stop the broker from starting. */
   open(settings: Settings, deps: IssuerDeps): Issuer
 }
@@ -267,6 +292,7 @@ export type IssuerType<Settings = unknown> = {
 export function defineIssuer<Settings, Ask>(type: {
   type: string
   settings: z.ZodType<Settings>
+  usesHost?(settings: Settings): string | undefined
   open(settings: Settings, deps: IssuerDeps): Issuer<Ask>
 }): IssuerType {
   // `Ask` stands in argument position, so TypeScript cannot see that the host hands back only what `ask` parsed.

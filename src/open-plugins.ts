@@ -15,7 +15,7 @@ import { webIdentityIssuer } from './http/web-identity.ts'
 import type { KekFiles } from './keys/kek.ts'
 import { readSecretFile } from './keys/secret-file.ts'
 import type { Limits } from './limits.ts'
-import { createOutbound } from './outbound.ts'
+import { createOutbound, type Outbound } from './outbound.ts'
 
 type Types = Pick<LoadedSettings, 'settings' | 'attestorTypes' | 'issuerTypes'>
 type Surroundings = { now: () => number; files: ConfigFiles; kekFiles: KekFiles; version: string }
@@ -41,12 +41,29 @@ export function openOutbound({ outbound }: Settings, limits: Limits) {
     deadlineMs: limits.deliveryDeadlineMs,
     maxBodyBytes: limits.deliveryAnswerBytes,
   })
+  const identified = new Set<Outbound>()
+  const mutualTls: NonNullable<IssuerDeps['mutualTls']> = ({ certificate, key, ca, serverName }, bounds) => {
+    const outbound = createOutbound({
+      ...common,
+      client: { certificate, key: key.reveal() },
+      ...(ca === undefined ? {} : { ca }),
+      ...(serverName === undefined ? {} : { serverName }),
+      deadlineMs: Math.min(bounds.deadlineMs, limits.providerDeadlineMs),
+      maxBodyBytes: Math.min(bounds.maxBodyBytes, LONGEST_ANSWER_BYTES),
+    })
+    identified.add(outbound)
+    const forget = () => void identified.delete(outbound)
+    const close = () => void outbound.retire().then(forget, forget)
+    return { fetch: outbound.fetch, close }
+  }
   return {
+    mutualTls,
     webhooks: webhooks.fetch,
     get: (url: string) => keySets.get(url),
     fetch: providers.fetch,
     close: async () => {
-      await Promise.all([keySets.close(), providers.close(), webhooks.close()])
+      const all = [keySets, providers, webhooks, ...identified]
+      await Promise.all(all.map(outbound => outbound.close()))
     },
   }
 }
@@ -90,17 +107,23 @@ export function openAttestors(
   )
 }
 
-type Lent = { fetch: typeof globalThis.fetch; sign: JwtSigner; signIdentity: JwtSigner }
+type Lent = {
+  fetch: typeof globalThis.fetch
+  mutualTls?: NonNullable<IssuerDeps['mutualTls']>
+  sign: JwtSigner
+  signIdentity: JwtSigner
+}
 
 /** Opens issuers of the known types, one at a time. */
 export function issuerOpener(
   { settings, issuerTypes: types }: Pick<Types, 'settings' | 'issuerTypes'>,
   { now, version }: Pick<Surroundings, 'now' | 'version'>,
-  { fetch, sign, signIdentity }: Lent,
+  { fetch, mutualTls, sign, signIdentity }: Lent,
 ) {
   const deps = {
     now,
     fetch,
+    ...(mutualTls === undefined ? {} : { mutualTls }),
     jwt: { issuerUrl: settings.public_url, sign },
     webIdentity: { issuerUrl: webIdentityIssuer(settings.public_url), sign: signIdentity },
     userAgent: `mayfly/${version}`,

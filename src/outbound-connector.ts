@@ -11,7 +11,16 @@ import { OutboundError } from './outbound-error.ts'
 export type Address = { address: string; family: 4 | 6 }
 export type Lookup = (hostname: string) => Promise<Address[]>
 
-export type Reach = { allowLoopback?: boolean; allowPrivateNetworks?: boolean; ca?: string; lookup?: Lookup }
+export type Reach = {
+  allowLoopback?: boolean
+  allowPrivateNetworks?: boolean
+  ca?: string
+  lookup?: Lookup
+  /** PEM: what this side shows where the server asks for a certificate. */
+  client?: { certificate: string; key: string }
+  /** The name the server's certificate must have, where it is not the host that is connected to. */
+  serverName?: string
+}
 
 export function createPinnedConnector(reach: Reach): buildConnector.connector {
   const resolve = reach.lookup ?? resolveAll
@@ -37,12 +46,28 @@ export function createPinnedConnector(reach: Reach): buildConnector.connector {
       callback(notAllowed(literal), null)
       return
     }
-    connect(options, callback)
+    connect(options, (error, socket) => {
+      if (error === null) callback(null, socket)
+      else callback(notConnected(error, options.hostname), null)
+    })
   }
 }
 
-function tls({ ca }: Reach) {
-  return ca === undefined ? {} : { ca }
+/** TCP or TLS did not come about: what waited for this connection was not sent. */
+function notConnected(error: Error & { code?: unknown }, host: string): OutboundError {
+  if (error instanceof OutboundError) return error
+  const code = typeof error.code === 'string' ? ` (${error.code})` : ''
+  return new OutboundError('connection_failed', `${host} could not be reached${code}`, true)
+}
+
+function tls({ ca, client, serverName }: Reach) {
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(client === undefined
+      ? {}
+      : { cert: client.certificate, key: client.key, minVersion: 'TLSv1.3' as const }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  }
 }
 
 /** One forbidden address among several is enough: which of them is dialled is not ours to choose. */

@@ -25,6 +25,10 @@ export type OutboundSettings = {
   maxBodyBytes?: number
   /** PEM certificates to trust instead of the default store: a GHES with a private authority. */
   ca?: string
+  /** PEM: what this side shows where the server asks for a certificate. */
+  client?: { certificate: string; key: string }
+  /** The name the server's certificate must have, where it is not the host of the URL. */
+  serverName?: string
   /** All addresses of a host name; the system's resolver where absent. */
   lookup?: Lookup
 }
@@ -38,6 +42,8 @@ export type Outbound = {
   fetch: typeof fetch
   /** Ends idle and running connections. */
   close(): Promise<void>
+  /** Takes no new calls, and ends when those under way are over. */
+  retire(): Promise<void>
 }
 
 type Bounds = { deadlineMs: number; maxBodyBytes: number }
@@ -58,6 +64,7 @@ export function createOutbound(settings: OutboundSettings = {}): Outbound {
       send(agent, settings, () => new Request(url, { headers }), { ...bounds, ...own }),
     fetch: (input, init) => send(agent, settings, () => new Request(input, init), bounds),
     close: () => agent.destroy(),
+    retire: () => agent.close(),
   }
 }
 

@@ -274,7 +274,8 @@ export async function openCore(
   let wake = () => {}
   let settled = () => {}
   let tell = () => {}
-  const lent = { fetch: outbound.fetch, sign: keys.sign, signIdentity: webIdentityKeys.sign }
+  const { fetch, mutualTls } = outbound
+  const lent = { fetch, mutualTls, sign: keys.sign, signIdentity: webIdentityKeys.sign }
   const opened = openIssuers({ settings, ...types }, edge, lent)
   const observed = (name: string, issuer: Issuer) => observedIssuer(name, issuer, metrics, now)
   const fileIssuers = new Map([...opened].map(([name, issuer]) => [name, observed(name, issuer)] as const))
