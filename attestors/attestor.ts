@@ -116,6 +116,8 @@ export type AttestorDeps = {
 export type AttestorType<Settings = unknown> = {
   type: string
   settings: z.ZodType<Settings>
+  /** What of the broker's own host these settings make use of, beside files; undefined: nothing. */
+  usesHost?(settings: Settings): string | undefined
   /** Opening does no input or output: an unreachable issuer must not stop the broker from starting. */
   open(settings: Settings, deps: AttestorDeps): Attestor
 }

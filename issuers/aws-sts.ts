@@ -68,6 +68,8 @@ type Answer = Pick<AssumeRoleCommandOutput, 'Credentials' | 'AssumedRoleUser'>
 export const awsSts = defineIssuer<Settings, AwsAsk>({
   type: 'aws-sts',
   settings,
+  usesHost: ({ credentials }) =>
+    credentials === 'ambient' ? 'the AWS credentials of the broker’s host' : undefined,
   open(settings, deps): Issuer<AwsAsk> {
     const endpoint = { region: settings.region, endpoint: settings.endpoint }
     const identity = isWebIdentity(settings.credentials) ? webIdentity(deps) : undefined

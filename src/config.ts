@@ -5,15 +5,21 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { AttestorType } from '../attestors/attestor.ts'
 import type { IssuerType } from '../issuers/issuer.ts'
-import { type AskSchemas, parseAgents } from './config/agents.ts'
+import { agentShapeOf } from './config/agent-shape.ts'
+import { type AskSchemas, parseAgentFiles, parseAgents } from './config/agents.ts'
 import { type Drill, parseDrills } from './config/drills.ts'
-import { parseInstances } from './config/instances.ts'
-import { type Namespace, namespaceOf } from './config/namespaces.ts'
-import { parseShape } from './config/parse-shape.ts'
+import { clashes, parseInstances } from './config/instances.ts'
+import { anyNameShape, type Namespace, namespaceOf, teamNameShape } from './config/namespaces.ts'
+import { type Parsed, parseShape } from './config/parse-shape.ts'
 import { readPolicies } from './config/policies.ts'
 import { ConfigError, type Problem } from './config/problem.ts'
 import { type ConfigFiles, readFolder, readText } from './config/read-files.ts'
-import { parseResourceServers, type ResourceServer } from './config/resource-servers.ts'
+import {
+  parseResourceServerFiles,
+  parseResourceServers,
+  type ResourceServer,
+  resourceServerShape,
+} from './config/resource-servers.ts'
 import { type PluginInstance, type Settings, type SettingsShape, settingsShape } from './config/settings.ts'
 import { parseYaml, type YamlFile } from './config/yaml-file.ts'
 import { loadPlugin, PluginRefused } from './plugins.ts'
@@ -22,14 +28,25 @@ import type { PolicyFile } from './policy/cedar/compile.ts'
 
 export {
   type AskSchemas,
+  agentShapeOf,
+  anyNameShape,
   ConfigError,
   type ConfigFiles,
+  clashes,
   type Namespace,
   namespaceOf,
+  type Parsed,
   type PluginInstance,
   type Problem,
+  parseAgentFiles,
+  parseResourceServerFiles,
+  parseShape,
+  parseYaml,
   type ResourceServer,
+  resourceServerShape,
   type Settings,
+  teamNameShape,
+  type YamlFile,
 }
 
 export type PluginLists = {

@@ -136,6 +136,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     receiptKeys: core.receiptKeys,
     webIdentityKeys: core.webIdentityKeys,
     drills,
+    registry: core.registry,
     version: edge.version,
     readFile: edge.files.readFile,
     readSecret: path => readSecretFile(edge.kekFiles, path),

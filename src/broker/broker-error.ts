@@ -36,6 +36,10 @@ export type ErrorCode =
   | 'provider_answered_wider' // more than was asked: revoked at once
   | 'ledger_unavailable'
   | 'policy_unavailable' // nothing could be judged, so nothing is allowed
+  | 'registry_invalid' // what is to be registered is not good, or not the team's to register
+  | 'registry_moved' // something was registered since the plan was made
+  | 'managed_by_file' // what stands in files is changed there
+  | 'resource_in_use' // what it minted is not all over yet
   | 'configuration_stale' // this broker's files are not the ledger's
   | 'rate_limited'
 

@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/drills.ts'
+import type { LiveRegistry } from '../registry/registry.ts'
 import { capInFlight, createAdmission } from './admission.ts'
 import { approvalRoutes } from './approvals.ts'
 import { budgetRoutes } from './budgets.ts'
@@ -14,6 +15,7 @@ import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
 import { renderError } from './problem.ts'
 import { createExchangeGate } from './rate-limit.ts'
+import { registryRoutes } from './registry.ts'
 import { taskRoutes } from './tasks.ts'
 import { webIdentityRoutes } from './web-identity.ts'
 import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
@@ -24,6 +26,7 @@ export type AppOptions = WebhookOptions &
   Pick<OauthOptions, 'resourceServers'> & {
     publicUrl: string
     drills: Pick<Drills, 'start'>
+    registry: LiveRegistry
     /** Absent: they are not served. */
     metrics?: MetricsOptions
     proxyHops: number
@@ -65,9 +68,15 @@ export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env
   return app
 }
 
-function mountOperators(app: Hono<Env>, broker: Broker, { drills, metrics, operators }: AppOptions): void {
+function mountOperators(
+  app: Hono<Env>,
+  broker: Broker,
+  { drills, metrics, operators, registry }: AppOptions,
+): void {
   // Before the rest: whoever answers comes with a sign-in, and no operator's token.
   app.route('/v1/approvals', approvalRoutes(broker))
+  // Each team sees its own here, where the rest is for whoever may read all.
+  app.route('/v1/registry', registryRoutes(broker, registry))
   app.route('/v1', operatorRoutes(broker))
   app.route('/v1/drills', drillRoutes(broker, drills))
   app.route('/v1/budgets', budgetRoutes())

@@ -2,6 +2,7 @@ import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Drills } from '../broker/drills.ts'
 import type { ResourceServer, Settings } from '../config.ts'
+import type { LiveRegistry } from '../registry/registry.ts'
 import { createApp, createOperatorApp } from './app.ts'
 import { CannotListen, checkTls, type Listener, listen, type Tls } from './listen.ts'
 import type { MetricsOptions } from './metrics.ts'
@@ -13,6 +14,7 @@ export type ListenersOptions = PublishedKeys & {
   settings: Settings
   resourceServers: () => ReadonlyMap<string, ResourceServer>
   drills: Pick<Drills, 'start'>
+  registry: LiveRegistry
   version: string
   readFile: (path: string) => Promise<string>
   /** The same for secrets, which nobody else may be able to read. */
@@ -31,7 +33,17 @@ export type Listeners = {
 
 /** The workloads' listener and, where one is configured, the operators' own; both or none. */
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
-  const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, version, readFile } = given
+  const {
+    settings,
+    resourceServers,
+    keys,
+    receiptKeys,
+    webIdentityKeys,
+    drills,
+    registry,
+    version,
+    readFile,
+  } = given
   let stopping = false
   const webhooks = await openWebhooks(settings, given.readSecret)
   const { token_file } = settings.metrics
@@ -49,6 +61,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     receiptKeys,
     webIdentityKeys,
     drills,
+    registry,
     version,
     operators: settings.operator_listen === undefined,
     stopping: () => stopping,

@@ -133,6 +133,26 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'There is no receipt yet',
     oauth: { status: 409, error: 'invalid_request' },
   },
+  registry_invalid: {
+    status: 422,
+    title: 'It cannot be registered',
+    oauth: { status: 422, error: 'invalid_request' },
+  },
+  registry_moved: {
+    status: 409,
+    title: 'Something else was registered meanwhile',
+    oauth: { status: 409, error: 'invalid_request' },
+  },
+  managed_by_file: {
+    status: 409,
+    title: 'It is managed by files',
+    oauth: { status: 409, error: 'invalid_request' },
+  },
+  resource_in_use: {
+    status: 409,
+    title: 'It is in use',
+    oauth: { status: 409, error: 'invalid_request' },
+  },
   drill_running: {
     status: 409,
     title: 'A drill of this issuer is running',

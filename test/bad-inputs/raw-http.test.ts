@@ -348,6 +348,7 @@ describe('R: slow clients, and many of them', () => {
       receiptKeys: core.receiptKeys,
       webIdentityKeys: core.webIdentityKeys,
       drills: { start: () => expect.unreachable() },
+      registry: core.registry,
       ...{
         proxyHops: 0,
         version: 'test',

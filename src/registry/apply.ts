@@ -1,0 +1,109 @@
+/** A plan, applied whole or not at all, and only to the generation that it was made against. */
+import type { Broker } from '../broker/broker.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import { actorOf, type Operator } from '../broker/operators.ts'
+import { canonicalDigest } from '../canonical.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
+import { commit } from './commit.ts'
+import type { WantedSet } from './documents.ts'
+import type { Planned } from './plan.ts'
+import type { LiveRegistry } from './registry.ts'
+import type { Document } from './resource.ts'
+import { sealSecret } from './secrets.ts'
+
+export type Application = {
+  set: WantedSet
+  reason: string
+  /** The plan that was looked at. */
+  plan: { generation: number; digest: string }
+}
+
+/** @throws BrokerError `registry_moved` where it is not what `planned` says any more */
+export function demandPlan({ plan }: Application, { plan: planned }: Planned): void {
+  if (plan.generation === planned.generation && plan.digest === planned.digest) return
+  throw new BrokerError(
+    'registry_moved',
+    `the plan is not what would be applied now (generation ${planned.generation}): make a new plan and look at it`,
+  )
+}
+
+/**
+ * @returns the generation in force; the one of the plan where nothing had to change.
+ * @throws BrokerError `registry_moved`, `resource_in_use`, `forbidden`
+ */
+export async function applyPlan(
+  broker: Broker,
+  registry: LiveRegistry,
+  operator: Operator,
+  { application, planned }: { application: Application; planned: Planned },
+): Promise<number> {
+  demandPlan(application, planned)
+  const { changes, state, plan } = planned
+  if (changes.length === 0) return plan.generation
+  refuseWhatTakesTwo(broker, planned)
+  const { reason, set } = application
+  const used = new Set(
+    changes.flatMap(({ state: becomes, resource }) =>
+      becomes === 'removed' ? [] : [`${resource.kind}/${resource.name}`],
+    ),
+  )
+  const done = await commit(
+    broker,
+    state,
+    {
+      ...{ changes, managedBy: 'api', actor: actorOf(operator), reason },
+      secrets: set.secrets
+        .filter(({ kind, resource }) => used.has(`${kind}/${resource}`))
+        .map(secret => sealSecret(broker, secret, secret.value, 0)),
+      check: tx => demandFree(tx, planned),
+      audit: { event: 'registry.applied', data: { plan: plan.digest, namespaces: plan.namespaces } },
+    },
+    registry.options.settings,
+  )
+  if (done === undefined)
+    throw new BrokerError(
+      'registry_moved',
+      'something else was registered meanwhile: make a new plan and look at it',
+    )
+  // It is in force from the commit on. Should this broker fail here, it is installed by whoever looks next.
+  await registry
+    .follow()
+    .catch(error => broker.log.warn({ err: error }, 'it is registered, and to be installed'))
+  return done.generation
+}
+
+/**
+ * An issuer ends what it minted. So one is not taken away, nor given other settings, while any of that is open;
+ * new secrets, words and owners are let through. Whoever mints by it is waited for before.
+ */
+async function demandFree(tx: LedgerWrite, { changes, state }: Planned): Promise<void> {
+  for (const { state: becomes, resource } of changes) {
+    if (resource.kind !== 'issuer') continue
+    const row = state.rows.get(`issuer/${resource.name}`)
+    if (row === undefined || (becomes === 'registered' && isSameIssuer(row.document, resource.document)))
+      continue
+    if (!(await tx.hasOutstanding(resource.name))) continue
+    throw new BrokerError(
+      'resource_in_use',
+      `credentials of ${resource.name} are still open, and only it can end them: first run ` +
+        `mayfly revoke --issuer ${resource.name} --hold --reason ..., and apply this when none is left`,
+    )
+  }
+}
+
+function isSameIssuer(before: string, after: Document): boolean {
+  const { type, settings } = JSON.parse(before) as Document
+  return (
+    canonicalDigest({ type, settings }) === canonicalDigest({ type: after.type, settings: after.settings })
+  )
+}
+
+/** Where policies take two humans, they are proposed and agreed to elsewhere. */
+function refuseWhatTakesTwo(broker: Broker, { changes }: Planned): void {
+  if (!broker.people.dualControl.policies) return
+  if (changes.every(({ resource }) => resource.kind !== 'policy')) return
+  throw new BrokerError(
+    'forbidden',
+    'policies take two humans here (operators.dual_control): change them in files',
+  )
+}
