@@ -160,6 +160,9 @@ function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
     agents_dir: at(shape.agents_dir),
     resource_servers_dir: at(shape.resource_servers_dir),
     ...(shape.policies_dir === undefined ? {} : { policies_dir: at(shape.policies_dir) }),
+    ...(shape.policies_shadow_dir === undefined
+      ? {}
+      : { policies_shadow_dir: at(shape.policies_shadow_dir) }),
   }
 }
 

@@ -9,6 +9,7 @@ import type { DrillSettings } from './broker/drill.ts'
 import { createDrills, type Drills } from './broker/drills.ts'
 import { noRoles, type Roles } from './broker/people.ts'
 import { createReaper, type Schedule } from './broker/reaper.ts'
+import { createShadow, type Shadow } from './broker/shadow.ts'
 import { createReceiptQueue } from './broker/sign-receipts.ts'
 import { superviseAgents } from './broker/supervise-agents.ts'
 import { createWaits } from './broker/waits.ts'
@@ -35,6 +36,7 @@ import { type Metrics, noMetrics } from './metrics.ts'
 import { observedIssuer, observedLedger, observedLog } from './observed.ts'
 import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
+import { openCandidate } from './open-candidate.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openPeople } from './open-people.ts'
 import {
@@ -124,6 +126,9 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     settings: core.drills,
   })
   stack.defer(() => drills.stop())
+  const candidate = openCandidate(core, loaded.settings, edge)
+  stack.defer(() => candidate.stop())
+  await candidate.load()
   const calendar = edge.everyDay(() => keepHouse(core, drills))
   stack.defer(calendar)
   stack.defer(keepKeysFresh(core, edge))
@@ -156,10 +161,12 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     broker: core.broker,
     reload: () =>
       core.reload(async () => {
+        await candidate.load()
         const applyTls = await http.readTls()
         return { ...(await loadRegistry(loaded.settings, core.fileIssuers, edge.files)), applyTls }
       }),
     async look() {
+      await core.shadow.idle()
       await poll?.look()
       await watch.look()
       reaper.wake()
@@ -207,6 +214,8 @@ export type Core = {
   registry: LiveRegistry
   /** Puts the files in force, or says in the log why others stay in force. */
   use(files: Registry): Promise<void>
+  /** Of a candidate set of policies, if there is one. */
+  shadow: Shadow
   setRoles(roles: Roles): void
   setWake(wake: () => void): void
   setTell(tell: () => void): void
@@ -295,6 +304,7 @@ export async function openCore(
     },
   }
   const installed = createInstalled(registryOptions)
+  const shadow = createShadow({ ledger, log, limits }, edge.schedule)
   const broker: Broker = {
     ledger,
     keyring,
@@ -321,6 +331,7 @@ export async function openCore(
       { now, fetch: outbound.get },
       { hash: () => roles.hash(), judge: request => roles.judge(request) },
     ),
+    shadow,
     verifiedAgents: new Map(),
     verifyTaskJwt: token => {
       const content = keys.verify(token)
@@ -370,6 +381,7 @@ export async function openCore(
     drills: () => drills,
     fileIssuers,
     registry,
+    shadow,
     async use(read) {
       await use(read)
     },

@@ -17,6 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/open-plugins.ts',
     'src/open-people.ts',
     'src/open-roles.ts',
+    'src/open-candidate.ts',
     'src/open-ledger.ts',
     'src/open-webhooks.ts',
     'src/policy-host',
@@ -49,6 +50,7 @@ const ALLOWED_SIDEWAYS: readonly (readonly [from: string, to: string])[] = [
   ['src/outbound.ts', 'src/outbound-error.ts'],
   ['src/outbound-connector.ts', 'src/outbound-error.ts'],
   ['src/audit', 'src/store'], // an audit row is written in a ledger transaction
+  ['src/open-candidate.ts', 'src/policy-host'], // a candidate is judged where policies are
   ['src/receipts', 'src/store'], // a receipt is written from the ledger's rows
   ['src/keys', 'src/audit'], // what happens to a key is told like everything else
   ['src/keys', 'src/store'], // keys are kept in the ledger, sealed

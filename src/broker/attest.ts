@@ -1,4 +1,4 @@
-import { AttestationUnavailable, type Evidence } from '../../attestors/attestor.ts'
+import { AttestationUnavailable, type Evidence, type Rejection } from '../../attestors/attestor.ts'
 import { record } from '../audit/record.ts'
 import type { Broker, Identity } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
@@ -11,6 +11,17 @@ import { BrokerError } from './broker-error.ts'
  * `attestation_unavailable`.
  */
 export async function attest(broker: Broker, evidence: Evidence): Promise<Identity> {
+  const examined = await examine(broker, evidence)
+  if (examined.ok) return examined.identity
+  throw await rejectEvidence(broker, examined.attestor, examined.rejection, examined.detail)
+}
+
+export type Examined =
+  | { ok: true; identity: Identity }
+  | { ok: false; attestor: string; rejection: Rejection; detail: string }
+
+/** The same without a trace of it: why it is rejected is for operators. @throws BrokerError `attestation_unavailable` */
+export async function examine(broker: Broker, evidence: Evidence): Promise<Examined> {
   const recognising = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
   const candidates =
     recognising.length === 1
@@ -18,14 +29,9 @@ export async function attest(broker: Broker, evidence: Evidence): Promise<Identi
       : recognising.filter(([, attestor]) => attestor.isFor?.(evidence) ?? true)
   if (candidates.length !== 1) {
     const names = recognising.map(([name]) => name).join(', ')
-    if (recognising.length === 0)
-      throw await rejectEvidence(broker, 'none', 'issuer_not_trusted', 'no attestor recognises it')
-    throw await rejectEvidence(
-      broker,
-      'none',
-      'audience_wrong',
-      `recognised by ${names}, and meant for ${candidates.length} of them`,
-    )
+    if (recognising.length === 0) return rejected('none', 'issuer_not_trusted', 'no attestor recognises it')
+    const detail = `recognised by ${names}, and meant for ${candidates.length} of them`
+    return rejected('none', 'audience_wrong', detail)
   }
   const [name, attestor] = candidates[0]!
   let verdict: Awaited<ReturnType<typeof attestor.attest>>
@@ -44,8 +50,12 @@ export async function attest(broker: Broker, evidence: Evidence): Promise<Identi
       },
     )
   }
-  if (!verdict.ok) throw await rejectEvidence(broker, name, verdict.rejection, verdict.detail)
-  return { ...verdict.proof, attestor: name }
+  if (!verdict.ok) return rejected(name, verdict.rejection, verdict.detail)
+  return { ok: true, identity: { ...verdict.proof, attestor: name } }
+}
+
+function rejected(attestor: string, rejection: Rejection, detail: string): Examined {
+  return { ok: false, attestor, rejection, detail }
 }
 
 /** One message for every rejected piece of evidence, so that the answer is no oracle. */

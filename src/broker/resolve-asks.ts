@@ -22,7 +22,15 @@ export async function resolveAsks(
   wanted: readonly WantedAsk[],
   { bounds, agent }: { bounds: Bounds; agent: string },
 ): Promise<ParsedAsk[]> {
-  const parsed = wanted.map(({ issuer: issuerName, ask }, index) => {
+  const resolved: ParsedAsk[] = []
+  for (const one of parseAsks(broker, wanted))
+    resolved.push(couldAllow(one, bounds) ? await resolveAsk(broker, one, agent) : one)
+  return resolved
+}
+
+/** Each by its issuer's strict schema. @throws BrokerError `ask_invalid` */
+export function parseAsks(broker: Broker, wanted: readonly WantedAsk[]): ParsedAsk[] {
+  return wanted.map(({ issuer: issuerName, ask }, index) => {
     const issuer = issuerOf(broker, issuerName)
     const result = issuer.ask.safeParse(ask)
     if (result.success) return { issuerName, issuer, ask: result.data }
@@ -31,10 +39,6 @@ export async function resolveAsks(
     )
     throw new BrokerError('ask_invalid', `authorization_details[${index}]: ${problems.join('; ')}`)
   })
-  const resolved: ParsedAsk[] = []
-  for (const one of parsed)
-    resolved.push(couldAllow(one, bounds) ? await resolveAsk(broker, one, agent) : one)
-  return resolved
 }
 
 /** Whether each bound has an allowance that could cover the ask once its names are ids. */

@@ -1,5 +1,7 @@
 /** `mayfly policy ...` and `mayfly explain`: their options; each command's work is in its own file. */
 import type { Command } from 'commander'
+import { ASK_HELP } from './ask.ts'
+import { EVIDENCE_HELP } from './evidence.ts'
 import type { Terminal } from './terminal.ts'
 
 const CASES_HELP = `A file of cases says what must come of which ask; docs/policy.md has all it may say:
@@ -11,11 +13,19 @@ const CASES_HELP = `A file of cases says what must come of which ask; docs/polic
       expect: deny
       by: [quiet-events-only]`
 
-/** @param withOperator adds what a command of operators takes @param config the default settings file */
+type Shared = {
+  /** Adds what a command of operators takes. */
+  withOperator: (command: Command) => Command
+  /** Adds what opening a task takes. */
+  withOpening: (command: Command) => Command
+  /** The default settings file. */
+  config: string
+}
+
 export function addPolicyCommands(
   program: Command,
   terminal: Terminal,
-  { withOperator, config }: { withOperator: (command: Command) => Command; config: string },
+  { withOperator, withOpening, config }: Shared,
 ): void {
   withOperator(program.command('explain'))
     .description('why a decision came out as it did, and whom to ask')
@@ -36,6 +46,17 @@ export function addPolicyCommands(
     .description('what policies of this configuration may speak of, as a Cedar schema')
     .option('--config <file>', 'settings', config)
     .action(async options => (await import('./policy-schema.ts')).policySchema(terminal, options))
+  withOpening(policy.command('simulate'))
+    .description('what a token or a task would get for an ask; for operators, and nothing is opened')
+    .option('--task <id>', 'in place of evidence, a task that is under way')
+    .option('--operator-token-file <file>', 'mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
+    .action(async options => (await import('./policy-simulate.ts')).policySimulate(terminal, options))
+  withOperator(policy.command('shadow'))
+    .description('where the candidate policies would have decided otherwise')
+    .option('--after <cursor>', 'the next page, as the page before names it')
+    .action(async options => (await import('./policy-shadow.ts')).policyShadow(terminal, options))
 
   function offline(command: Command): Command {
     return command

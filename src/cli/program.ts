@@ -43,7 +43,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addPeopleCommands(program, terminal)
   addOperatorCommands(program, terminal)
   addProofCommands(program, terminal)
-  addPolicyCommands(program, terminal, { withOperator, config: DEFAULT_CONFIG })
+  addPolicyCommands(program, terminal, { withOperator, withOpening, config: DEFAULT_CONFIG })
   return program
 }
 

@@ -162,6 +162,8 @@ export const settingsShape = z
     resource_servers_dir: pathShape.default('resource-servers'),
     /** Cedar policies, `*.cedar`. Absent: the ceilings alone bound an agent. */
     policies_dir: pathShape.optional(),
+    /** A candidate set, judged beside them on real traffic; it decides nothing. */
+    policies_shadow_dir: pathShape.optional(),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
     /** What a scraper of /metrics presents; without it they are served on the operators' own listener only. */
     metrics: z.strictObject({ token_file: pathShape.optional() }).prefault({}),

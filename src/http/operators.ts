@@ -13,6 +13,7 @@ import { changeRoutes } from './operator-changes.ts'
 import { operatorFor } from './operator-guard.ts'
 import { operatorSessionRoutes } from './operator-sessions.ts'
 import { given, page, query } from './page.ts'
+import { policyRoutes } from './policies.ts'
 import { readJson } from './read-body.ts'
 import { renderAudit, renderDelivery, renderLease, renderReceipt, renderTask } from './render.ts'
 import { reviewRoutes } from './review.ts'
@@ -75,6 +76,8 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   routes.route('/', reviewRoutes(broker))
 
   routes.route('/revocations', revocationRoutes(broker))
+
+  routes.route('/policies', policyRoutes(broker))
 
   /** One row: the token that asked for this ends here, and so does whoever else holds it. */
   routes.post('/operator-tokens', async c => {

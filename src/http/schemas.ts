@@ -48,6 +48,28 @@ export const openTaskBody = z
   })
   .openapi('OpenTask')
 
+/** A workload's evidence, or a task that is under way, and what it would ask for. Nothing is opened. */
+export const simulateBody = z
+  .strictObject({
+    evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }).optional(),
+    task: name.optional(),
+    agent: name.optional(),
+    purpose: words(LIMITS.purposeChars).min(1).default('a simulation'),
+    minutes: minutes.optional(),
+    authorization_details: authorizationDetails.min(1),
+    ...declaredShape,
+  })
+  .refine(
+    ({ evidence, task }) => (evidence === undefined) !== (task === undefined),
+    'expected evidence or a task',
+  )
+  .openapi('SimulatePolicies')
+
+export const shadowQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(LIMITS.pageItems).default(LIMITS.pageItems),
+  after: z.string().optional(),
+})
+
 export const credentialBody = z
   .union([
     z.strictObject({ ask: z.string() }),

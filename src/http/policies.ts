@@ -1,0 +1,82 @@
+/** `/v1/policies`: what policies may speak of, what a request would come to, and how a candidate set fares. */
+import { Hono } from 'hono'
+import type { Broker } from '../broker/broker.ts'
+import { type Simulated, type SimulateRequest, simulate } from '../broker/simulate.ts'
+import { cedarSchema } from '../policy/cedar/schema.ts'
+import { vocabularyOf } from '../policy/cedar/vocabulary.ts'
+import type { ShadowDifferenceRow } from '../store/rows.ts'
+import { declaredOf } from './declared.ts'
+import type { Env } from './guard.ts'
+import { operatorFor } from './operator-guard.ts'
+import { given, page, query } from './page.ts'
+import { readJson } from './read-body.ts'
+import { shadowQuery, simulateBody } from './schemas.ts'
+import { toAsk } from './to-ask.ts'
+
+/** Mounted where operators are authenticated. */
+export function policyRoutes(broker: Broker): Hono<Env> {
+  const routes = new Hono<Env>()
+
+  routes.get('/schema', async c => {
+    await operatorFor(c, 'read')
+    const { attestors, issuers } = c.get('broker')
+    return c.text(cedarSchema(vocabularyOf(attestors, issuers)))
+  })
+
+  /** Reads only, though it is told of with a POST: evidence does not belong into a URL. */
+  routes.post('/simulate', async c => {
+    await operatorFor(c, 'read')
+    const body = await readJson(c, simulateBody, broker.limits.bodyBytes)
+    return c.json(renderSimulated(await simulate(c.get('broker'), toRequest(body))))
+  })
+
+  routes.get('/shadow', async c => {
+    await operatorFor(c, 'read')
+    const paging = query(c, shadowQuery)
+    const candidate = c.get('broker').shadow?.status() ?? null
+    const hash = candidate?.hash ?? null
+    if (hash === null) return c.json({ candidate, items: [], next: null })
+    const found = await c.get('broker').ledger.read.shadowDifferences(hash, given(paging))
+    return c.json({ candidate, ...page(found, renderDifference) })
+  })
+
+  return routes
+}
+
+type Body = ReturnType<(typeof simulateBody)['parse']>
+
+function toRequest(body: Body): SimulateRequest {
+  const { evidence, task, agent, purpose, minutes } = body
+  const of =
+    evidence === undefined
+      ? { task: task! } // the schema takes one of the two
+      : {
+          ...{ evidence, purpose },
+          ...(agent === undefined ? {} : { agent }),
+          ...(minutes === undefined ? {} : { minutes }),
+        }
+  return { of, asks: body.authorization_details.map(toAsk), ...declaredOf(body) }
+}
+
+function renderSimulated({ facts, agent, evidenceUsed, ...simulated }: Simulated) {
+  return {
+    ...simulated,
+    agent: agent ?? null,
+    evidence_used: evidenceUsed ?? null,
+    facts: facts ?? null,
+    not_simulated: NOT_SIMULATED,
+  }
+}
+
+/** What an opening looks at besides. */
+const NOT_SIMULATED = ['budgets', 'refusals of operators', 'whether the CI job is running', 'the provider']
+
+function renderDifference(row: ShadowDifferenceRow) {
+  return {
+    ...row,
+    live_by: JSON.parse(row.live_by) as string[],
+    shadow_by: JSON.parse(row.shadow_by) as string[],
+    first_at: new Date(row.first_at).toISOString(),
+    last_at: new Date(row.last_at).toISOString(),
+  }
+}
