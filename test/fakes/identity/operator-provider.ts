@@ -184,7 +184,7 @@ function createProvider({
       Interaction: 600,
       DeviceCode: 600,
     },
-    features: { devInteractions: { enabled: false }, deviceFlow: { enabled: true } },
+    features: { devInteractions: { enabled: false }, deviceFlow: { enabled: true, ...DEVICE_PAGES } },
   })
   provider.use(async (context: OidcContext, next: () => Promise<void>) => {
     await next()
@@ -226,6 +226,21 @@ function createHumanPages(
       response.writeHead(400).end()
     }
   }
+}
+
+type Page = { body?: unknown }
+
+/** In place of the library's own pages, which it says on the console that it uses. */
+const DEVICE_PAGES = {
+  userCodeInputSource: async (context: Page, form: string) => {
+    context.body = `<!doctype html>${form}`
+  },
+  userCodeConfirmSource: async (context: Page, form: string) => {
+    context.body = `<!doctype html>${form}`
+  },
+  successSource: async (context: Page) => {
+    context.body = '<!doctype html><p>Signed in.'
+  },
 }
 
 /** What the library keeps: sessions, interactions, codes and grants, each found by its id and two other names. */
