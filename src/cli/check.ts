@@ -2,6 +2,7 @@ import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import { loadConfig } from '../config.ts'
 import { openIssuers } from '../open-plugins.ts'
+import { policyWarnings } from './policy-warnings.ts'
 import type { Terminal } from './terminal.ts'
 
 /** `mayfly check`: reads the whole configuration as `serve` would, and starts nothing. */
@@ -16,6 +17,7 @@ export async function check(
     openIssuers: settings => openIssuers(settings, edge, offline),
   })
   const { settings, agents, resourceServers } = loaded
+  for (const warning of await policyWarnings(terminal, config)) terminal.err(`${warning}\n`)
   const summary = {
     attestors: Object.keys(settings.attestors),
     issuers: Object.keys(settings.issuers),

@@ -161,10 +161,34 @@ test('lint fails on errors, on warnings where that is said, and knows the instal
     join(loose, 'a.cedar'),
     '@id("loose") permit (principal, action in Mayfly::Action::"*:read", resource) when { context.subject like "repo:acme*" };',
   )
+  const refused = await shell.fails(1, ['policy', 'lint', '--policies', loose, ...config()])
+  expect(refused.err).toMatch(/a\.cedar:1:1: loose: compares context\.subject with the pattern "repo:acme\*"/)
+  await writeFile(
+    join(loose, 'a.cedar'),
+    '@id("named") permit (principal, action in Mayfly::Action::"*:read", resource == Mayfly::Repository::"acme/api");',
+  )
   const failed = await shell.fails(1, ['policy', 'lint', '--json', '--policies', loose, ...config()])
   expect(JSON.parse(failed.out)).toMatchObject({
-    findings: [{ rule: 'like-on-identity', severity: 'error', policy: 'loose', line: 1 }],
+    findings: [{ rule: 'name-for-id', severity: 'error', policy: 'named', line: 1 }],
   })
+})
+
+test('check compiles the policies, says what lint warns of, and reads the candidate too', async () => {
+  const fine = await shell.ok(['check', ...config()])
+  expect(fine.out).toContain(' is good: ')
+  expect(fine.err).toBe('')
+  const old =
+    '@id("old") permit (principal == Mayfly::Agent::"retired", action in Mayfly::Action::"*:read", resource);'
+  await write('main.cedar', `${POLICIES}\n${old}`)
+  expect((await shell.ok(['check', ...config()])).err).toMatch(/warning: no-such-principal: old /)
+  await write('main.cedar', 'permit (principal, action, resource);')
+  expect((await shell.fails(1, ['check', ...config()])).err).toMatch(/main\.cedar:1:1: expected an @id/)
+
+  await write('main.cedar', POLICIES)
+  const settings = { policies_dir: 'policies', policies_shadow_dir: 'candidate' }
+  await installation.configure({ settings })
+  expect((await shell.ok(['check', ...config()])).err).toMatch(/candidate: .*expected a folder/)
+  await installation.configure({ settings: { policies_dir: 'policies' } })
 })
 
 test('the schema speaks of the issuers and claims of the configuration', async () => {

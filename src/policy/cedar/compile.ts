@@ -1,6 +1,7 @@
 /**
  * Policy files to a set that can be judged by, or every problem found. A set is loaded whole or not at all: each
- * policy has an id of its own, fits the schema in strict mode, and causes neither an error nor a warning.
+ * policy has an id of its own, fits the schema in strict mode, causes neither an error nor a warning, and compares no
+ * identity by a pattern.
  *
  * This file and judge.ts are the only ones that hand anything to Cedar. A policy that slips past the bounds can
  * overrun its WebAssembly module, which is of no use afterwards: a broker calls them in a worker thread.
@@ -11,6 +12,7 @@ import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { LIMITS } from '../../limits.ts'
 import type { ApprovalRequirement, PolicyNeeds } from '../facts.ts'
 import { readAnnotations } from './annotations.ts'
+import { likeFindings } from './lint-identity.ts'
 import { type Reads, readsOf } from './reads.ts'
 import { type Piece, scanPolicies } from './scan.ts'
 import { cedarSchema } from './schema.ts'
@@ -146,6 +148,11 @@ function parsePolicy(
     }
   }
   const { id, requirement } = annotated
+  const loose = likeFindings(json).find(({ severity }) => severity === 'error')
+  if (loose !== undefined) {
+    const { message, remedy } = loose
+    return { ok: false, problem: { file, line: piece.line, policy: id, message, remedy } }
+  }
   const policy = { id, effect, file, line: piece.line, text: piece.text, json }
   return { ok: true, policy: requirement === undefined ? policy : { ...policy, requirement } }
 }
