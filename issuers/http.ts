@@ -140,7 +140,7 @@ export const httpIssuer = defineIssuer<Settings, HttpAsk>({
 
     async function resolve(ask: HttpAsk): Promise<{ ok: true; ask: HttpAsk } | Refused> {
       const connected = await remote.connect()
-      const answer = await connected.call('resolve', 'resolve', { ask }, resolveAnswer)
+      const answer = await connected.call('resolve', undefined, { ask }, resolveAnswer)
       if (answer.outcome === 'refused') return refusedBy(answer)
       const resolved = rules.ask.safeParse(answer.ask)
       if (!resolved.success || !rules.covers(ask, resolved.data))

@@ -28,7 +28,12 @@ export type Remote = {
 
 export type Connected = {
   /** @param lease joins the user agent. @throws ProviderUnavailable */
-  call<Answer>(operation: Operation, lease: string, body: object, answer: z.ZodType<Answer>): Promise<Answer>
+  call<Answer>(
+    operation: Operation,
+    lease: string | undefined,
+    body: object,
+    answer: z.ZodType<Answer>,
+  ): Promise<Answer>
 }
 
 export function remoteIssuer(settings: RemoteSettings, deps: IssuerDeps): Remote {
@@ -81,7 +86,7 @@ export function remoteIssuer(settings: RemoteSettings, deps: IssuerDeps): Remote
   async function post(
     send: typeof fetch,
     operation: Operation,
-    lease: string,
+    lease: string | undefined,
     body: object,
   ): Promise<{ text: string }> {
     const name = deps.name ?? 'the remote issuer'
@@ -94,8 +99,8 @@ export function remoteIssuer(settings: RemoteSettings, deps: IssuerDeps): Remote
         headers: {
           'content-type': 'application/json',
           accept: 'application/json',
-          'user-agent': `${deps.userAgent} ${lease}`,
-          'idempotency-key': `${operation}/${lease}`,
+          'user-agent': lease === undefined ? deps.userAgent : `${deps.userAgent} ${lease}`,
+          ...(changes(operation) ? { 'idempotency-key': `${operation}/${lease}` } : {}),
         },
         body: JSON.stringify(body),
       })
@@ -130,6 +135,9 @@ export function remoteIssuer(settings: RemoteSettings, deps: IssuerDeps): Remote
     )
   }
 }
+
+/** What must not be done twice because some layer sent it twice. */
+const changes = (operation: Operation) => operation === 'issue' || operation === 'revoke'
 
 const KNOWN = new Set(
   'outcome secret granted expires_at details reason detail retry_after_seconds proof look_again_seconds ask'.split(

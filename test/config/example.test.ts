@@ -31,7 +31,7 @@ const load = (files: ConfigFiles) =>
 
 /** Takes the `# ` away from comments that hold a key or a list's item; sentences stay comments. */
 function uncomment(text: string): string {
-  return text.replace(/^( *)# ( *(?:[a-z_-]+:(?: |$)|- |# ))/gm, '$1$2')
+  return text.replace(/^( *)# ( *(?:[a-zA-Z_-]+:(?: |$)|- |# ))/gm, '$1$2')
 }
 
 describe('the example configuration', () => {
@@ -80,7 +80,7 @@ describe('the example configuration', () => {
       },
     })
     expect(Object.keys(settings.attestors)).toEqual(['github', 'gitlab', 'spire'])
-    expect(Object.keys(settings.issuers)).toEqual(['jwt', 'github-app', 'aws'])
+    expect(Object.keys(settings.issuers)).toEqual(['jwt', 'github-app', 'aws', 'databases'])
     expect(settings.operator_listen?.port).toBe(8481)
     expect(settings.listen.tls?.cert_file).toBe(join(folder, 'tls/cert.pem'))
     expect(settings.limits.task_minutes).toBe(1440)
