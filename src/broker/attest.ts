@@ -23,10 +23,13 @@ export type Examined =
 /** The same without a trace of it: why it is rejected is for operators. @throws BrokerError `attestation_unavailable` */
 export async function examine(broker: Broker, evidence: Evidence): Promise<Examined> {
   const recognising = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
-  const candidates =
+  const meant =
     recognising.length === 1
       ? recognising
       : recognising.filter(([, attestor]) => attestor.isFor?.(evidence) ?? true)
+  // A team's attestor takes nothing that one of the operator's takes.
+  const operators = meant.filter(([name]) => !name.includes('.'))
+  const candidates = operators.length > 0 ? operators : meant
   if (candidates.length !== 1) {
     const names = recognising.map(([name]) => name).join(', ')
     if (recognising.length === 0) return rejected('none', 'issuer_not_trusted', 'no attestor recognises it')

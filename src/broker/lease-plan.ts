@@ -22,9 +22,14 @@ export function issuerOf(broker: Broker, name: string): Issuer {
   if (issuer === undefined)
     throw new BrokerError(
       'ask_invalid',
-      `no issuer is called ${JSON.stringify(name)}; known are ${[...broker.issuers.keys()].join(', ') || 'none'}`,
+      `no issuer is called ${JSON.stringify(name)}; known are ${sharedIssuers(broker).join(', ') || 'none'}`,
     )
   return issuer
+}
+
+/** What teams registered is nobody else's to learn of. */
+export function sharedIssuers({ issuers }: Pick<Broker, 'issuers'>): string[] {
+  return [...issuers.keys()].filter(name => !name.includes('.'))
 }
 
 /** @param chain agents of the ancestors, nearest first. */

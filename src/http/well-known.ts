@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
+import { sharedIssuers } from '../broker/lease-plan.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Env } from './guard.ts'
 import { TOKEN_EXCHANGE } from './oauth-exchange.ts'
@@ -29,7 +30,7 @@ export function wellKnownRoutes(
     token_endpoint_auth_methods_supported: ['none'],
     introspection_endpoint_auth_methods_supported: ['client_secret_basic'],
     revocation_endpoint_auth_methods_supported: ['none'],
-    authorization_details_types_supported: [...broker.issuers.keys()],
+    authorization_details_types_supported: sharedIssuers(broker),
   })
   const maxAge = `public, max-age=${broker.limits.keySetMaxAgeSeconds}`
   for (const path of ['/openid-configuration', '/oauth-authorization-server'])

@@ -16,7 +16,8 @@ export type AgentMatch =
 
 /**
  * Which agent this identity is. No match means no; two matches and none named means no; naming an agent
- * only chooses among those whose rule matches.
+ * only chooses among those whose rule matches. Where none is named the operator's own agents come first: no team
+ * can make one of them ambiguous by an agent of its own.
  *
  * @param now epoch ms, against which an agent's own expiry is judged.
  */
@@ -44,17 +45,22 @@ export function matchAgent(
         near = `${agent.name}: ${outcome.claim} does not match`
     }
   }
-  if (matched.length === 1) return { ok: true, agent: matched[0]! }
-  if (matched.length > 1)
+  const first = matched.filter(agent => !isOfTeam(agent.name))
+  const chosen = first.length > 0 ? first : matched
+  if (chosen.length === 1) return { ok: true, agent: chosen[0]! }
+  if (chosen.length > 1)
     return {
       ok: false,
       why: 'several',
-      near: `matches ${matched.map(agent => agent.name).join(', ')}; name one`,
+      near: `matches ${chosen.map(agent => agent.name).join(', ')}; name one`,
     }
   if (unnamedEvent !== undefined) return { ok: false, why: 'event', near: unnamedEvent }
   if (expired !== undefined) return { ok: false, why: 'expired', near: `${expired}: the agent has expired` }
   return { ok: false, why: 'none', near }
 }
+
+/** Names of what a team registered have its namespace in front. */
+const isOfTeam = (name: string) => name.includes('.')
 
 type RuleOutcome = { match: 'yes' } | { match: 'no' | 'unnamed'; claim: string }
 
