@@ -48,11 +48,13 @@ import {
   openOutbound,
 } from './open-plugins.ts'
 import { openWebhooks, webhooksFor } from './open-webhooks.ts'
-import { noPolicy } from './policy/facts.ts'
 import type { LifeCycle } from './policy/life-cycle.ts'
+import { createPolicyHost } from './policy-host/host.ts'
 import { createPrometheus } from './prometheus.ts'
 import { fileSetOf } from './registry/files.ts'
 import { createInstalled, type Installed } from './registry/installed.ts'
+import { prepareFiles } from './registry/policies.ts'
+import { policyExecutor } from './registry/propose.ts'
 import type { FilesOutcome } from './registry/register-files.ts'
 import { createRegistry, keepFollowing, type LiveRegistry } from './registry/registry.ts'
 import type { Ledger } from './store/ledger.ts'
@@ -101,6 +103,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   await core.webIdentityKeys.ensure()
   // Here and not with the ledger: what works offline works without them.
   core.setRoles(await rolesOf(loaded.settings, edge.files))
+  core.broker.people.executors = { policies: policyExecutor(core.broker, core.registry) }
 
   // 2. Agents, into the ledger that mints are judged against.
   const registry = await loadRegistry(loaded.settings, core.fileIssuers, edge.files)
@@ -305,6 +308,8 @@ export async function openCore(
   }
   const installed = createInstalled(registryOptions)
   const shadow = createShadow({ ledger, log, limits }, edge.schedule)
+  const policies = createPolicyHost(installed, { schedule: edge.schedule, log, metrics })
+  stack.defer(() => policies.stop())
   const broker: Broker = {
     ledger,
     keyring,
@@ -325,7 +330,7 @@ export async function openCore(
     now,
     ...pickInstalled(installed),
     budgets: settings.budgets,
-    policy: noPolicy,
+    policy: policies.engine,
     people: openPeople(
       settings,
       { now, fetch: outbound.get },
@@ -352,11 +357,13 @@ export async function openCore(
     for (const notice of notices) log.info({ issuer }, notice)
   const registry = createRegistry(broker, {
     ...registryOptions,
-    installed,
+    ...{ installed, policies },
     isAlone: settings.ledger.type === 'sqlite',
     wait: ms => new Promise<void>(resolve => void edge.schedule(ms, resolve)),
   })
   async function use(read: Registry, applyTls = () => {}): Promise<FilesOutcome> {
+    // Before anything is changed: a problem is told by the file and line in which it stands.
+    await (await prepareFiles(policies, read.policies)).discard()
     return registry.use(fileSetOf(settings, read), () => {
       drills = read.drills
       applyTls()

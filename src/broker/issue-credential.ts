@@ -11,6 +11,7 @@ import type { ApprovalRow, AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { cutCredential, giveCredential, takeCredential } from './credential-budget.ts'
+import { takeTurns } from './held-turns.ts'
 import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
 import { areUnchanged, lockMintable } from './lock-mintable.ts'
 import { providerRefused } from './provider-refused.ts'
@@ -92,6 +93,7 @@ export async function intend(
     await record(tx, 'lease.activated', subject, { issuer: row.issuer })
   }
   // Last: every mint of this agent waits for these rows until the transaction is over.
+  await takeTurns(broker, tx, row.agent)
   await takeCredential(broker, tx, plan, local)
 }
 

@@ -4,6 +4,7 @@ import { canonicalDigest } from '../canonical.ts'
 import { type AgentStatus, agentFacts, type HeldFacts, type PolicyRequest } from '../policy/facts.ts'
 import { policyStatus } from './agent-transitions.ts'
 import type { Broker } from './broker.ts'
+import { noteTurns } from './held-turns.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 
 export const NOTHING_HELD: HeldFacts = {
@@ -58,6 +59,7 @@ async function heldBy(broker: Broker, { agent, task, line }: Judged): Promise<He
   const owner = broker.agents().get(agent)?.owner.business
   const mates = [...broker.agents().values()].filter(one => one.owner.business === owner)
   const root = line[0]?.id ?? task
+  await noteTurns(broker, agent, root)
   const { minted } = broker.ledger.read
   const [lineage, own, owned] = await Promise.all([
     root === null ? [] : minted({ root }, since),

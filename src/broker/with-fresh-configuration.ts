@@ -34,6 +34,7 @@ function ofOneConfiguration(broker: Broker): Broker {
     agents: () => agents,
     generation: () => generation,
     policy: broker.policy.inForce?.() ?? broker.policy,
+    turns: new Map(),
     attestors: new Map(broker.attestors),
     issuers: new Map(broker.issuers),
   }

@@ -1,7 +1,14 @@
+import { basename } from 'node:path'
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
+import type { Issuer } from '../../issuers/issuer.ts'
 import { loadConfig } from '../config.ts'
-import { openIssuers } from '../open-plugins.ts'
+import { noMetrics } from '../metrics.ts'
+import { openAttestors, openIssuers } from '../open-plugins.ts'
+import type { PolicyFile } from '../policy/cedar/compile.ts'
+import { createPolicyHost, type Plugins } from '../policy-host/host.ts'
+import { prepareFiles } from '../registry/policies.ts'
+import type { Edge } from '../server.ts'
 import { policyWarnings } from './policy-warnings.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -11,25 +18,51 @@ export async function check(
   { config, json }: { config: string; json?: boolean },
 ): Promise<void> {
   const edge = await terminal.edge()
+  let issuers: ReadonlyMap<string, Issuer> = new Map()
   const loaded = await loadConfig(config, edge.files, {
     attestorTypes,
     issuerTypes,
-    openIssuers: settings => openIssuers(settings, edge, offline),
+    openIssuers(settings) {
+      const opened = openIssuers(settings, edge, offline)
+      issuers = opened
+      return opened
+    },
   })
-  const { settings, agents, resourceServers } = loaded
+  const { settings, agents, resourceServers, policies = [] } = loaded
+  await checkPolicies(
+    { attestors: openAttestors(loaded, edge, offline.fetch), issuers },
+    edge,
+    loaded.policies,
+  )
   for (const warning of await policyWarnings(terminal, config)) terminal.err(`${warning}\n`)
   const summary = {
     attestors: Object.keys(settings.attestors),
     issuers: Object.keys(settings.issuers),
     agents: agents.map(agent => agent.name),
     resource_servers: resourceServers.map(server => server.name),
+    policy_files: policies.map(({ name }) => basename(name)),
   }
   if (json) terminal.out(`${JSON.stringify(summary)}\n`)
   else
     terminal.out(
       `${config} is good: ${summary.attestors.length} attestors, ${summary.issuers.length} issuers, ` +
-        `${summary.agents.length} agents, ${summary.resource_servers.length} resource servers\n`,
+        `${summary.agents.length} agents, ${summary.resource_servers.length} resource servers` +
+        `${settings.policies_dir === undefined ? '' : `, ${policies.length} files of policies`}\n`,
     )
+}
+
+/** In a thread, as `serve` does it. @throws ConfigError */
+async function checkPolicies(
+  plugins: Plugins,
+  { schedule, log }: Pick<Edge, 'schedule' | 'log'>,
+  files: readonly PolicyFile[] | undefined,
+): Promise<void> {
+  const host = createPolicyHost(plugins, { schedule, log, metrics: noMetrics })
+  try {
+    await prepareFiles(host, files)
+  } finally {
+    await host.stop()
+  }
 }
 
 /** Opening an issuer makes no call and no signature, so there is nothing to lend it here. */

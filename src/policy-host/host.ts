@@ -21,7 +21,7 @@ export type PreparedPolicies = {
   engine: PolicyEngine
   /** Puts it in force. What began under the former set ends under it. */
   install(): void
-  /** Ends it where it is not wanted after all. */
+  /** Ends it where it is not wanted after all; nothing where it is in force. */
   discard(): Promise<void>
 }
 
@@ -45,8 +45,8 @@ export type Plugins = {
 }
 
 export function createPolicyHost(plugins: Plugins, tools: SeatTools): PolicyHost {
-  const none: PreparedPolicies & { seat?: Seat } = {
-    ...{ hash: noPolicy.hash(), engine: noPolicy },
+  const none: PreparedPolicies & { made: string; seat?: Seat } = {
+    ...{ hash: noPolicy.hash(), engine: noPolicy, made: '' },
     install: () => install(none),
     discard: async () => {},
   }
@@ -83,14 +83,19 @@ export function createPolicyHost(plugins: Plugins, tools: SeatTools): PolicyHost
     async prepare(files) {
       if (files === undefined) return { ok: true, prepared: none }
       const vocabulary = vocabularyOf(plugins.attestors, plugins.issuers)
+      // The very same is in force: nothing is to be done.
+      const made = JSON.stringify([files, vocabulary])
+      if (made === current.made) return { ok: true, prepared: current }
       const opened = await openSeat({ files, vocabulary }, tools)
       if (!opened.ok) return opened
       const { seat } = opened
       seats.add(seat)
       const prepared = {
-        ...{ hash: seat.loaded.hash, engine: engineOf(seat, vocabulary, tools), seat },
+        ...{ hash: seat.loaded.hash, engine: engineOf(seat, vocabulary, tools), made, seat },
         install: () => install(prepared),
-        discard: () => close(seat),
+        discard: async () => {
+          if (current !== prepared) await close(seat)
+        },
       }
       return { ok: true, prepared }
     },

@@ -2,6 +2,7 @@
 import { canonicalDigest } from '../canonical.ts'
 import type { PluginInstance, Registry, Settings } from '../config.ts'
 import type { ResourceKind } from '../store/rows.ts'
+import { policyResources } from './policies.ts'
 import { newResource, type Resource } from './resource.ts'
 
 export type FileSet = {
@@ -16,13 +17,14 @@ type Declared = Pick<Settings, 'attestors' | 'issuers' | 'namespaces' | 'configu
 
 export function fileSetOf(
   settings: Declared,
-  { agents, resourceServers }: Pick<Registry, 'agents' | 'resourceServers'>,
+  { agents, resourceServers, policies }: Pick<Registry, 'agents' | 'resourceServers' | 'policies'>,
 ): FileSet {
   const resources = [
     ...instances('attestor', settings.attestors),
     ...instances('issuer', settings.issuers),
     ...agents.map(({ digest: _, ...document }) => newResource('agent', document.name, document)),
     ...resourceServers.map(server => newResource('resource_server', server.name, server)),
+    ...policyResources(policies),
   ]
   const { namespaces, configuration_version: version } = settings
   const digest = canonicalDigest({

@@ -5,14 +5,19 @@
 import type { Broker } from '../broker/broker.ts'
 import type { Schedule } from '../broker/reaper.ts'
 import { reassess } from '../broker/reassess.ts'
+import { registerPolicies } from '../broker/register-policies.ts'
+import type { PolicyHost } from '../policy-host/host.ts'
 import { LedgerUnavailable } from '../store/ledger.ts'
 import type { FileSet } from './files.ts'
 import type { Installed, InstalledOptions } from './installed.ts'
+import { preparePolicies } from './policies.ts'
 import { type FilesOutcome, registerFiles, superseded } from './register-files.ts'
+import { type Resource, resourceOf } from './resource.ts'
 import { type RegistryState, readState } from './state.ts'
 
 export type RegistryOptions = InstalledOptions & {
   installed: Installed
+  policies: PolicyHost
   /** Whether the ledger is this broker's alone: its files are then never behind anybody's. */
   isAlone: boolean
   /** Waits, ms, on the process's own timers. */
@@ -33,7 +38,7 @@ export type LiveRegistry = {
 }
 
 export function createRegistry(broker: Broker, options: RegistryOptions): LiveRegistry {
-  const { installed, isAlone, settings, wait } = options
+  const { installed, isAlone, policies, settings, wait } = options
   /** The files that this broker has; none for a command that works on a ledger without them. */
   let mine: FileSet | undefined
   let readFiles: (() => Promise<FileSet>) | undefined
@@ -97,8 +102,13 @@ export function createRegistry(broker: Broker, options: RegistryOptions): LiveRe
     const before = installed.stale()
     const stale = await whyStale(state)
     const moved = state.generation !== installed.generation() || before !== stale
+    const resources = [...state.rows.values()].map(resourceOf)
+    const prepared = await preparePolicies(policies, settings, resources)
     installed.install(broker, state, stale)
+    prepared.install()
     alongside?.()
+    await followPlugins(resources)
+    await registerPolicies(broker)
     if (!moved) return
     if (stale !== undefined) {
       broker.log.error({ alarm: 'configuration_stale', generation: state.generation }, stale)
@@ -110,6 +120,20 @@ export function createRegistry(broker: Broker, options: RegistryOptions): LiveRe
     } catch (error) {
       // It is noted in the ledger; the watch goes on with it.
       broker.log.warn({ err: error }, 'agents that changed are still to be looked at')
+    }
+  }
+
+  /** The schema speaks of the plugins that are installed: the same policies once more, where these are others now. */
+  async function followPlugins(resources: readonly Resource[]): Promise<void> {
+    try {
+      const again = await preparePolicies(policies, settings, resources)
+      again.install()
+    } catch (error) {
+      // What the plugins before had is judged on; an ask to a new one is denied.
+      broker.log.error(
+        { alarm: 'policies_not_loaded', err: error },
+        'the policies do not fit what is installed',
+      )
     }
   }
 

@@ -64,8 +64,8 @@ describe('the starter set', () => {
     ),
     [
       'no-write-from-pull-requests',
-      request({ phase: 'execute', context: { claims: { event_name: 'pull_request' } } }),
       request({ phase: 'propose', context: { claims: { event_name: 'pull_request' } } }),
+      request({ phase: 'read', context: { claims: { event_name: 'pull_request' } } }),
     ],
     [
       'no-write-from-pull-requests',
@@ -105,8 +105,9 @@ describe('the starter set', () => {
   ][] = [
     ['write-after-deploy-takes-two', 2, held(['deploy']), 'execute'],
     ['write-after-deploy-takes-two', 2, held([], ['deploy']), 'execute'],
+    ['write-after-deploy-takes-two', 2, held(['deploy']), 'propose'],
     ['deploy-after-write-takes-two', 2, { ...held(['execute']), claims: production }, 'deploy'],
-    ['deploy-after-write-takes-two', 2, { ...held([], ['execute']), claims: production }, 'deploy'],
+    ['deploy-after-write-takes-two', 2, { ...held([], ['propose']), claims: production }, 'deploy'],
     ['irrevocable-needs-approval', 1, { revocability: 'expiry_only' }, 'read'],
     ['lasting-access-needs-approval', 1, { mayLeaveAccess: true }, 'execute'],
   ]

@@ -1,0 +1,124 @@
+/** Policies in a whole broker: from a folder to what is minted, and to what is live. */
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ConfigError } from '../../src/config.ts'
+import type { RunningServer } from '../../src/server.ts'
+import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { type Api, createApi } from '../support/api.ts'
+
+let installation: Installation
+let broker: RunningServer | undefined
+let api: Api
+
+beforeEach(async () => {
+  installation = await createInstallation()
+  await mkdir(join(installation.directory, 'policies'))
+  await installation.configure({ settings: { policies_dir: 'policies' } })
+})
+afterEach(async () => {
+  await broker?.stop()
+  broker = undefined
+  await installation?.close()
+})
+
+const put = (name: string, text: string) => writeFile(join(installation.directory, 'policies', name), text)
+const ALL = '@id("all")\npermit(principal, action in Mayfly::Action::"*:*", resource);'
+const NO_WRITES = '@id("no-writes")\nforbid(principal, action in Mayfly::Action::"*:propose", resource);'
+const ONCE = `@id("once") forbid(principal, action in Mayfly::Action::"*:*", resource) when { context.held.credentials.owner > 0 };`
+const alive = () => installation.github.credentials().filter(one => one.alive)
+
+async function start(...texts: string[]): Promise<RunningServer> {
+  for (const [index, text] of texts.entries()) await put(`${index}.cedar`, text)
+  broker = await startBroker(installation)
+  api = createApi(broker, installation)
+  return broker
+}
+const refused = (wanted: unknown[]) => api.open(wanted).catch((error: Error) => error.message)
+
+describe('a folder of policies', () => {
+  test('that permits everything changes nothing, and its hash stands in decisions and in the ledger', async () => {
+    const { broker } = await start(ALL)
+    const task = await api.open([asks.api])
+    expect((await api.credential(task)).status).toBe(201)
+    const decision = await broker.ledger.read.decision(task.answer.body.task.asks[0].decision ?? '')
+    const hash = broker.policy.hash()
+    expect(hash).toMatch(/^[0-9a-f]{64}$/)
+    expect(await broker.ledger.read.meta('policy_hash')).toBe(hash)
+    if (decision !== undefined) expect(decision.policy_hash).toBe(hash)
+  })
+
+  test('that is empty permits nothing', async () => {
+    await start()
+    expect(await refused([asks.api])).toContain('ask_denied')
+  })
+
+  test('is refused whole where one policy is wrong, by file and line', async () => {
+    const error = await start(ALL, `\n${NO_WRITES.replace('resource', 'resorce')}`).catch(one => one)
+    expect(error).toBeInstanceOf(ConfigError)
+    expect(error.message).toMatch(/policies\/1\.cedar:\d/)
+    await rm(join(installation.directory, 'policies'), { recursive: true })
+    await expect(startBroker(installation)).rejects.toThrow('policies_dir')
+  })
+})
+
+describe('other policies', () => {
+  test('come into force on reload, and end what they would not give', async () => {
+    const running = await start(ALL)
+    const writes = await api.open([asks.api])
+    const reads = await api.open([asks.apiRead])
+    await api.credential(writes)
+    await api.credential(reads)
+    expect(alive()).toHaveLength(2)
+    await put('1.cedar', NO_WRITES)
+    await running.reload()
+    await expect.poll(() => alive().length).toBe(1)
+    expect((await api.credential(writes)).body.code).toBe('ask_denied')
+    expect((await api.credential(reads)).status).toBe(201)
+  })
+
+  test('that are wrong leave everything as it was', async () => {
+    const running = await start(ALL)
+    const before = running.broker.policy.hash()
+    await put('1.cedar', 'permit(principal')
+    await expect(running.reload()).rejects.toThrow('1.cedar:1')
+    expect(running.broker.policy.hash()).toBe(before)
+    expect((await api.credential(await api.open([asks.api]))).status).toBe(201)
+  })
+
+  test('are held against what lived through a restart', async () => {
+    const first = await start(ALL)
+    await api.credential(await api.open([asks.api]))
+    await first.stop()
+    const second = await start(ALL, NO_WRITES)
+    await second.look()
+    await expect.poll(() => alive()).toEqual([])
+  })
+})
+
+describe('a rule over what was given out before', () => {
+  test('holds against asks that are judged at the same time', async () => {
+    await start(ALL, ONCE)
+    const tasks = await Promise.all([1, 2, 3].map(() => api.open([asks.api])))
+    const answers = await Promise.all(tasks.map(task => api.credential(task)))
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 403, 403])
+    expect(alive()).toHaveLength(1)
+    // What is live is not held against itself.
+    await put('2.cedar', '@id("more") permit(principal, action, resource is Mayfly::Repository);')
+    await broker?.reload()
+    expect(alive()).toHaveLength(1)
+  })
+
+  test('and against first credentials', async () => {
+    await start(ALL, ONCE)
+    const exchange = async () =>
+      api.form('/oauth/token', {
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        subject_token: await installation.jobToken(),
+        subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
+        authorization_details: JSON.stringify([asks.orders]),
+      })
+    const answers = await Promise.all([exchange(), exchange()])
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 400])
+  })
+})
