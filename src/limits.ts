@@ -238,6 +238,8 @@ export const LIMITS = {
   preapprovals: 32,
   preapprovalMinutes: 7 * 24 * 60,
   preapprovalUses: 1_000,
+  checkInMinMinutes: 1,
+  checkInMaxMinutes: 24 * 60,
 
   // Receipts.
   /** Written together; each may hold a connection of the ledger. */

@@ -1,5 +1,5 @@
 /**
- * Tells webhooks of receipts: at least once, in the form of Standard Webhooks 1.0 (standardwebhooks.com), so
+ * Tells webhooks of receipts and approvals: at least once, in the form of Standard Webhooks 1.0 (standardwebhooks.com), so
  * that receivers verify them with a library. What waits is in the ledger; each attempt is claimed, and its
  * number is its fence. One webhook that does not answer delays no other.
  */
@@ -8,6 +8,7 @@ import type { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
 import { readReceipt } from '../receipts/verify-receipt.ts'
 import type { DeliveryRow } from '../store/rows.ts'
+import { approvalMessage } from './approval-message.ts'
 import type { Broker } from './broker.ts'
 import { createQueue, type Queue } from './queue.ts'
 import type { Schedule } from './reaper.ts'
@@ -94,7 +95,7 @@ type Sent = { ok: true } | { ok: false; error: string; retryAfterMs?: number; go
 
 async function send(broker: Broker, webhook: Webhook, fetch: Fetch, row: DeliveryRow): Promise<Sent> {
   try {
-    const body = await bodyOf(broker, row)
+    const body = await bodyOf(broker, row, webhook.format)
     const timestamp = String(Math.floor(broker.now() / 1_000))
     const response = await fetch(webhook.url, {
       method: 'POST',
@@ -121,8 +122,9 @@ async function send(broker: Broker, webhook: Webhook, fetch: Fetch, row: Deliver
   }
 }
 
-/** The same at every attempt. */
-async function bodyOf(broker: Broker, row: DeliveryRow): Promise<string> {
+/** A receipt's is the same at every attempt; what became of an approval is told as it stands. */
+async function bodyOf(broker: Broker, row: DeliveryRow, format: Webhook['format']): Promise<string> {
+  if (row.event !== 'task.ended') return approvalMessage(broker, row, format)
   const stored = await broker.ledger.read.receipt(row.task)
   const receipt = stored?.jws === undefined || stored.jws === null ? undefined : readReceipt(stored.jws)
   if (stored === undefined || receipt === undefined) throw new Error('there is no receipt to tell of')

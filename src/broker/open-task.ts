@@ -10,6 +10,7 @@ import type { Declared } from '../policy/facts.ts'
 import { matchAgent } from '../policy/match-agent.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { AskRow, DecisionRow, Lifetime, TaskRow } from '../store/rows.ts'
+import { holdEvidenceToBuild } from './agent-certification.ts'
 import {
   type ApprovalWish,
   asTheyStand,
@@ -17,12 +18,12 @@ import {
   planApprovals,
   requestApprovals,
 } from './ask-approval.ts'
-import { holdEvidenceToBuild } from './agent-certification.ts'
 import { attest } from './attest.ts'
 import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
 import type { Broker, Identity } from './broker.ts'
 import { takeTask } from './budgets.ts'
+import { requireCheckIns } from './check-in.ts'
 import {
   type Claim,
   claimEvidence,
@@ -246,6 +247,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
   for (const ask of it.asks) await tx.insertAsk(ask)
   await requestApprovals(broker, tx, it.approvals)
+  await requireCheckIns(tx, it.agent, task)
   await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks })
   await record(
     tx,

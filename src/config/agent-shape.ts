@@ -129,6 +129,7 @@ export const agentShapeOf = (name: z.ZodType<string, string>) =>
       LIMITS.heartbeatMaxSeconds,
       'seconds',
     ).optional(),
+    check_in_minutes: wholeNumber(LIMITS.checkInMinMinutes, LIMITS.checkInMaxMinutes, 'minutes').optional(),
     verify_job_running: z.boolean().optional(),
     build: z
       .string()

@@ -132,7 +132,8 @@ function verificationProblems(
 }
 
 function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
-  const { build, heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...rest } = shape
+  const { build, heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...other } = shape
+  const { check_in_minutes: checkIn, ...rest } = other
   const delegates = shape.may_delegate_to.length > 0
   const document: AgentDocument = {
     ...rest,
@@ -149,6 +150,7 @@ function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
     ...(heartbeat === undefined ? {} : { heartbeat_seconds: heartbeat }),
     ...(verify === undefined ? {} : { verify_job_running: verify }),
     ...(build === undefined ? {} : { build }),
+    ...(checkIn === undefined ? {} : { check_in_minutes: checkIn }),
   }
   return { ...document, digest: canonicalDigest(document) }
 }

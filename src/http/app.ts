@@ -5,6 +5,7 @@ import type { Drills } from '../broker/drills.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { capInFlight, createAdmission } from './admission.ts'
 import { approvalRoutes } from './approvals.ts'
+import { checkInRoutes } from './check-ins.ts'
 import { budgetRoutes } from './budgets.ts'
 import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
@@ -13,6 +14,7 @@ import { type MetricsOptions, metricsRoutes } from './metrics.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
+import { preapprovalRoutes } from './preapprovals.ts'
 import { renderError } from './problem.ts'
 import { createExchangeGate } from './rate-limit.ts'
 import { registryRoutes } from './registry.ts'
@@ -75,8 +77,12 @@ function mountOperators(
 ): void {
   // Before the rest: whoever answers comes with a sign-in, and no operator's token.
   app.route('/v1/approvals', approvalRoutes(broker))
+  app.route('/v1/preapprovals', preapprovalRoutes(broker))
+  app.route('/v1/tasks', checkInRoutes(broker))
   // Each team sees its own here, where the rest is for whoever may read all.
   app.route('/v1/registry', registryRoutes(broker, registry))
+  // Before the rest: whoever answers comes with a sign-in, and no operator's token.
+  app.route('/v1/approvals', approvalRoutes(broker))
   app.route('/v1', operatorRoutes(broker))
   app.route('/v1/drills', drillRoutes(broker, drills))
   app.route('/v1/budgets', budgetRoutes())

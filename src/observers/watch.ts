@@ -1,4 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
+import { endUnattended } from '../broker/check-in.ts'
 import { expireApprovals } from '../broker/end-approvals.ts'
 import { sweepWorkEnds } from '../broker/end-work.ts'
 import type { Schedule } from '../broker/reaper.ts'
@@ -57,6 +58,7 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
         more = await endOverdue(broker, writableSince)
         more = (await sweepWorkEnds(broker)) >= broker.limits.endBatch || more
         more = (await expireApprovals(broker)) || more
+        more = (await endUnattended(broker)) || more
       }
       const next = more ? now : await broker.ledger.read.nextDue(now)
       if (next !== null) wait = Math.min(backstop, Math.max(1, next - now))

@@ -51,6 +51,8 @@ export type Agent = {
   heartbeat_seconds?: number
   /** `sha256:<hex>` over model, prompt and tools, as its owner computes it. Another one waits for its owner. */
   build?: string
+  /** A human must say this often that tasks of this one may go on, minutes. Absent: nobody is waited for. */
+  check_in_minutes?: number
   /** Whether the provider is asked, at each open, if the CI job is running. Absent: as the broker does for the tier. */
   verify_job_running?: boolean
   /** SHA-256 (hex) of the canonical JSON of all of the above: the generation of this agent. */

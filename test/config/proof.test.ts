@@ -21,7 +21,7 @@ describe('webhooks', () => {
       ...['webhooks:', '  rollback:', '    url: https://ci.example.com/hook?x=1', '    secret_file: hook'],
     )
     expect(settings.webhooks).toEqual({
-      rollback: { url: 'https://ci.example.com/hook?x=1', secret_file: 'conf/hook' },
+      rollback: { url: 'https://ci.example.com/hook?x=1', secret_file: 'conf/hook', format: 'standard' },
     })
     expect((await load()).settings.webhooks).toEqual({})
   })

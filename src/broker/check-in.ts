@@ -1,0 +1,40 @@
+/** A human looks after a task: where they are not heard from in time, it ends as lapsed. */
+import { record } from '../audit/record.ts'
+import type { Agent } from '../policy/agent.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
+import type { CheckInRow, TaskRow } from '../store/rows.ts'
+import type { Broker } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
+import { endTask } from './end-task.ts'
+
+/** With the task: the first is due one interval after it was opened. */
+export async function requireCheckIns(tx: LedgerWrite, agent: Agent, task: TaskRow): Promise<void> {
+  if (agent.check_in_minutes === undefined) return
+  const every = agent.check_in_minutes * MINUTE_MS
+  await tx.insertCheckIn({ task: task.id, every_ms: every, due_at: task.opened_at + every, last_by: null })
+}
+
+/** @param actor the human. @throws BrokerError `not_found`, `task_not_active` */
+export async function checkIn(broker: Broker, actor: string, id: string): Promise<CheckInRow> {
+  const task = await broker.ledger.read.task(id)
+  if (task === undefined) throw new BrokerError('not_found', 'no such task')
+  return broker.ledger.write(async tx => {
+    const [standing] = (await tx.lockLineage(id, 'share')).slice(-1)
+    if (standing?.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
+    const row = await tx.noteCheckIn(id, actor)
+    if (row === undefined) throw new BrokerError('not_found', 'nobody is waited for with this task')
+    await record(tx, 'task.checked_in', { actor, task: id, agent: task.agent }, { until: row.due_at })
+    return row
+  })
+}
+
+/** Ends those that nobody looked after. @returns whether there may be more */
+export async function endUnattended(broker: Broker): Promise<boolean> {
+  const { endBatch } = broker.limits
+  const tasks = await broker.ledger.read.tasksUnattended(await broker.ledger.now(), endBatch)
+  const end = { actor: 'broker', detail: 'no human checked in' }
+  await Promise.all(tasks.map(id => endTask(broker, id, 'lapsed', end)))
+  return tasks.length === endBatch
+}
+
+const MINUTE_MS = 60_000

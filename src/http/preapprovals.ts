@@ -1,0 +1,71 @@
+/** `/v1/preapprovals`: consent beforehand. Who gives it signs in for that alone. */
+import { Hono } from 'hono'
+import type { z } from 'zod'
+import { Secret } from '../../issuers/shared/secret.ts'
+import type { Broker } from '../broker/broker.ts'
+import { actorOf, authorizeOperator, demandFresh } from '../broker/operators.ts'
+import {
+  openPreapproval,
+  type PreapprovalOrder,
+  planPreapproval,
+  preapprovalBinding,
+  revokePreapproval,
+} from '../broker/preapprovals.ts'
+import { preapprovalBody, preapprovalPreviewBody, preapprovalsQuery } from './approval-schemas.ts'
+import { operatorOf, refuseBearers } from './approvals.ts'
+import type { Env } from './guard.ts'
+import { given, page, query } from './page.ts'
+import { readJson } from './read-body.ts'
+import { renderPreapproval } from './render-approval.ts'
+import { toAsk } from './to-ask.ts'
+
+export function preapprovalRoutes(broker: Broker): Hono<Env> {
+  const { bodyBytes } = broker.limits
+  const routes = new Hono<Env>()
+
+  routes.get('/', async c => {
+    await operatorOf(c, 'read')
+    const { limit, after, agent, open } = query(c, preapprovalsQuery)
+    const filter = {
+      ...(agent === undefined ? {} : { agent }),
+      ...(open === undefined ? {} : { open: await c.get('broker').ledger.now() }),
+    }
+    const found = await c.get('broker').ledger.read.preapprovals(filter, given({ limit, after }))
+    return c.json(page(found, renderPreapproval))
+  })
+
+  /** What is to be agreed to, and what the sign-in is to be bound to. */
+  routes.post('/preview', async c => {
+    await operatorOf(c, 'read')
+    const { document, digest } = await planPreapproval(
+      c.get('broker'),
+      orderOf(await readJson(c, preapprovalPreviewBody, bodyBytes)),
+    )
+    return c.json({ document, digest, sign_in_for: preapprovalBinding(digest) })
+  })
+
+  routes.post('/', async c => {
+    await refuseBearers(c)
+    const { id_token, ...body } = await readJson(c, preapprovalBody, bodyBytes)
+    const planned = await planPreapproval(c.get('broker'), orderOf(body))
+    const human = await demandFresh(c.get('broker'), new Secret(id_token), preapprovalBinding(planned.digest))
+    const owner = broker.agents().get(body.agent)?.owner.business
+    const on = { agent: body.agent, ...(owner === undefined ? {} : { owner }) }
+    await authorizeOperator(c.get('broker'), human, 'approve', on)
+    return c.json(renderPreapproval(await openPreapproval(c.get('broker'), human, planned)), 201)
+  })
+
+  /** Narrows: whoever may revoke may take it back. */
+  routes.delete('/:id', async c => {
+    const operator = await operatorOf(c, 'revoke')
+    const row = await revokePreapproval(c.get('broker'), actorOf(operator), c.req.param('id'))
+    return c.json(renderPreapproval(row))
+  })
+
+  return routes
+}
+
+function orderOf(body: z.infer<typeof preapprovalPreviewBody>): PreapprovalOrder {
+  const { agent, authorization_details, minutes, uses, reason } = body
+  return { agent, wanted: toAsk(authorization_details[0]), minutes, uses, reason }
+}
