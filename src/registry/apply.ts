@@ -3,10 +3,12 @@ import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { actorOf, type Operator } from '../broker/operators.ts'
 import { canonicalDigest } from '../canonical.ts'
+import { ConfigError } from '../config.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
-import { commit } from './commit.ts'
-import type { WantedSet } from './documents.ts'
+import { afterwards, commit } from './commit.ts'
+import { invalid, type WantedSet } from './documents.ts'
 import type { Planned } from './plan.ts'
+import { preparePolicies } from './policies.ts'
 import type { LiveRegistry } from './registry.ts'
 import type { Document } from './resource.ts'
 import { sealSecret } from './secrets.ts'
@@ -16,6 +18,13 @@ export type Application = {
   reason: string
   /** The plan that was looked at. */
   plan: { generation: number; digest: string }
+}
+
+export type Applied = {
+  application: Application
+  planned: Planned
+  /** Of a change that takes two: the second human's word, in the transaction that it allows. */
+  agreed?: (tx: LedgerWrite) => Promise<void>
 }
 
 /** @throws BrokerError `registry_moved` where it is not what `planned` says any more */
@@ -35,12 +44,13 @@ export async function applyPlan(
   broker: Broker,
   registry: LiveRegistry,
   operator: Operator,
-  { application, planned }: { application: Application; planned: Planned },
+  { application, planned, agreed }: Applied,
 ): Promise<number> {
   demandPlan(application, planned)
   const { changes, state, plan } = planned
   if (changes.length === 0) return plan.generation
-  refuseWhatTakesTwo(broker, planned)
+  if (agreed === undefined) refuseWhatTakesTwo(broker, planned)
+  await demandPolicies(registry, planned)
   const { reason, set } = application
   const used = new Set(
     changes.flatMap(({ state: becomes, resource }) =>
@@ -55,7 +65,10 @@ export async function applyPlan(
       secrets: set.secrets
         .filter(({ kind, resource }) => used.has(`${kind}/${resource}`))
         .map(secret => sealSecret(broker, secret, secret.value, 0)),
-      check: tx => demandFree(tx, planned),
+      async check(tx) {
+        await agreed?.(tx)
+        await demandFree(tx, planned)
+      },
       audit: { event: 'registry.applied', data: { plan: plan.digest, namespaces: plan.namespaces } },
     },
     registry.options.settings,
@@ -70,6 +83,17 @@ export async function applyPlan(
     .follow()
     .catch(error => broker.log.warn({ err: error }, 'it is registered, and to be installed'))
   return done.generation
+}
+
+/** All of them together must be a set that every broker loads. @throws BrokerError `registry_invalid` */
+async function demandPolicies({ options }: LiveRegistry, { changes, state }: Planned): Promise<void> {
+  if (changes.every(({ resource }) => resource.kind !== 'policy')) return
+  try {
+    const prepared = await preparePolicies(options.policies, options.settings, afterwards(state, changes))
+    await prepared.discard()
+  } catch (error) {
+    throw error instanceof ConfigError ? invalid(error.problems) : error
+  }
 }
 
 /**
@@ -102,8 +126,5 @@ function isSameIssuer(before: string, after: Document): boolean {
 function refuseWhatTakesTwo(broker: Broker, { changes }: Planned): void {
   if (!broker.people.dualControl.policies) return
   if (changes.every(({ resource }) => resource.kind !== 'policy')) return
-  throw new BrokerError(
-    'forbidden',
-    'policies take two humans here (operators.dual_control): change them in files',
-  )
+  throw new BrokerError('forbidden', 'policies take two humans here (operators.dual_control): propose them')
 }

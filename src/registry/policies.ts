@@ -20,11 +20,14 @@ export function policyResources(files: readonly PolicyFile[] = []): Resource[] {
 export async function preparePolicies(
   host: PolicyHost,
   { policies_dir: folder }: Pick<Settings, 'policies_dir'>,
-  resources: Iterable<Pick<Resource, 'kind' | 'name' | 'document'>>,
+  resources: Iterable<Pick<Resource, 'kind' | 'name' | 'namespace' | 'document'>>,
 ): Promise<PreparedPolicies> {
   const files = [...resources]
     .filter(({ kind }) => kind === 'policy')
-    .map(({ name, document }) => ({ name: `${name}.cedar`, text: String(document.text) }))
+    .map(({ name, namespace, document }) => ({
+      ...{ name: `${name}.cedar`, text: String(document.text) },
+      ...(namespace === null ? {} : { namespace }),
+    }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
   return prepareFiles(host, files.length === 0 && folder === undefined ? undefined : files)
 }

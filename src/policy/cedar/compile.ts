@@ -15,10 +15,18 @@ import { readAnnotations } from './annotations.ts'
 import { likeFindings } from './lint-identity.ts'
 import { type Reads, readsOf } from './reads.ts'
 import { type Piece, scanPolicies } from './scan.ts'
-import { cedarSchema } from './schema.ts'
+import { cedarSchema, quoted } from './schema.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
-export type PolicyFile = { name: string; text: string }
+export type PolicyFile = {
+  name: string
+  text: string
+  /**
+   * Whose it is, where it is not the operator's own. A team's policies only forbid, and only to its own agents
+   * (`NAMESPACE.…`): the fence is put around each of them here.
+   */
+  namespace?: string
+}
 
 export type PolicyProblem = {
   file: string
@@ -67,8 +75,9 @@ export function compilePolicies(files: readonly PolicyFile[], vocabulary: Vocabu
   // 2. Each policy by itself, so that a problem has a place.
   const problems: PolicyProblem[] = []
   const policies = new Map<string, CompiledPolicy>()
-  for (const { file, piece } of cut.pieces) {
-    const parsed = parsePolicy(file, piece)
+  for (const place of cut.pieces) {
+    const { file } = place
+    const parsed = parsePolicy(place)
     if (!parsed.ok) {
       problems.push(parsed.problem)
       continue
@@ -104,7 +113,7 @@ export function compilePolicies(files: readonly PolicyFile[], vocabulary: Vocabu
   }
 }
 
-type Place = { file: string; piece: Piece }
+type Place = { file: string; piece: Piece; namespace?: string }
 
 function cutFiles(
   files: readonly PolicyFile[],
@@ -115,9 +124,9 @@ function cutFiles(
     const message = `expected at most ${LIMITS.policySetChars} characters in all files together`
     return { ok: false, problems: [{ file: files[0]!.name, message }] }
   }
-  for (const { name: file, text } of files) {
+  for (const { name: file, text, namespace } of files) {
     const scanned = scanPolicies(text)
-    if (scanned.ok) pieces.push(...scanned.pieces.map(piece => ({ file, piece })))
+    if (scanned.ok) pieces.push(...scanned.pieces.map(piece => placeOf(file, piece, namespace)))
     else problems.push({ file, line: scanned.line, message: scanned.message })
   }
   if (pieces.length > LIMITS.policies)
@@ -125,10 +134,22 @@ function cutFiles(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, pieces }
 }
 
-function parsePolicy(
-  file: string,
-  piece: Piece,
-): { ok: true; policy: CompiledPolicy } | { ok: false; problem: PolicyProblem } {
+function placeOf(file: string, piece: Piece, namespace: string | undefined): Place {
+  if (namespace === undefined) return { file, piece }
+  const fence = ` when { context.agent.name like ${quoted(`${namespace}.`).slice(0, -1)}*" };`
+  const fenced = (text: string) => text.slice(0, -1) + fence
+  return {
+    file,
+    namespace,
+    piece: { ...piece, text: fenced(piece.text), canonical: fenced(piece.canonical) },
+  }
+}
+
+function parsePolicy({
+  file,
+  piece,
+  namespace,
+}: Place): { ok: true; policy: CompiledPolicy } | { ok: false; problem: PolicyProblem } {
   const answer = cedar.policyToJson(piece.text)
   if (answer.type === 'failure') return { ok: false, problem: { file, ...placed(piece, answer.errors[0]) } }
   const { json } = answer
@@ -148,6 +169,9 @@ function parsePolicy(
     }
   }
   const { id, requirement } = annotated
+  const beyond = namespace === undefined ? undefined : beyondNamespace(namespace, id, effect)
+  if (beyond !== undefined)
+    return { ok: false, problem: { ...{ file, policy: id, line: piece.line }, ...beyond } }
   const loose = likeFindings(json).find(({ severity }) => severity === 'error')
   if (loose !== undefined) {
     const { message, remedy } = loose
@@ -155,6 +179,19 @@ function parsePolicy(
   }
   const policy = { id, effect, file, line: piece.line, text: piece.text, json }
   return { ok: true, policy: requirement === undefined ? policy : { ...policy, requirement } }
+}
+
+/** Whoever may permit, may permit to others; whose ids may be any, may take those of others. */
+function beyondNamespace(
+  namespace: string,
+  id: string,
+  effect: 'permit' | 'forbid',
+): Pick<PolicyProblem, 'message' | 'remedy'> | undefined {
+  if (effect !== 'forbid')
+    return { message: 'a team forbids to its own agents, and permits nothing', remedy: 'Ask the operator' }
+  return id.startsWith(`${namespace}.`)
+    ? undefined
+    : { message: `expected an @id that begins with ${namespace}.` }
 }
 
 function schemaProblems(policies: ReadonlyMap<string, CompiledPolicy>, schema: string): PolicyProblem[] {

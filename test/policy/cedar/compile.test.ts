@@ -117,6 +117,35 @@ describe('a policy is refused', () => {
   })
 })
 
+describe("a team's policy", () => {
+  const team = (text: string) => compilePolicies([{ name: 't', text, namespace: 'shop' }], vocabulary)
+  const NEVER = '@id("shop.never") forbid(principal, action in Mayfly::Action::"*:*", resource)'
+
+  test('reaches its own agents, whatever it says', () => {
+    for (const text of [`${NEVER};`, `${NEVER} // ;\n;`, `${NEVER} unless { 1 == 2 };`]) {
+      const files = [
+        { name: 'all', text: ALL },
+        { name: 't', text, namespace: 'shop' },
+      ]
+      const result = compilePolicies(files, vocabulary)
+      if (!result.ok) throw new Error(JSON.stringify(result.problems))
+      const judged = (name: string) => judgeCompiled(result.set, request({ agent: { name } })).outcome
+      expect(judged('shop.coder')).toBe('deny')
+      expect(['shop', 'shopping.coder', 'shop-triage', 'other.shop.coder'].map(judged)).toEqual(
+        Array(4).fill('allow'),
+      )
+    }
+  })
+
+  test.each([
+    ['permits nothing', `${NEVER.replace('forbid', 'permit')};`, /permits nothing/],
+    ['takes no id of others', `${NEVER.replace('shop.never', 'never')};`, /begins with shop\./],
+    ['does not leave its fence', `${NEVER} when { true } };`, /unexpected token/],
+  ])('%s', (_, text, message) => {
+    expect(team(text)).toMatchObject({ ok: false, problems: [{ message: expect.stringMatching(message) }] })
+  })
+})
+
 function waiting(annotation: string): string {
   return `@id("a") @onDeny("needs_approval") ${annotation} forbid(principal, action, resource) unless { context has approval };`
 }
