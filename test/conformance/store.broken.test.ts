@@ -160,6 +160,18 @@ const broken: Broken[] = [
     })),
   },
   {
+    store: 'holds one more than the budget',
+    caughtBy: 'what is held counts as long as it is held, and never above the limit',
+    breakIt: writing(tx => ({
+      holdBudget: async (hold, limit, until) => tx.holdBudget(hold, limit + 1, until),
+    })),
+  },
+  {
+    store: 'gives back all that was held, whatever of it was used',
+    caughtBy: 'of an amount in time the part is given back that lies beyond the cut, once',
+    breakIt: writing(tx => ({ cutHolds: async holders => tx.cutHolds(holders, 0) })),
+  },
+  {
     store: 'prunes without a bound',
     caughtBy: 'pruning forgets what is past its time and nothing else, within its bound',
     breakIt: writing(tx => ({ prune: async limit => tx.prune(limit + 100) })),

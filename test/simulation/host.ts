@@ -15,11 +15,11 @@ import { newToken } from '../../src/keys/tokens.ts'
 import { LIMITS, type Limits } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
-import { noBudgets } from '../../src/policy/budgets.ts'
 import { noPolicy } from '../../src/policy/facts.ts'
 import { noTrace } from '../../src/trace.ts'
 import { agentsOf } from './agents.ts'
 import { simulatedAttestor } from './attestor.ts'
+import { SIM_BUDGETS } from './budgets.ts'
 import { simulatedIssuers } from './issuers.ts'
 import type { Connection, Line } from './ledger.ts'
 import type { Process } from './scheduler.ts'
@@ -86,7 +86,7 @@ export function startHost(world: World, name: string): Host {
     generation: () => 0,
     stale: () => undefined,
     agents: () => agents,
-    budgets: noBudgets,
+    budgets: SIM_BUDGETS,
     policy: noPolicy,
     people: noPeople,
     verifiedAgents: new Map(),

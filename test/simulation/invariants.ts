@@ -1,6 +1,7 @@
 /** What each commit must leave true. Pure: facts and changes in, problems out. */
 import type { LeaseRow, TaskRow } from '../../src/store/rows.ts'
 import { agentsOf } from './agents.ts'
+import { SIM_BUDGETS } from './budgets.ts'
 import type { Change } from './ledger/tables.ts'
 import type { Facts } from './oracle.ts'
 import { receiptProblems } from './receipt-truth.ts'
@@ -166,6 +167,7 @@ function* budgetChecks({ rows }: Facts, changes: readonly Change[]): Generator<s
       )
       if (active.length > limits.active_tasks) yield `${name} has ${active.length} active tasks`
     }
+  if (opened.length > 0) yield* sharedChecks(rows)
   for (const change of changes) {
     if (change.before !== undefined || change.after === undefined) continue
     if (change.table === 'tickets') {
@@ -187,6 +189,15 @@ function* budgetChecks({ rows }: Facts, changes: readonly Change[]): Generator<s
     )
     if (minted.length > limit) yield `${agent} was minted ${minted.length} credentials in one hour`
   }
+}
+
+/** Both agents have one owner. */
+function* sharedChecks(rows: Facts['rows']): Generator<string> {
+  const active = [...rows.tasks.values()].filter(task => task.state === 'active' && task.system === 0)
+  const { owners, lineages } = SIM_BUDGETS
+  if (active.length > (owners.default.active_tasks ?? 0)) yield `the owner has ${active.length} active tasks`
+  for (const [root, tasks] of Map.groupBy(active, task => task.root))
+    if (tasks.length > (lineages.active_tasks ?? 0)) yield `${root} has a lineage of ${tasks.length}`
 }
 
 function intendedAt(rows: Facts['rows'], lease: string): number {

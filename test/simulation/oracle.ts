@@ -151,6 +151,8 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
       for (const { key, used } of rows.budgets.values())
         if (key.startsWith('active_tasks/') && used !== 0)
           fail(`${key} counts ${used} tasks, and there is none`)
+      for (const { holder, key, until } of rows.budget_holds.values())
+        if (until === null) fail(`${holder} holds on to ${key}`)
       for (const task of rows.tasks.values())
         if (task.system === 0 && rows.receipts.get(task.id)?.jws == null)
           fail(`task ${task.id} has no receipt`)

@@ -112,6 +112,14 @@ export const taskBugs: readonly Mutation[] = [
     ledger: writing(() => ({ giveBudget: async () => {} })),
   },
   {
+    name: 'what is held is not counted',
+    ledger: writing(() => ({ holdBudget: async () => true })),
+  },
+  {
+    name: 'what was held is never given back',
+    ledger: writing(() => ({ cutHolds: async () => {} })),
+  },
+  {
     name: 'narrower agents reach nothing that is out',
     ledger: reading(read => ({
       meta: key => (key === 'agents_to_reassess' ? Promise.resolve('[]') : read.meta(key)),
