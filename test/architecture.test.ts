@@ -20,7 +20,6 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/open-candidate.ts',
     'src/open-ledger.ts',
     'src/open-webhooks.ts',
-    'src/policy-host',
     'src/observed.ts',
     'src/prometheus.ts',
   ],
@@ -30,6 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/config.ts',
     'src/config',
     'src/plugins.ts',
+    'src/policy-host',
     'src/outbound.ts',
     'src/outbound-connector.ts',
     'src/outbound-error.ts',
@@ -50,7 +50,6 @@ const ALLOWED_SIDEWAYS: readonly (readonly [from: string, to: string])[] = [
   ['src/outbound.ts', 'src/outbound-error.ts'],
   ['src/outbound-connector.ts', 'src/outbound-error.ts'],
   ['src/audit', 'src/store'], // an audit row is written in a ledger transaction
-  ['src/open-candidate.ts', 'src/policy-host'], // a candidate is judged where policies are
   ['src/receipts', 'src/store'], // a receipt is written from the ledger's rows
   ['src/keys', 'src/audit'], // what happens to a key is told like everything else
   ['src/keys', 'src/store'], // keys are kept in the ledger, sealed

@@ -15,7 +15,6 @@ import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
-import type { HeldTurns } from './held-turns.ts'
 import type { People } from './people.ts'
 import type { Waits } from './waits.ts'
 
@@ -62,8 +61,8 @@ export type Broker = {
   policy: PolicyEngine
   /** A candidate set that is judged beside them and decides nothing. */
   shadow?: ShadowObserver
-  /** Of one request: how many mints there had been when it was judged by what was given out. Absent: not of one. */
-  turns?: HeldTurns
+  /** Of one request: how many mints there had been, by key, when it was judged by what was given out before. */
+  turns?: Map<string, number>
   /** Who may be an operator, and how. */
   people: People
   /** Agents' rows whose MAC was seen to be right; as many as there are agents. */

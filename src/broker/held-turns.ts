@@ -7,9 +7,6 @@ import type { LedgerWrite } from '../store/ledger.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 
-/** For one request: how many mints were counted under each key before anything was judged by them. */
-export type HeldTurns = Map<string, number>
-
 /** Notes it, before what was minted is read. @param root null for a task that is only being asked for. */
 export async function noteTurns(broker: Broker, agent: string, root: string | null): Promise<void> {
   const { turns } = broker
