@@ -39,6 +39,9 @@ export const CLI_LIMITS = {
   drillPollMs: 250,
 
   providerLogBytes: 64 * kibibyte * kibibyte,
+  /** Of an agent, that are joined with a provider's log. */
+  joinedLeases: 20_000,
+  buildFileBytes: 16 * kibibyte * kibibyte,
   reviewDays: 30,
   /** In one question, whether the broker knows them. */
   recognisedItems: 500,

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { addAgentCommands } from './agents-commands.ts'
 import { ASK_HELP } from './ask.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
@@ -42,6 +43,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addCredentialCommands(program, terminal)
   addPeopleCommands(program, terminal)
   addOperatorCommands(program, terminal)
+  addAgentCommands(program, terminal, { withOperator, withProviderLogs, config: DEFAULT_CONFIG })
   addProofCommands(program, terminal)
   addPolicyCommands(program, terminal, { withOperator, withOpening, config: DEFAULT_CONFIG })
   return program

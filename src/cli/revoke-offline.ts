@@ -62,7 +62,7 @@ export async function revokeOffline(
 }
 
 /** Lets the reaper work, and returns what it could not close. Leases of tasks that go on are none of its business. */
-async function drive(terminal: Terminal, broker: Broker): Promise<LeaseRow[]> {
+export async function drive(terminal: Terminal, broker: Broker): Promise<LeaseRow[]> {
   const before = new Map((await leftOver(broker)).map(lease => [lease.id, lease.attempts]))
   const until = terminal.now() + CLI_LIMITS.offlineSeconds * 1_000
   const reaper = createReaper(broker, terminal.schedule)
@@ -96,6 +96,6 @@ async function leftOver(broker: Broker): Promise<LeaseRow[]> {
 }
 
 /** A mint without a known outcome cannot be revoked by anybody: it is over at `dead_by`. */
-function isRevocable(lease: LeaseRow): boolean {
+export function isRevocable(lease: LeaseRow): boolean {
   return lease.revocability !== 'expiry_only' && lease.provider_expires_at !== null
 }
