@@ -6,6 +6,13 @@ import { activeTasksBudget } from './budgets.ts'
 import { endedEarly } from './credential-budget.ts'
 import { cancelApprovals } from './end-approvals.ts'
 
+export type EndOptions = {
+  actor: string
+  detail?: string
+  /** Asked under the lock: what was a reason to end it when it was looked for may have passed. */
+  onlyIf?: (task: TaskRow, now: number) => boolean
+}
+
 export type Ended = { ended: TaskRow[]; leases: LeaseRow[] }
 
 /**
@@ -17,7 +24,7 @@ export async function endTask(
   broker: Broker,
   task: string,
   end: TaskEnd,
-  options: { actor: string; detail?: string },
+  options: EndOptions,
 ): Promise<Ended> {
   const done = await broker.ledger.write(tx => endWithin(tx, task, end, options))
   broker.wake()
@@ -32,9 +39,11 @@ export async function endWithin(
   tx: LedgerWrite,
   task: string,
   end: TaskEnd,
-  options: { actor: string; detail?: string },
+  options: EndOptions,
 ): Promise<Ended> {
   const descent = await tx.lockDescent(task)
+  const isReason = descent.every(row => row.id !== task || (options.onlyIf?.(row, tx.now) ?? true))
+  if (!isReason) return { ended: [], leases: [] }
   const below = descent.filter(row => row.id !== task).map(row => row.id)
   const ended = await tx.endTasks([task], end, options.detail ?? null)
   if (below.length > 0)

@@ -1,5 +1,6 @@
 import type { Broker } from '../broker/broker.ts'
 import { endTask } from '../broker/end-task.ts'
+import type { TaskRow } from '../store/rows.ts'
 
 /**
  * Ends the tasks whose time is up: past the deadline, or silent for longer than agreed. Silence counts only
@@ -12,10 +13,17 @@ export async function endOverdue(broker: Broker, writableSince: number): Promise
   const now = await broker.ledger.now()
   const { endBatch } = broker.limits
   const expired = await broker.ledger.read.tasksPastDeadline(now, endBatch)
-  const deadline = { actor: 'broker', detail: 'deadline' }
+  // It may be extended, or heard from, between the look and the lock.
+  const deadline = {
+    ...{ actor: 'broker', detail: 'deadline' },
+    onlyIf: (task: TaskRow, at: number) => task.deadline <= at,
+  }
   await Promise.all(expired.map(id => endTask(broker, id, 'expired', deadline)))
   const lapsed = await broker.ledger.read.tasksLapsed(now, writableSince, endBatch)
-  const silence = { actor: 'broker', detail: 'no heartbeat' }
+  const silence = {
+    ...{ actor: 'broker', detail: 'no heartbeat' },
+    onlyIf: (task: TaskRow, at: number) => task.heartbeat_due !== null && task.heartbeat_due <= at,
+  }
   await Promise.all(lapsed.map(id => endTask(broker, id, 'lapsed', silence)))
   return expired.length === endBatch || lapsed.length === endBatch
 }
