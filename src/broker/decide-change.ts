@@ -1,11 +1,12 @@
 /** The second human's word on a change, and the first one's second thoughts. */
 import { record } from '../audit/record.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
 import type { ChangeRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { changeExecutors } from './change-executors.ts'
 import { type ChangeKind, digestOf } from './dual-control.ts'
 import { actorOf, type Operator } from './operator.ts'
+import type { ChangeExecutor } from './people.ts'
 import { verifiedChange } from './verified-people.ts'
 
 export type ChangeAnswer =
@@ -24,7 +25,7 @@ export async function decideChange(
   answer: ChangeAnswer,
 ): Promise<ChangeRow> {
   const by = actorOf(operator)
-  const { after } = await broker.ledger.write(async tx => {
+  async function decide(tx: LedgerWrite): Promise<void> {
     const row = await tx.lockChange(id)
     if (row === undefined) throw noSuchChange()
     verifiedChange(broker, row)
@@ -34,12 +35,18 @@ export async function decideChange(
     if (!(await tx.decideChange(id, { state: answer.state, by, detail }))) throw over()
     const { kind, digest } = row
     await record(tx, `change.${answer.state}`, { actor: by }, { change: id, kind, digest })
-    if (answer.state !== 'applied') return { after: undefined }
-    return { after: await executorOf(row).apply(broker, tx, JSON.parse(row.document), by) }
-  })
-  after?.()
-  const decided = await broker.ledger.read.change(id)
-  if (decided === undefined) throw noSuchChange()
+  }
+
+  if (answer.state === 'applied') {
+    const row = await readChange(broker, id)
+    demandOpen(row, await broker.ledger.now())
+    demandSecond(row, operator, answer)
+    const { document, reason } = row
+    await executorOf(broker, row).apply(JSON.parse(document), { operator, reason }, decide)
+  } else await broker.ledger.write(decide)
+  const decided = await readChange(broker, id)
+  if (decided.state === 'pending')
+    throw new BrokerError('approval_over', 'there is nothing left to change; withdraw it, or let it expire')
   return decided
 }
 
@@ -68,8 +75,8 @@ function demandSecond({ proposer }: ChangeRow, operator: Operator, answer: Chang
     throw new BrokerError('forbidden', 'another human than the one who proposed it must agree')
 }
 
-function executorOf({ kind }: ChangeRow) {
-  const executor = changeExecutors[kind as ChangeKind]
+function executorOf({ people }: Broker, { kind }: ChangeRow): ChangeExecutor {
+  const executor = people.executors?.[kind as ChangeKind]
   if (executor !== undefined) return executor
   throw new BrokerError('request_invalid', `nothing of the kind ${kind} is changed through the API`)
 }

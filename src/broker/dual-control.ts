@@ -21,8 +21,8 @@ export type ProposedChange = { document: unknown; reason: string }
 /**
  * Asked by whoever is about to change something of this kind, in the transaction that would change it.
  *
- * @returns `apply`: go on. `pending`: it is written down, and is applied by its executor
- * (change-executors.ts) when a second human agrees; change nothing now.
+ * @returns `apply`: go on. `pending`: it is written down, and its executor applies it when a second human
+ * agrees (decide-change.ts); change nothing now.
  * @throws BrokerError `forbidden` where it takes two humans and the first is none
  */
 export async function demandDualControl(

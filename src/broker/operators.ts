@@ -29,8 +29,8 @@ export async function authenticateOperator(broker: Broker, token: Secret): Promi
 }
 
 /**
- * Denied unless a role policy permits it. An operator token may do all but approve; a human who has not signed
- * in for it alone may neither approve nor widen.
+ * Denied unless a role policy permits it. A human who has not signed in for it alone may neither approve nor
+ * widen. An operator token approves nothing, and where humans sign in it widens nothing either.
  *
  * @throws BrokerError `forbidden`, `fresh_sign_in_needed`
  */
@@ -41,8 +41,9 @@ export async function authorizeOperator(
   on: OperatedOn = {},
 ): Promise<void> {
   if (operator.kind === 'token') {
-    if (action !== 'approve') return
-    throw new BrokerError('forbidden', 'an operator token approves nothing: a human signs in to do it')
+    const isForHumans = needsFresh(action) && broker.people.signIn !== undefined
+    if (action !== 'approve' && !isForHumans) return
+    throw new BrokerError('forbidden', 'an operator token is not enough for this: a human signs in to do it')
   }
   const { allowed } = await broker.people.roles.judge({ operator, action, on: placed(broker, on) })
   if (!allowed) throw new BrokerError('forbidden', `your groups do not let you ${action} here`)

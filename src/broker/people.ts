@@ -1,5 +1,6 @@
 /** How humans come to be operators here: who vouches for them, what their groups may do, what takes two of them. */
 
+import type { LedgerWrite } from '../store/ledger.ts'
 import type { OperatedOn, Operator, OperatorAction } from './operator.ts'
 import type { HumanVerifier } from './operator-identity.ts'
 
@@ -10,6 +11,8 @@ export type People = {
   signIn?: SignIn
   roles: Roles
   dualControl: DualControl
+  /** How each kind is put in force that the API can change. */
+  executors?: { [Kind in keyof DualControl]?: ChangeExecutor }
 }
 
 /** The identity provider, as a command line needs to know it, and what verifies its ID tokens. */
@@ -44,8 +47,23 @@ export type Roles = {
 /** What takes a second human when it is changed through the API. */
 export type DualControl = {
   policies: boolean
-  approver_groups: boolean
+  /** Of issuers and attestors. A change shows all of what it changes, and no key: so these are refused. */
   keys: boolean
+}
+
+/** How a change that two humans have agreed to is put in force. */
+export type ChangeExecutor = {
+  /**
+   * In one transaction of its own, in which it calls `decide` before it changes anything: the agreement and the
+   * change are one. It judges the document by what is in force now.
+   *
+   * @param document as it was proposed. @throws BrokerError where it can no longer be applied: nothing is decided
+   */
+  apply(
+    document: unknown,
+    by: { operator: Operator; reason: string },
+    decide: (tx: LedgerWrite) => Promise<void>,
+  ): Promise<void>
 }
 
 /** Humans may do nothing. */
@@ -57,5 +75,5 @@ export const noRoles: Roles = {
 export const noPeople: People = {
   bootstrapTokens: true,
   roles: noRoles,
-  dualControl: { policies: false, approver_groups: false, keys: false },
+  dualControl: { policies: false, keys: false },
 }

@@ -3,7 +3,6 @@ import { agentsQuery, certifyBody, standingBody } from './agent-schemas.ts'
 import {
   agreeBody,
   challengeBody,
-  changeBody,
   changesQuery,
   denyBody,
   endSessionBody,
@@ -284,14 +283,6 @@ const PEOPLE_ROUTES: readonly Described[] = [
     auth: 'operatorToken',
     body: endSessionBody,
     ok: 200,
-  },
-  {
-    method: 'post',
-    path: '/v1/changes',
-    summary: 'Propose a change that takes two humans',
-    auth: 'operatorToken',
-    body: changeBody,
-    ok: 202,
   },
   {
     method: 'get',

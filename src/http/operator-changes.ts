@@ -1,42 +1,16 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
-import { BrokerError } from '../broker/broker-error.ts'
-import { changeExecutors } from '../broker/change-executors.ts'
 import { decideChange, isPast, readChange } from '../broker/decide-change.ts'
-import { demandDualControl } from '../broker/dual-control.ts'
-import { actorOf } from '../broker/operators.ts'
-import { canonicalDigest } from '../canonical.ts'
 import type { ChangeRow } from '../store/rows.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor, operatorFor } from './operator-guard.ts'
-import { agreeBody, changeBody, changesQuery, denyBody } from './operator-schemas.ts'
+import { agreeBody, changesQuery, denyBody } from './operator-schemas.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
 
-/** `/v1/changes`: what takes two humans is proposed by one, and applied when another agrees. */
+/** `/v1/changes`: what takes two humans, and was proposed by one where it would be changed (`/v1/registry/apply`). */
 export function changeRoutes(broker: Broker): Hono<Env> {
   const routes = new Hono<Env>()
-
-  /** Bound to the digest of `{ propose: kind, change, reason }`. */
-  routes.post('/', async c => {
-    const within = c.get('broker')
-    const { kind, change, reason, id_token } = await readJson(c, changeBody, broker.limits.changeChars)
-    const boundTo = canonicalDigest({ propose: kind, change, reason })
-    const operator = await freshOperatorFor(c, 'configure', { boundTo, idToken: id_token })
-    const executor = changeExecutors[kind]
-    if (executor === undefined)
-      throw new BrokerError('request_invalid', `nothing of the kind ${kind} is changed through the API`)
-    const document = executor.parse(change)
-    const { told, after } = await within.ledger.write(async tx => {
-      const answer = await demandDualControl(within, tx, operator, kind, { document, reason })
-      if (answer !== 'apply') return { told: answer, after: undefined }
-      return { told: answer, after: await executor.apply(within, tx, document, actorOf(operator)) }
-    })
-    after?.()
-    if (told === 'apply') return c.json({ state: 'applied' }, 200)
-    c.header('location', `/v1/changes/${told.pending}`)
-    return c.json(renderChange(await readChange(within, told.pending), await within.ledger.now()), 202)
-  })
 
   routes.get('/', async c => {
     await operatorFor(c, 'read')

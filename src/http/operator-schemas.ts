@@ -22,14 +22,6 @@ export const sessionBody = z
 export const endSessionBody = z.strictObject({}).openapi('EndOperatorSession')
 export const sessionsQuery = z.strictObject({ ...paging, state: z.enum(['open', 'all']).default('open') })
 
-export const changeBody = z
-  .strictObject({
-    kind: z.enum(['policies', 'approver_groups', 'keys']),
-    change: z.unknown(),
-    reason,
-    id_token: idTokenShape.optional(),
-  })
-  .openapi('ProposeChange')
 export const agreeBody = z.strictObject({ id_token: idTokenShape.optional() }).openapi('AgreeToChange')
 export const denyBody = z.strictObject({ reason }).openapi('DenyChange')
 export const changesQuery = z.strictObject({

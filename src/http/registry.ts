@@ -5,6 +5,7 @@ import { authenticateOperator, authorizeOperator, type Operator } from '../broke
 import { applyPlan } from '../registry/apply.ts'
 import { namespacesIn, type WantedSet } from '../registry/documents.ts'
 import { type Plan, planSet } from '../registry/plan.ts'
+import { proposePlan, takesTwo } from '../registry/propose.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import type { ResourceKind, ResourceRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
@@ -35,6 +36,11 @@ export function registryRoutes(broker: Broker, registry: LiveRegistry): Hono<Env
     const planned = await planSet(within, registry.options, set)
     const operator = await demandRegister(c, planned.plan, id_token)
     const application = { set, reason, plan }
+    if (takesTwo(within, planned)) {
+      const change = await proposePlan(within, operator, { application, planned })
+      c.header('location', `/v1/changes/${change}`)
+      return c.json({ pending: change, changes: planned.plan.changes }, 202)
+    }
     const generation = await applyPlan(within, registry, operator, { application, planned })
     return c.json({ generation, changes: planned.plan.changes })
   })

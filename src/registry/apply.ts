@@ -48,6 +48,7 @@ export async function applyPlan(
 ): Promise<number> {
   demandPlan(application, planned)
   const { changes, state, plan } = planned
+  refuseKeys(broker, application)
   if (changes.length === 0) return plan.generation
   if (agreed === undefined) refuseWhatTakesTwo(broker, planned)
   await demandPolicies(registry, planned)
@@ -119,6 +120,15 @@ function isSameIssuer(before: string, after: Document): boolean {
   const { type, settings } = JSON.parse(before) as Document
   return (
     canonicalDigest({ type, settings }) === canonicalDigest({ type: after.type, settings: after.settings })
+  )
+}
+
+/** A change that two humans agree to is shown whole, and a key is shown to nobody. */
+function refuseKeys(broker: Broker, { set }: Application): void {
+  if (!broker.people.dualControl.keys || set.secrets.length === 0) return
+  throw new BrokerError(
+    'forbidden',
+    'keys take two humans here (operators.dual_control): they are put into files, and not through the API',
   )
 }
 

@@ -236,7 +236,11 @@ describe('operator tokens that are switched off', () => {
 
   test('need an identity provider, or nobody could work', async () => {
     const { createInstallation } = await import('../fakes/installation.ts')
-    for (const operators of [{ bootstrap_tokens: false }, { dual_control: { policies: true } }]) {
+    for (const operators of [
+      { bootstrap_tokens: false },
+      { dual_control: { policies: true } },
+      { dual_control: { keys: true } },
+    ]) {
       const bad = await createInstallation({ settings: { operators } })
       await expect(startBroker(bad)).rejects.toThrow(/operators\.oidc/)
       await bad.close()

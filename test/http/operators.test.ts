@@ -105,17 +105,32 @@ describe('nobody who is in no group may do anything', () => {
       ([path, methods]) =>
         Object.entries(methods)
           .filter(([, { security = [] }]) => security.some(one => 'operatorToken' in one))
-          .map(([method]) => ({ method: method.toUpperCase(), path: path.replaceAll(/\{\w+\}/g, 'x') })),
+          .map(([method]) => ({
+            method: method.toUpperCase(),
+            path: path.replace('{kind}', 'agent').replaceAll(/\{\w+\}/g, 'payments.x'),
+          })),
     )
     expect(operations.length).toBeGreaterThan(12)
     const open: string[] = []
     for (const { method, path } of operations) {
       if (OWN.has(`${method} ${path}`)) continue
-      const body = method === 'GET' ? undefined : (BODIES[`${method} ${path}`] ?? {})
+      if (method === 'GET' && path.startsWith('/v1/registry/')) continue
+      const verb = /^\/v1\/agents\/[^/]+\/\w+$/.test(path) ? { reason: 'a test' } : {}
+      const body = method === 'GET' ? undefined : (BODIES[`${method} ${path}`] ?? verb)
       const { status } = await api.call(method, path, zoe, body)
       if (status !== 403) open.push(`${method} ${path}: ${status}`)
     }
     expect(open).toEqual([])
+  })
+
+  test('nor learn what is registered, but for the names of what all teams may use', async () => {
+    const zoe = await as('zoe')
+    const { body } = await api.call('GET', '/v1/registry/agent', zoe)
+    expect(body.items).toEqual([])
+    expect((await api.call('GET', '/v1/registry/agent/release', zoe)).status).toBe(404)
+    expect((await api.call('GET', '/v1/registry/agent/release/versions', zoe)).status).toBe(404)
+    const issuers = (await api.call('GET', '/v1/registry/issuer', zoe)).body.items
+    for (const row of issuers) expect(Object.keys(row)).toEqual(['kind', 'name', 'managed_by', 'type'])
   })
 
   /** What is about the bearer alone. */
@@ -125,9 +140,14 @@ describe('nobody who is in no group may do anything', () => {
   const BODIES: Record<string, object> = {
     'POST /v1/revocations': { everything: true, reason: 'a test' },
     'POST /v1/drills': { issuer: 'jwt' },
-    'POST /v1/changes': { kind: 'policies', change: {}, reason: 'a test' },
-    'POST /v1/changes/x/deny': { reason: 'a test' },
-    'POST /v1/changes/x/withdraw': { reason: 'a test' },
+    'POST /v1/changes/payments.x/deny': { reason: 'a test' },
+    'POST /v1/changes/payments.x/withdraw': { reason: 'a test' },
+    'POST /v1/agents/payments.x/certify': { reason: 'a test', valid_until: '2040-01-01T00:00:00Z' },
+    'POST /v1/registry/plan': { remove: [{ kind: 'agent', name: 'payments.x' }] },
+    'POST /v1/registry/apply': {
+      ...{ remove: [{ kind: 'agent', name: 'payments.x' }], reason: 'a test' },
+      plan: { generation: 1, digest: 'f'.repeat(64) },
+    },
   }
 })
 

@@ -23,7 +23,7 @@ export function people(): People {
       hash: () => 'roles',
       judge: async ({ operator }) => ({ allowed: operator.groups.length > 0, determining: [] }),
     },
-    dualControl: { policies: false, approver_groups: false, keys: false },
+    dualControl: { policies: false, keys: false },
   }
 }
 
