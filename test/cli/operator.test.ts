@@ -111,6 +111,21 @@ test('init --replace, and renew from the running broker: each token ends the one
   expect(await readFile(old, 'utf8')).toBe(second)
 })
 
+test('budgets: what is used up of what', async () => {
+  const task = await openTask()
+  const table = await shell.ok(['budgets', '--agent', 'release'], asOperator())
+  expect(table.out).toMatch(
+    /^WHOSE +BUDGET +USED +LIMIT +BEGINS ANEW\nagent release +active_tasks +\d+ +10000 +-\n/,
+  )
+  expect(table.out).toMatch(/agent release +credentials_per_hour +\d+ +100000 +\S+Z\n2 budgets\n$/)
+  const json = await shell.ok(['budgets', '--json', '--task', task], asOperator())
+  expect(JSON.parse(json.out)).toEqual({ items: [], next: null })
+  expect((await shell.fails(1, ['budgets', '--agent', 'nobody'], asOperator())).err).toContain(
+    'no such agent',
+  )
+  await shell.ok(['revoke', '--task', task, '--reason', 'seen'], asOperator())
+})
+
 test('leases, for people and for programs; revoke ends a task and what it holds', async () => {
   const task = await openTask()
   const table = await shell.ok(['leases', '--task', task], asOperator())
