@@ -43,6 +43,8 @@ export const CLI_LIMITS = {
   joinedLeases: 20_000,
   buildFileBytes: 16 * kibibyte * kibibyte,
   reviewDays: 30,
+  /** One file of `mayfly apply`; the broker takes no more. */
+  registryFileBytes: 512 * kibibyte,
   /** In one question, whether the broker knows them. */
   recognisedItems: 500,
 

@@ -8,6 +8,7 @@ import { CLI_LIMITS } from './limits.ts'
 import { operatorRenew } from './operator-renew.ts'
 import { OPERATOR_HELP } from './operator-token.ts'
 import { addPolicyCommands } from './policy.ts'
+import { addRegistryCommands } from './registry-commands.ts'
 import { revocations, unblock } from './revocations.ts'
 import { revoke } from './revoke.ts'
 import { taskComplete, taskOpen, taskShow } from './task.ts'
@@ -45,6 +46,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addOperatorCommands(program, terminal)
   addAgentCommands(program, terminal, { withOperator, withProviderLogs, config: DEFAULT_CONFIG })
   addProofCommands(program, terminal)
+  addRegistryCommands(program, terminal, withOperator)
   addPolicyCommands(program, terminal, { withOperator, withOpening, config: DEFAULT_CONFIG })
   return program
 }

@@ -53,6 +53,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     "The identity provider's keys could not be had. This is an outage; try again later.",
   agent_unmatched: 'Name the agent with --agent if this workload may be several; else have it registered.',
   event_not_allowed: 'The rule of the agent must name this event before it may be used.',
+  registry_moved: 'Look at what it would be now, with mayfly plan, and apply that.',
   ask_denied: 'Ask for less, or have whoever answers for the agent allow more.',
   provider_refused: 'The issuer asked, and its provider said no; nothing was created.',
   provider_unavailable: 'Whatever may have been created is in the ledger and dies with the task. Try again.',

@@ -9,6 +9,7 @@ import {
   sessionBody,
   sessionsQuery,
 } from './operator-schemas.ts'
+import { applyBody, planBody, versionsQuery } from './registry-schemas.ts'
 import {
   auditQuery,
   budgetsQuery,
@@ -319,12 +320,54 @@ const PEOPLE_ROUTES: readonly Described[] = [
   },
 ]
 
+const REGISTRY_ROUTES: readonly Described[] = [
+  {
+    method: 'post',
+    path: '/v1/registry/plan',
+    summary: 'What registering a set would change, widen and narrow',
+    auth: 'operatorToken',
+    body: planBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/registry/apply',
+    summary: 'Register a set whole, freshly signed in for the digest of its plan',
+    auth: 'operatorToken',
+    body: applyBody,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/registry/{kind}',
+    summary: 'What is registered of a kind, as far as it is yours to see',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/registry/{kind}/{name}',
+    summary: 'One resource; its secrets are in no answer',
+    auth: 'operatorToken',
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/registry/{kind}/{name}/versions',
+    summary: 'Its versions, newest first, with who and why',
+    auth: 'operatorToken',
+    query: versionsQuery,
+    ok: 200,
+  },
+]
+
 /** The OpenAPI 3.1 description of `/v1`, made from the schemas that parse its requests. */
 export function openapiDocument(publicUrl: string, version: string) {
   const app = new OpenAPIHono()
   for (const scheme of ['taskToken', 'operatorToken'] as const)
     app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })
-  for (const route of [...ROUTES, ...PEOPLE_ROUTES]) app.openAPIRegistry.registerPath(describe(route))
+  for (const route of [...ROUTES, ...PEOPLE_ROUTES, ...REGISTRY_ROUTES])
+    app.openAPIRegistry.registerPath(describe(route))
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Mayfly', version, description: 'Credentials that live as long as the task.' },
@@ -333,7 +376,9 @@ export function openapiDocument(publicUrl: string, version: string) {
 }
 
 function describe({ method, path, summary, auth, body, query, ok }: Described) {
-  const params = path.includes('{id}') ? z.object({ id: z.string() }) : undefined
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(match => match[1]!)
+  const params =
+    names.length === 0 ? undefined : z.object(Object.fromEntries(names.map(name => [name, z.string()])))
   return createRoute({
     method,
     path,

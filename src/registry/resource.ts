@@ -1,5 +1,5 @@
 /** A thing that is registered: plain data, the same from a file and from the API. */
-import { canonicalDigest } from '../canonical.ts'
+import { canonicalDigest, canonicalJson } from '../canonical.ts'
 import { namespaceOf } from '../config.ts'
 import type { ResourceKind, ResourceRow } from '../store/rows.ts'
 
@@ -22,7 +22,9 @@ export type Resource = {
 }
 
 export function newResource(kind: ResourceKind, name: string, document: Document): Resource {
-  return { kind, name, namespace: namespaceOf(name), document, digest: canonicalDigest(document) }
+  // As the ledger has it: members in one order, so that documents are compared by what they say.
+  const plain = JSON.parse(canonicalJson(document)) as Document
+  return { kind, name, namespace: namespaceOf(name), document: plain, digest: canonicalDigest(plain) }
 }
 
 export function resourceOf({ kind, name, namespace, document, digest }: ResourceRow): Resource {
