@@ -85,7 +85,7 @@ export async function runOn<R>(
 }
 
 /** PostgreSQL holds no NUL in a text and refuses one that is asked for, as if the program were wrong: there is no such row. */
-function asksForNul({ query, parameters }: CompiledQuery): boolean {
+export function asksForNul({ query, parameters }: CompiledQuery): boolean {
   return (
     query.kind === 'SelectQueryNode' &&
     parameters.some(value => typeof value === 'string' && value.includes('\0'))
@@ -118,13 +118,13 @@ export type { Pool, PoolClient }
 const { BYTEA, INT8 } = types.builtins
 
 /** 64-bit integers as numbers, bytes as plain arrays of bytes: the rows that the other dialect gives. */
-const portableTypes: CustomTypesConfig = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
-    if (oid === INT8) return toNumber
-    const parse = types.getTypeParser(oid, format as 'text')
-    return oid === BYTEA ? (value: string) => new Uint8Array(parse(value) as Buffer) : parse
-  },
+export function parserOf(oid: number): (text: string) => unknown {
+  if (oid === INT8) return toNumber
+  const parse = types.getTypeParser(oid, 'text')
+  return oid === BYTEA ? text => new Uint8Array(parse(text) as Buffer) : parse
 }
+
+const portableTypes: CustomTypesConfig = { getTypeParser: parserOf }
 
 function toNumber(text: string): number {
   const number = Number(text)

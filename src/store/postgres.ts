@@ -5,7 +5,8 @@
 import { postgresDialect } from './dialect.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
 import type { PostgresAddress } from './postgres-address.ts'
-import { isAnswer, isPassing, outcomeUnknown, toLedgerError } from './postgres-errors.ts'
+import { isAnswer, isPassing, toLedgerError } from './postgres-errors.ts'
+import { openPipeline, type Pipeline } from './postgres-pipeline.ts'
 import {
   connect,
   databaseClock,
@@ -89,7 +90,9 @@ function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings)
     now: sharedClock(() => admit(() => (now === undefined ? databaseTime(pool) : Promise.resolve(now())))),
     read: ledgerReads(dialect, read),
     write: body =>
-      admit(() => transact(pool, async (run, at) => body(writes({ run, now: now?.() ?? at })), log)),
+      admit(() =>
+        transact(pool, async ({ run, send }, at) => body(writes({ run, send, now: now?.() ?? at })), log),
+      ),
     close() {
       closing ??= Promise.allSettled(underway).then(() => pool.end())
       return closing
@@ -116,7 +119,7 @@ async function databaseTime(pool: Pool): Promise<number> {
   return (await say<{ at: number }>(pool, `select ${databaseClock} as at`)).rows[0]!.at
 }
 
-type Body<T> = (run: Run, now: number) => Promise<T>
+type Body<T> = (statements: Pick<Pipeline, 'run' | 'send'>, now: number) => Promise<T>
 
 /**
  * One body, committed. It runs again from its start where the database took it back for another's sake, or
@@ -139,15 +142,18 @@ async function attemptOnce<T>(pool: Pool, body: Body<T>): Promise<{ value: T } |
   try {
     const begun = await begin(client)
     if ('error' in begun) return { again: begun.error }
-    const outcome = await runBody(client, body, begun.at)
+    const pipeline = openPipeline(client)
+    const outcome = await runBody(pipeline, body, begun.at)
     if ('error' in outcome) {
       broken = await rollBack(client, outcome.error)
       if (!isPassing(outcome.error)) throw outcome.error
       return { again: outcome.error as LedgerUnavailable }
     }
-    const refused = await commit(client)
-    broken = undefined
-    return refused === undefined ? outcome : { again: refused }
+    const failed = await pipeline.commit()
+    broken = failed?.open ? await rollBack(client, failed.refused) : undefined
+    if (failed === undefined) return outcome
+    if (!isPassing(failed.refused)) throw failed.refused
+    return { again: failed.refused }
   } finally {
     client.release(broken as Error | undefined)
   }
@@ -170,19 +176,6 @@ async function begin(client: PoolClient): Promise<{ at: number } | { error: Erro
   }
 }
 
-/** Returns what the database took the transaction back for. @throws LedgerUnavailable where nobody knows. */
-async function commit(client: PoolClient): Promise<Error | undefined> {
-  try {
-    const { command } = await say(client, 'commit')
-    // A transaction that failed is answered so, and with no error.
-    if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`)
-    return undefined
-  } catch (error) {
-    if (isPassing(error)) return error as LedgerUnavailable
-    throw outcomeUnknown(error)
-  }
-}
-
 /** Returns what leaves the connection unfit for use. */
 async function rollBack(client: PoolClient, because: unknown): Promise<unknown> {
   if (because instanceof LedgerUnavailable && !isAnswer(because)) return because
@@ -199,28 +192,16 @@ async function rollBack(client: PoolClient, because: unknown): Promise<unknown> 
  * the database has given the transaction up.
  */
 async function runBody<T>(
-  client: PoolClient,
+  pipeline: Pipeline,
   body: Body<T>,
   at: number,
 ): Promise<{ value: T } | { error: unknown }> {
-  let live = true
-  let failure: { error: unknown } | undefined
-  const run: Run = async query => {
-    if (!live) throw new Error('a ledger transaction was used after its body had ended')
-    if (failure !== undefined) throw failure.error
-    try {
-      return await runOn(client, query)
-    } catch (error) {
-      failure ??= { error }
-      throw error
-    }
-  }
   try {
-    const value = await body(run, at)
-    return failure ?? { value }
+    const value = await body(pipeline, at)
+    return pipeline.failure ?? { value }
   } catch (error) {
-    return failure ?? { error }
+    return pipeline.failure ?? { error }
   } finally {
-    live = false
+    pipeline.close()
   }
 }

@@ -72,7 +72,7 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
       return now()
     },
     read: ledgerReads(dialect, async query => reader.run(query)),
-    write: body => group.submit(async run => body(writes({ run, now: now() }))),
+    write: body => group.submit(async run => body(writes({ run, send: run, now: now() }))),
     close() {
       closing ??= group.stop().then(shut)
       return closing

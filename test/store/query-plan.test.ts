@@ -21,7 +21,7 @@ beforeAll(async () => {
   connection = openSqliteConnection(join(folder, 'ledger.db'), { readOnly: false })
   const run = async <R>(query: CompiledQuery<R>) => connection.run(query)
   await migrate(dialect, run, 1)
-  await ledgerWrites(dialect)({ run, now: 1 }).insertTask(task('t'), [])
+  await ledgerWrites(dialect)({ run, send: run, now: 1 }).insertTask(task('t'), [])
 })
 afterAll(() => {
   connection.close()
@@ -40,7 +40,7 @@ async function plans(ask: (all: LedgerRead & LedgerWrite) => Promise<unknown>): 
     return connection.run(query)
   }
   const reads = ledgerReads(dialect, explain)
-  const writes = ledgerWrites(dialect)({ run: explain, now: 1 })
+  const writes = ledgerWrites(dialect)({ run: explain, send: explain, now: 1 })
   await ask({ ...writes, ...reads })
   return steps
 }

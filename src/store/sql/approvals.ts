@@ -73,9 +73,9 @@ export function approvalReads(dialect: SqlDialect, run: Run): ApprovalReads {
 export function approvalWrites(dialect: SqlDialect): (tx: Transaction) => ApprovalWrites {
   const votes = votesQuery(dialect)
   const { insert, lockOne, insertVote, answer, withdraw, cancel, expire, spend, unspend } = queries(dialect)
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async insertApproval(row) {
-      await run(insert(row))
+      await send(insert(row))
     },
     async lockApproval(id) {
       return (await run(lockOne({ id }))).rows[0]

@@ -12,7 +12,7 @@ export function budgetWrites(dialect: SqlDialect): (tx: Transaction) => BudgetWr
   const { take, give } = counterQueries(dialect)
   const { hold, release } = holdQueries(dialect)
 
-  return ({ run, now }) => {
+  return ({ run, send, now }) => {
     const taken = async (key: string, limit: number, until: number, amount: number) => {
       const room = limit - amount
       return room >= 0 && (await run(take({ key, amount, room, until, now }))).changed > 0
@@ -20,21 +20,21 @@ export function budgetWrites(dialect: SqlDialect): (tx: Transaction) => BudgetWr
     return {
       takeBudget: (key, limit, until) => taken(key, limit, until, 1),
       async giveBudget(key) {
-        await run(give({ key, amount: 1 }))
+        await send(give({ key, amount: 1 }))
       },
       async holdBudget(row, limit, until) {
         if (!(await taken(row.key, limit, until, row.amount))) return false
-        await run(hold(row))
+        await send(hold(row))
         return true
       },
       async cutHolds(holders, at) {
         const held = await gather(run, release(holders, {}))
         // The same order whoever asks, so that two of them wait for each other and never cross.
-        for (const [key, amount] of [...givenBack(held, at)].sort(byKey)) await run(give({ key, amount }))
+        for (const [key, amount] of [...givenBack(held, at)].sort(byKey)) await send(give({ key, amount }))
         for (const row of held) {
           const amount = row.amount - beyond(row, at)
           if (row.until !== null && at > now && amount > 0)
-            await run(hold({ ...row, amount, until: Math.min(row.until, at) }))
+            await send(hold({ ...row, amount, until: Math.min(row.until, at) }))
         }
       },
     }

@@ -19,7 +19,7 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
   const { use, earlier, reuse, spend, insertTicket, redeem, pass } = onceQueries(dialect)
   const prunes = pruneQueries(dialect)
 
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async useEvidence(row) {
       if ((await run(use(row))).changed > 0) return undefined
       const used = (await run(earlier({ id: row.id }))).rows[0]
@@ -34,7 +34,7 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
       await run(spend({ id, except }))
     },
     async insertTicket(row) {
-      await run(insertTicket(row))
+      await send(insertTicket(row))
     },
     async redeemTicket(tokenHash, by) {
       return (await run(redeem({ tokenHash, by, now }))).rows[0]

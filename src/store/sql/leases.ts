@@ -28,9 +28,9 @@ export function leaseWrites(dialect: SqlDialect): (tx: Transaction) => LeaseWrit
   const { claim, close, closeFenced, retry } = reapQueries(dialect)
   const { note, defer } = groupQueries(dialect)
 
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async insertLease(row) {
-      await run(insert(row))
+      await send(insert(row))
     },
     async activateLease(id, to) {
       return (await run(activate({ ...to, id, now }))).changed > 0

@@ -10,8 +10,14 @@ export type Result<R> = { rows: R[]; changed: number }
 /** Runs one compiled statement in the transaction or snapshot that it belongs to. */
 export type Run = <R>(query: CompiledQuery<R>) => Promise<Result<R>>
 
+/**
+ * The same for a statement of which nothing is asked but that it succeeds. It may be sent later, though before
+ * every later one: then its failure is told by one of those, or by the commit.
+ */
+export type Send = (query: CompiledQuery) => Promise<unknown>
+
 /** What the operations of one transaction share. */
-export type Transaction = { readonly run: Run; readonly now: number }
+export type Transaction = { readonly run: Run; readonly send: Send; readonly now: number }
 
 class Placeholder {
   readonly name: PropertyKey

@@ -77,7 +77,7 @@ export function proofReads(dialect: SqlDialect, run: Run): ProofReads {
 export function proofWrites(dialect: SqlDialect): (tx: Transaction) => ProofWrites {
   const receipts = receiptQueries(dialect)
   const deliveries = deliveryQueries(dialect)
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async claimReceipts(limit, claimedUntil) {
       const { rows } = await run(receipts.claim({ limit, claimedUntil, now }))
       return rows.map(row => row.task)
@@ -94,7 +94,7 @@ export function proofWrites(dialect: SqlDialect): (tx: Transaction) => ProofWrit
       return true
     },
     async insertDelivery(row) {
-      await run(deliveries.insert(row))
+      await send(deliveries.insert(row))
     },
     async claimDeliveries(webhook, limit, claimedUntil) {
       const { rows } = await run(deliveries.claim({ webhook, limit, claimedUntil, now }))

@@ -38,12 +38,12 @@ export function recordWrites({ db, lock }: SqlDialect): (tx: Transaction) => Rec
     }),
   )
 
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async insertDecision(row) {
-      await run(insertDecision(row))
+      await send(insertDecision(row))
     },
     async insertAsk(row) {
-      await run(insertAsk(row))
+      await send(insertAsk(row))
     },
     async lockAsk(id) {
       return (await run(lockAsk({ id }))).rows[0]
@@ -54,7 +54,7 @@ export function recordWrites({ db, lock }: SqlDialect): (tx: Transaction) => Rec
       return moved
     },
     async appendAudit(row) {
-      await run(append({ ...row, at: now }))
+      await send(append({ ...row, at: now }))
     },
   })
 }

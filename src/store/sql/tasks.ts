@@ -23,11 +23,11 @@ export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites
   const { lineage, lockOne, descendants } = lockQueries(dialect)
   const { end, unbind, lockAll, settle, oweReceipts, markUsed, heartbeat, extend } = changeQueries(dialect)
 
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async insertTask(row, ancestors) {
-      await run(insert(row))
+      await send(insert(row))
       for (const [index, ancestor] of ancestors.entries()) {
-        await run(insertAncestor({ task: row.id, ancestor, distance: ancestors.length - index }))
+        await send(insertAncestor({ task: row.id, ancestor, distance: ancestors.length - index }))
       }
     },
     async lockLineage(task, mode) {
@@ -50,7 +50,7 @@ export function taskWrites(dialect: SqlDialect): (tx: Transaction) => TaskWrites
       if (dialect.rowLocks) await gather(run, lockAll(ids, {}))
       const settled = await gather(run, settle(ids, { now }))
       const owed = settled.filter(row => row.system === 0).map(row => row.id)
-      for (const query of oweReceipts(owed, { now })) await run(query)
+      for (const query of oweReceipts(owed, { now })) await send(query)
       return inOrder(ids, settled, row => row.id).map(row => row.id)
     },
     async markTokenUsed(task) {

@@ -56,9 +56,9 @@ export function workReads({ db }: SqlDialect, run: Run): WorkReads {
 
 export function workWrites(dialect: SqlDialect): (tx: Transaction) => WorkWrites {
   const { bind, enter, end, settle } = workQueries(dialect)
-  return ({ run, now }) => ({
+  return ({ run, send, now }) => ({
     async bindTask(row) {
-      await run(bind(row))
+      await send(bind(row))
     },
     async enterWork(runKey, jobs, until) {
       // In one order everywhere, the run before its jobs: two that enter the same work wait, and never cross.
