@@ -1,11 +1,14 @@
 import type { Secret } from '../../issuers/shared/secret.ts'
 import { record } from '../audit/record.ts'
+import { canonicalDigest } from '../canonical.ts'
 import { type Allowance, judgeAsk } from '../policy/judge-ask.ts'
 import type { TaskRow, TicketRow } from '../store/rows.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { newDecision, recordDenial } from './decide.ts'
 import { demandDepth, takeTicket } from './delegation-budget.ts'
+import { judgedTask } from './judged.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
 import { ticketMac } from './verified-rows.ts'
@@ -25,22 +28,30 @@ export async function openTicket(
   if (parent.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const agent = broker.agents().get(parent.agent)
   if (agent === undefined || !agent.may_delegate_to.includes(request.agent))
-    throw new BrokerError(
-      'ask_denied',
+    throw await denied(broker, parent, request.agent, [
       `${parent.agent} may not delegate to ${JSON.stringify(request.agent)}`,
-    )
+    ])
   const ancestors = await broker.ledger.read.ancestors(parent.id)
   demandDepth(broker, [...ancestors, parent])
 
   // 2. No more than the parent may hold.
   const bounds = await boundsOf(broker, [...ancestors, parent])
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: parent.agent })
-  const missed = asks.flatMap(ask => {
-    const judged = judgeAsk(ask.issuerName, ask.issuer, ask.ask, bounds)
-    return judged.outcome === 'deny' ? judged.reasons : []
-  })
+  const judged = asks.map(({ issuerName, issuer, ask }) => ({
+    ...{ issuerName, ask },
+    ...judgeAsk(issuerName, issuer, ask, bounds),
+  }))
+  const missed = judged.flatMap(({ outcome, reasons }) => (outcome === 'deny' ? reasons : []))
   if (missed.length > 0)
-    throw new BrokerError('ask_denied', `a ticket carries no more than its task: ${missed.join('; ')}`)
+    throw await denied(
+      broker,
+      parent,
+      request.agent,
+      missed,
+      judged.map(({ issuerName: issuer, ask, facts, outcome }) => ({
+        ...{ issuer, ...facts, digest: canonicalDigest(ask), outcome },
+      })),
+    )
 
   // 3. Record.
   const token = broker.newToken('ticket')
@@ -71,4 +82,21 @@ export async function openTicket(
     )
   })
   return { id: row.id, token, expiresAt: row.expires_at }
+}
+
+/** Why is for whoever answers for the agent; the task learns which decision to quote. */
+async function denied(
+  broker: Broker,
+  parent: TaskRow,
+  ticketFor: string,
+  reasons: readonly string[],
+  asks: readonly object[] = [],
+): Promise<BrokerError> {
+  const { identity, purpose } = judgedTask(parent, [])
+  const facts = { identity, agent: parent.agent, purpose, ticket_for: ticketFor, asks }
+  const decision = newDecision(broker, {
+    ...{ task: parent.id, agent: parent.agent, outcome: 'deny', reasons, facts },
+  })
+  await broker.ledger.write(tx => recordDenial(tx, decision))
+  return new BrokerError('ask_denied', 'the task may not give this ticket', { decision: decision.id })
 }

@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { type Api, createApi } from '../support/api.ts'
@@ -61,6 +61,14 @@ test('the caller of a denial learns its code and its id, and no more', async () 
   })
   expect(later.body).toMatchObject({ code: 'ask_denied', decision: expect.stringMatching(/^dec_/) })
   expect(JSON.stringify(later.body)).not.toMatch(OWNER)
+
+  const ticket = await api.call('POST', `/v1/tasks/${task.id}/tickets`, task.token, {
+    ...{ agent: 'reviewer', minutes: 5, authorization_details: [asks.apiRead] },
+  })
+  expect(ticket.body).toMatchObject({
+    ...{ code: 'ask_denied', detail: 'the task may not give this ticket' },
+    decision: expect.stringMatching(/^dec_/),
+  })
 })
 
 test('on its command line it is told what to quote, and what its owner runs', async () => {
@@ -116,4 +124,55 @@ test('a workload that nobody registered has nobody to ask', async () => {
   expect(out).toMatch(/ agent +none matched/)
   expect(out).toMatch(/ ask +nobody owns it: register an agent/)
   expect((await shell.fails(1, ['explain', 'dec_none'], asOperator)).err).toContain('no such decision')
+})
+
+describe('by policy', () => {
+  const policies = `
+@id("reads") permit (principal, action in Mayfly::Action::"*:read", resource);
+@id("pushes") permit (principal, action in Mayfly::Action::"github:*", resource)
+when { context.claims has environment && context.claims.environment == "production" };
+@id("frozen") @description("Nobody signs anything during the freeze.")
+forbid (principal, action in Mayfly::Action::"jwt:*", resource);`
+  const write = (text: string) => writeFile(join(installation.directory, 'policies', 'main.cedar'), text)
+
+  beforeAll(async () => {
+    await mkdir(join(installation.directory, 'policies'))
+    await write(policies)
+    await installation.configure({ settings: { policies_dir: 'policies' } })
+    await broker.stop()
+    broker = await startBroker(installation)
+    api = createApi(broker, installation)
+    const file = join(shell.home, 'operator.token')
+    await writeFile(file, `${await operatorTokenOf(broker)}\n`, { mode: 0o600 })
+    asOperator = { env: { MAYFLY_OPERATOR_URL: broker.url, MAYFLY_OPERATOR_TOKEN_FILE: file } }
+  })
+
+  test('the rule that forbids is named and shown, also to whom it is said', async () => {
+    const { body } = await refused([asks.orders])
+    expect(body).toMatchObject({ code: 'ask_denied' })
+    expect(JSON.stringify(body)).not.toContain('frozen')
+    const { out } = await shell.ok(['explain', body.decision], asOperator)
+    expect(out).toMatch(/ because +forbidden by frozen\n/)
+    expect(out).toMatch(/ by +frozen\n/)
+    expect(out).toMatch(/ rule +frozen \(\S*main\.cedar:\d+\): Nobody signs anything during the freeze\.\n/)
+    expect(out).toContain('forbid (principal, action in Mayfly::Action::"jwt:*", resource)')
+    expect(out).toMatch(/ttlSeconds = \d+/)
+    expect(out).toMatch(/ policies +[0-9a-f]{64}, which is in force/)
+  })
+
+  test('what nothing permits has a nearest miss', async () => {
+    const { body } = await refused([asks.api])
+    const { out } = await shell.ok(['explain', body.decision], asOperator)
+    expect(out).toMatch(/ because +no policy permits it\n/)
+    expect(out).toMatch(/ nearest +pushes/)
+  })
+
+  test('a set that took its place is told, and its rules are not shown for the former', async () => {
+    const { body } = await refused([asks.orders])
+    await write(policies.replace('forbid (principal', 'forbid (principal is Mayfly::Agent'))
+    await broker.reload()
+    const { out } = await shell.ok(['explain', body.decision], asOperator)
+    expect(out).toMatch(/ policies +[0-9a-f]{64}; in force is [0-9a-f]{64}: the same ask may fare otherwise/)
+    expect(out).not.toContain('Nobody signs anything')
+  })
 })
