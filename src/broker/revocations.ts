@@ -7,6 +7,7 @@ import { record } from '../audit/record.ts'
 import { isFor, isOfTasks, type RevocationFilter } from '../policy/revocation-filter.ts'
 import type { LeaseFilter, LedgerWrite, RevocationProgress, TaskFilter } from '../store/ledger.ts'
 import type { LeaseRow, RevocationRow } from '../store/rows.ts'
+import { cancelAboveRead } from './agent-quarantine.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { endedEarly } from './credential-budget.ts'
@@ -95,7 +96,11 @@ async function runBatch(broker: Broker, row: RevocationRow): Promise<boolean> {
     if (more !== null) return false
   }
 
-  // 3. Credentials: what is on its way out already is counted, too.
+  // 3. Asks that wait for humans: a task that ended has none any more.
+  if (filter.above_read === true && filter.agent !== undefined && row.cursor === null)
+    await cancelAboveRead(broker, filter.agent, row.actor)
+
+  // 4. Credentials: what is on its way out already is counted, too.
   const page = await leasesFrom(broker, filter, row.cursor)
   const cursor = page.next === null ? {} : { cursor: page.next }
   const isDone = await broker.ledger.write(async tx => {

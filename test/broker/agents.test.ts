@@ -4,6 +4,7 @@ import { superviseAgents } from '../../src/broker/supervise-agents.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { type Answer, type Api, createApi, type OpenedTask } from '../support/api.ts'
+import { askingPolicy } from '../support/asking-policy.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 
@@ -85,6 +86,20 @@ describe('quarantine', () => {
 
     expect((await change('coder', 'activate')).body.status).toBe('active')
     expect((await api.credential(task)).status).toBe(201)
+  })
+
+  test('what waits for humans, and could not be minted now, is asked no longer', async () => {
+    broker.broker.policy = askingPolicy()
+    const evidence = svid('/agent/coder')
+    const body = { purpose: 'a test', authorization_details: [asks.api], ...evidence }
+    const opened = await api.call('POST', '/v1/tasks', undefined, body)
+    expect(opened.status).toBe(202)
+    const { read } = broker.broker.ledger
+    const [waiting] = (await read.approvals({ state: 'pending', agent: 'coder' }, { limit: 9 })).items
+    await change('coder', 'quarantine')
+    expect((await read.approval(waiting!.id))?.state).toBe('cancelled')
+    expect((await read.ask(waiting!.ask))?.state).toBe('cancelled')
+    expect((await read.task(waiting!.task))?.state).toBe('active')
   })
 
   test('the denial is kept, with its reason for the owner', async () => {
@@ -254,5 +269,31 @@ describe('the build', () => {
     })
     expect((await change('coder', 'activate')).status).toBe(409)
     expect((await change('coder', 'certify', { valid_until: until_() })).body.status).toBe('active')
+  })
+})
+
+describe('offboarding', () => {
+  test('ends what lives, stays under way until all of it is over, and never comes back', async () => {
+    const task = await api.open([asks.api], svid('/agent/reviewer'))
+    const token = secretOf(await api.credential(task))
+    expect((await api.call('GET', '/v1/agents/reviewer/offboarding', operator)).status).toBe(404)
+    expect((await change('reviewer', 'offboard')).body.status).toMatch(/^offboard(ing|ed)$/)
+    expect(await refusal(api.open([asks.apiRead], svid('/agent/reviewer')))).toBe('agent_not_active')
+    await until(async () => (await shown('reviewer')).body.status === 'offboarded')
+    expect(await github(token)).toBe(401)
+    const { body } = await api.call('GET', '/v1/agents/reviewer/offboarding', operator)
+    expect(body).toMatchObject({
+      ...{ status: 'offboarded', by: 'operator:test', open: { tasks: 0, credentials: 0, run: 0 } },
+      bindings: { delegated_from: ['coder'], attest_rules_void: 1 },
+      credentials: { reached: 1, confirmed_dead: 1 },
+    })
+    for (const verb of ['activate', 'suspend', 'quarantine', 'certify']) {
+      const more = verb === 'certify' ? { valid_until: '2040-01-01T00:00:00Z' } : {}
+      expect((await change('reviewer', verb, more)).body.code).toBe('transition_refused')
+    }
+    const events = (await broker.broker.ledger.read.audit({ agent: 'reviewer' }, { limit: 100 })).items
+    expect(events.map(row => row.event)).toEqual(
+      expect.arrayContaining(['agent.offboarding', 'agent.offboarded']),
+    )
   })
 })
