@@ -1,5 +1,4 @@
 export type LintRule =
-  | 'admits-everybody' // no head and no condition, operators included
   | 'open-permit' // every agent, and nothing in the set forbids anything
   | 'like-on-identity' // a pattern where an identity is compared
   | 'like-unanchored' // a pattern that ends in the middle of a name

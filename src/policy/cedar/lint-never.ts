@@ -15,7 +15,7 @@ import {
   pathOf,
   within,
 } from './lint-expression.ts'
-import { askActionsOf, entitiesOf, reachesOperators } from './lint-scope.ts'
+import { askActionsOf, entitiesOf } from './lint-scope.ts'
 import { PHASES } from './schema.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
@@ -107,7 +107,6 @@ function headFacts(policy: PolicyJson, vocabulary: Vocabulary): { path: string; 
     const head = policy[path]
     return head.op === '==' ? [{ path, values: entitiesOf(head).map(entityText) }] : []
   })
-  if (reachesOperators(policy)) return named
   const actions = askActionsOf(policy, vocabulary)
   return [
     ...named,

@@ -19,11 +19,6 @@ export function askActionsOf({ action }: Pick<PolicyJson, 'action'>, { issuers }
   return all.filter(isNamed)
 }
 
-/** Whether it is about what operators do, too. */
-export function reachesOperators({ action }: Pick<PolicyJson, 'action'>): boolean {
-  return action.op === 'All' || entitiesOf(action).some(({ id }) => id.startsWith('operator/'))
-}
-
 type Head = PolicyJson['principal'] | PolicyJson['action'] | PolicyJson['resource']
 
 /** Entities that a head names, in any of its forms. */
@@ -41,7 +36,6 @@ export function headCovers(wide: PolicyJson, narrow: PolicyJson, vocabulary: Voc
   const wanted = askActionsOf(narrow, vocabulary)
   return (
     wanted.length > 0 &&
-    !reachesOperators(narrow) &&
     wanted.every(({ issuer, phase }) => covered.includes(actionOf(issuer, phase))) &&
     partCovers(wide.principal, narrow.principal) &&
     partCovers(wide.resource, narrow.resource)

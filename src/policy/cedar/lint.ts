@@ -8,7 +8,7 @@ import { pathsIn } from './lint-expression.ts'
 import type { Finding, Found } from './lint-finding.ts'
 import { likeFindings, nameFindings } from './lint-identity.ts'
 import { contradictionIn, domainsOf, impossibleValues } from './lint-never.ts'
-import { type AskAction, askActionsOf, entitiesOf, headCovers, reachesOperators } from './lint-scope.ts'
+import { type AskAction, askActionsOf, entitiesOf, headCovers } from './lint-scope.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
 export type Linted = Pick<CompiledPolicy, 'id' | 'effect' | 'file' | 'line' | 'json'>
@@ -52,16 +52,8 @@ function openFindings({ json }: Linted, all: readonly Linted[]): Found[] {
   const open =
     json.effect === 'permit' && json.conditions.length === 0 && entitiesOf(json.principal).length === 0
   if (!open || entitiesOf(json.resource).length > 0) return []
-  if (reachesOperators(json))
-    return [
-      {
-        ...{ rule: 'admits-everybody', severity: 'error' },
-        message: 'permits everybody everything, and every operator to do whatever operators do',
-        remedy: 'Name the action: action in Mayfly::Action::"*:*" is every ask of every agent',
-      },
-    ]
-  const named = entitiesOf(json.action).some(({ id }) => id.startsWith('*:'))
-  if (!named || all.some(({ effect }) => effect === 'forbid')) return []
+  const isAll = json.action.op === 'All' || entitiesOf(json.action).some(({ id }) => id.startsWith('*:'))
+  if (!isAll || all.some(({ effect }) => effect === 'forbid')) return []
   return [
     {
       ...{ rule: 'open-permit', severity: 'warning' },

@@ -21,7 +21,7 @@ describe('finds', () => {
     [
       'everything for everybody',
       ['@id("p") permit(principal, action, resource);'],
-      ['error admits-everybody', 'warning risky-events'],
+      ['warning open-permit', 'warning risky-events'],
     ],
     ['a floor under nothing', [`@id("p") permit(principal, ${READ}, resource);`], ['warning open-permit']],
     [
