@@ -5,6 +5,7 @@ import type { Issuer } from '../../issuers/issuer.ts'
 import { loadConfig } from '../config.ts'
 import { noMetrics } from '../metrics.ts'
 import { openAttestors, openIssuers } from '../open-plugins.ts'
+import { openRoles } from '../open-roles.ts'
 import type { PolicyFile } from '../policy/cedar/compile.ts'
 import { createPolicyHost, type Plugins } from '../policy-host/host.ts'
 import { prepareFiles } from '../registry/policies.ts'
@@ -34,6 +35,7 @@ export async function check(
     edge,
     loaded.policies,
   )
+  if (settings.operators.oidc !== undefined) await openRoles(settings, edge.files)
   for (const warning of await policyWarnings(terminal, config)) terminal.err(`${warning}\n`)
   const summary = {
     attestors: Object.keys(settings.attestors),

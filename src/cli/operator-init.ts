@@ -5,7 +5,7 @@ import { loadSettings } from '../config.ts'
 import { openCoreAlone } from './open-core-alone.ts'
 import { tellToken } from './operator-token.ts'
 import { reserveSecretFile } from './secret-file.ts'
-import type { Terminal } from './terminal.ts'
+import { CommandError, type Terminal } from './terminal.ts'
 
 /**
  * `mayfly operator init`: makes the first operator token. It is written to a file that only its owner can
@@ -22,6 +22,11 @@ export async function operatorInit(
 ): Promise<void> {
   const edge = await terminal.edge('warn')
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
+  if (!loaded.settings.operators.bootstrap_tokens)
+    throw new CommandError(
+      'operator tokens are switched off here (operators.bootstrap_tokens): humans sign in with mayfly login.\n' +
+        '  What works without any: mayfly revoke --offline, mayfly leases --offline.',
+    )
   // The place for the token comes first: a token that cannot be kept must not end the one before it.
   const file = await reserveSecretFile(terminal, out, {
     replace: options.replace === true,

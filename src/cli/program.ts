@@ -223,6 +223,8 @@ function addOperatorCommands(program: Command, terminal: Terminal): void {
     )
     .option('--limit <n>', 'rows on this page', wholeNumber, CLI_LIMITS.leaseRows)
     .option('--after <cursor>', 'the next page, as the page before names it')
+    .option('--offline', 'by ledger and key alone; a broker with its own ledger must not be running')
+    .option('--config <file>', `with --offline: settings (default: "${DEFAULT_CONFIG}")`)
     .action(options => leases(terminal, options))
   withOperator(program.command('budgets'))
     .description('what is used up of what agents, their owners and a lineage may have')
