@@ -3,6 +3,7 @@
  * They are taken late, since whoever else wants the same one waits for the end of the transaction, and in one
  * order everywhere: what few share before what many share, tasks before credentials, minutes last.
  */
+import { LIMITS } from '../limits.ts'
 import { type BudgetLimits, type BudgetName, ownerLimits } from '../policy/budgets.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { TaskRow } from '../store/rows.ts'
@@ -12,6 +13,8 @@ import { BrokerError } from './broker-error.ts'
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 export const MINUTE_MS = 60_000
+/** No task below outlives the root, and an hour is more than the end of one is ever late. */
+const LONGEST_LINEAGE_MS = LIMITS.taskMinutes * MINUTE_MS + HOUR_MS
 
 export type CountedBudget = Exclude<BudgetName, 'child_depth' | 'children'>
 
@@ -60,8 +63,11 @@ function budgetOf({ kind, id, limits }: Scope, name: CountedBudget, at: number):
   const of = `${kind} ${id}`
   // Agents' names hold no slash, so that none is in the way of another kind's.
   const whose = kind === 'agent' ? id : `${kind}/${id}`
-  if (name === 'active_tasks')
-    return [{ name, of, key: `active_tasks/${whose}`, limit, frees: null, until: Number.MAX_SAFE_INTEGER }]
+  if (name === 'active_tasks') {
+    // Nobody asks for a lineage again that is over; agents and owners are as many as they are.
+    const until = kind === 'lineage' ? at + LONGEST_LINEAGE_MS : Number.MAX_SAFE_INTEGER
+    return [{ name, of, key: `active_tasks/${whose}`, limit, frees: null, until }]
+  }
   const [windowMs, word] = WINDOWS[name]
   const window = Math.floor(at / windowMs)
   const inMs = name === 'write_minutes_per_day' ? limit * MINUTE_MS : limit

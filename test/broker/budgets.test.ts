@@ -295,6 +295,10 @@ function budgets(): void {
       expect(fourth.body.detail).toBe(`children of lineage ${task.id}: a task may open 3 tickets, and has`)
       await api().complete(task)
       expect(await usage(`task=${task.id}`, 'active_tasks')).toBe(0)
+      // What counted a lineage does not stay for ever.
+      const { ledger } = servers[0]!.broker
+      const [row] = await ledger.read.budgets([`active_tasks/lineage/${task.id}`])
+      expect(row?.until).toBeLessThan((await ledger.now()) + 26 * HOUR_MS)
     })
   })
 
