@@ -1,6 +1,7 @@
 /** What the broker counts, as a port. Labels are names from the configuration and words from closed lists. */
 
 export type MintOutcome = 'issued' | 'refused' | 'unavailable'
+export type ApprovalOutcome = 'approved' | 'denied' | 'expired'
 export type DrillOutcome = 'passed' | 'failed' | 'unprovable'
 export type JudgedOutcome = 'allow' | 'deny' | 'needs_approval' | 'failed'
 
@@ -27,6 +28,8 @@ export interface Metrics {
   policyRestarted(outcome: 'started' | 'failed'): void
   /** Agents that somebody should look at, as of the last look. */
   agentsFlagged(flag: string, count: number): void
+  /** How an approval ended, so long after it was asked for. */
+  answered(outcome: ApprovalOutcome, ms: number): void
   alarm(name: string): void
 }
 
@@ -40,6 +43,7 @@ export const noMetrics: Metrics = {
   written() {},
   committed() {},
   drilled() {},
+  answered() {},
   judged() {},
   policyRestarted() {},
   agentsFlagged() {},

@@ -92,6 +92,11 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     help: 'Drills, by outcome: passed, failed, unprovable.',
     ...{ labelNames: ['issuer', 'outcome'], registers },
   })
+  const answers = new Histogram({
+    name: 'mayfly_approval_answer_seconds',
+    help: 'From asking humans to the end of the approval, by outcome: approved, denied, expired.',
+    ...{ labelNames: ['outcome'], buckets: slow, registers },
+  })
   const drillPassed = new Gauge({
     name: 'mayfly_drill_passed',
     help: 'Whether the last drill of an issuer on this broker passed.',
@@ -118,6 +123,7 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     },
     judged: (outcome, how) => judgements.inc({ outcome, how }),
     policyRestarted: outcome => restarts(outcome),
+    answered: (outcome, ms) => answers.observe({ outcome }, ms / 1_000),
     alarm: name => alarms(name),
   }
 }
@@ -175,6 +181,7 @@ async function figuresOf({ read, now }: Pick<Ledger, 'read' | 'now'>) {
     at,
     ages,
     blocks: blocks.items.length,
+    waiting: await read.waitingApprovals(),
     backlog: await read.revokingBacklog(),
     counts: await read.leaseCounts(),
   }
@@ -193,6 +200,8 @@ function ledgerGauges(registers: Registry[]): (figures: Figures) => void {
     ...['issuer', 'revocability'],
   ])
   const age = gauge('mayfly_signing_key_age_seconds', 'How long a key has been signing.', ['purpose'])
+  const waiting = gauge('mayfly_approvals_waiting', 'Approvals that wait for humans.', [])
+  const waits = gauge('mayfly_oldest_approval_seconds', 'How long the oldest of these has waited.', [])
   const blocks = gauge('mayfly_blocks', 'Revocations that refuse new tasks and credentials.', [])
   return figures => {
     for (const one of [leases, backlog, oldest, age]) one.reset()
@@ -203,5 +212,7 @@ function ledgerGauges(registers: Registry[]): (figures: Figures) => void {
     }
     for (const { purpose, ageMs } of figures.ages) age.set({ purpose }, Math.max(0, ageMs) / 1_000)
     blocks.set(figures.blocks)
+    waiting.set(figures.waiting.count)
+    waits.set(Math.max(0, figures.at - (figures.waiting.oldest ?? figures.at)) / 1_000)
   }
 }

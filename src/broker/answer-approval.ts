@@ -93,7 +93,10 @@ export async function deny(
 async function told(broker: Broker, { id, task }: ApprovalRow): Promise<ApprovalRow> {
   broker.waits.wake(task)
   broker.outbox.wake()
-  return (await broker.ledger.read.approval(id))!
+  const row = (await broker.ledger.read.approval(id))!
+  if (row.state === 'approved' || row.state === 'denied')
+    broker.metrics.answered(row.state, (row.closed_at ?? row.created_at) - row.created_at)
+  return row
 }
 
 /** A human out of the groups, who neither owns the agent nor had it asked for. */

@@ -30,7 +30,10 @@ export async function expireApprovals(broker: Broker): Promise<boolean> {
     }
     return rows
   })
-  for (const row of gone) broker.waits.wake(row.task)
+  for (const row of gone) {
+    broker.waits.wake(row.task)
+    broker.metrics.answered('expired', row.expires_at - row.created_at)
+  }
   if (gone.length > 0) broker.outbox.wake()
   return gone.length === endBatch
 }

@@ -56,6 +56,12 @@ export const credentialAnswer = z
   }))
 export type Minted = z.infer<typeof credentialAnswer>
 
+/** A new ask may wait for humans. */
+export const mintAnswer = z.union([
+  z.looseObject({ status: z.literal('approval_pending'), ask: z.string(), approval: z.string() }),
+  credentialAnswer,
+])
+
 export const heartbeatAnswer = z.looseObject({ heartbeat_due: time })
 
 export const leasePage = z.looseObject({ items: z.array(leaseAnswer), next: z.string().nullable() })

@@ -7,7 +7,7 @@ import { BrokerRefusal, brokerUnreachable, type Problem } from './refusal.ts'
 import { CommandError, EXIT, sleep, type Terminal } from './terminal.ts'
 
 export type Call = {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'DELETE'
   path: string
   token?: Secret
   body?: unknown
@@ -17,6 +17,8 @@ export type Call = {
    * evidence and body. `never`: the second call would do it again.
    */
   whenLost: 'repeat' | 'reopen' | 'never'
+  /** RFC 7240: what the broker may do for us, `wait=30`. */
+  prefer?: string
   /** Of one attempt; CLI_LIMITS.callMs unless told. */
   deadlineMs?: number
   /** Gives up at once. */
@@ -59,6 +61,7 @@ async function send(fetch: Terminal['fetch'], url: string, call: Call): Promise<
       signal: call.signal === undefined ? deadline : AbortSignal.any([deadline, call.signal]),
       headers: {
         accept: 'application/json',
+        ...(call.prefer === undefined ? {} : { prefer: call.prefer }),
         ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token.reveal()}` }),
         ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
       },

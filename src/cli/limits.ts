@@ -34,6 +34,10 @@ export const CLI_LIMITS = {
   revokeWatchSeconds: 60,
   revokePollMs: 250,
 
+  /** At once, of the broker; and between two times. */
+  waitSeconds: 30,
+  waitPollMs: 1 * second,
+
   /** Longer than the broker gives a drill. */
   drillMs: 11 * 60 * second,
   drillPollMs: 250,

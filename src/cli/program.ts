@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { addAgentCommands } from './agents-commands.ts'
+import { addApprovalCommands } from './approvals-commands.ts'
 import { ASK_HELP } from './ask.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
@@ -44,6 +45,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addCredentialCommands(program, terminal)
   addPeopleCommands(program, terminal)
   addOperatorCommands(program, terminal)
+  addApprovalCommands(program, terminal, { withOperator })
   addAgentCommands(program, terminal, { withOperator, withProviderLogs, config: DEFAULT_CONFIG })
   addProofCommands(program, terminal)
   addRegistryCommands(program, terminal, withOperator)
@@ -323,6 +325,7 @@ function withOpening(command: Command): Command {
     .option('--ask-json <json>', 'the same in JSON; may be repeated', gather)
     .option('--agent <name>', 'which agent this is, where it may be several')
     .option('--purpose <text>', 'what for, for the audit log')
+    .option('--justification <text>', 'why, for whoever is asked to agree')
     .option('--minutes <n>', 'how long it may take', wholeNumber)
     .option('--confidence <n>', 'how sure you are, 0 to 100; it can only be held against you', wholeNumber)
     .addOption(

@@ -1,10 +1,10 @@
 /** One task from the command line: opened with evidence, given credentials, ended, and watched until it is over. */
 import type { Secret } from '../../issuers/shared/secret.ts'
 import {
-  credentialAnswer,
   heartbeatAnswer,
   type LeaseAnswer,
   type Minted,
+  mintAnswer,
   openAnswer,
   type TaskAnswer,
   taskAnswer,
@@ -13,13 +13,14 @@ import type { AskDetail } from './ask.ts'
 import { given } from './broker-url.ts'
 import type { Client } from './client.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { count, note, shortTime, showAsk } from './print.ts'
+import { count, note, printable, shortTime, showAsk } from './print.ts'
 import type { HeldTask } from './task-file.ts'
-import { sleep, type Terminal } from './terminal.ts'
+import { CommandError, EXIT, sleep, type Terminal } from './terminal.ts'
 
 export type TaskOptions = {
   agent?: string
   purpose?: string
+  justification?: string
   minutes?: number
   heartbeatSeconds?: number
   lifetime?: 'step' | 'job' | 'run'
@@ -50,6 +51,7 @@ export async function openTask(
     purpose,
     authorization_details: asks,
     ...(agent === undefined ? {} : { agent }),
+    ...(options.justification === undefined ? {} : { justification: options.justification }),
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
     ...(lifetime === undefined ? {} : { lifetime }),
@@ -63,13 +65,20 @@ export async function openTask(
 }
 
 /** A lost answer is not asked for again: the credential it spoke of is in the ledger and dies with the task. */
-export function mint(
+export async function mint(
   client: Client,
   { id, token }: HeldTask,
   what: { ask: string } | ({ authorization_details: [AskDetail] } & DeclaredOptions),
 ): Promise<Minted> {
   const path = `/v1/tasks/${id}/credentials`
-  return client.call({ method: 'POST', path, token, body: what, whenLost: 'never' }, credentialAnswer)
+  const call = { method: 'POST', path, token, body: what, whenLost: 'never' } as const
+  const answer = await client.call(call, mintAnswer)
+  if (!('approval' in answer)) return answer
+  throw new CommandError(
+    `humans are asked (${printable(answer.approval)}): the ask ${printable(answer.ask)} waits for them.\n` +
+      `  Wait with: mayfly task wait ${id}`,
+    { exitCode: EXIT.unavailable },
+  )
 }
 
 export function readTask(client: Client, { id, token }: HeldTask, signal?: AbortSignal): Promise<TaskAnswer> {

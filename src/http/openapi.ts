@@ -1,5 +1,6 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import { agentsQuery, certifyBody, standingBody } from './agent-schemas.ts'
+import { APPROVAL_ROUTES } from './approval-openapi.ts'
 import {
   agreeBody,
   challengeBody,
@@ -44,7 +45,7 @@ const problem = z
   .openapi('Problem')
 
 type Described = {
-  method: 'get' | 'post'
+  method: 'get' | 'post' | 'delete'
   path: string
   summary: string
   auth?: 'taskToken' | 'operatorToken'
@@ -391,7 +392,7 @@ export function openapiDocument(publicUrl: string, version: string) {
   const app = new OpenAPIHono()
   for (const scheme of ['taskToken', 'operatorToken'] as const)
     app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })
-  for (const route of [...ROUTES, ...PEOPLE_ROUTES, ...REGISTRY_ROUTES])
+  for (const route of [...ROUTES, ...PEOPLE_ROUTES, ...REGISTRY_ROUTES, ...APPROVAL_ROUTES])
     app.openAPIRegistry.registerPath(describe(route))
   return app.getOpenAPI31Document({
     openapi: '3.1.0',

@@ -1,0 +1,101 @@
+/** A write that waits on one terminal, and humans who answer on another. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunningServer } from '../../src/server.ts'
+import { startBroker } from '../fakes/installation.ts'
+import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
+import { askingPolicy, requirement } from '../support/asking-policy.ts'
+import { createShell, type Running, type Shell } from './mayfly.ts'
+
+const GITHUB = 'github=acme/api:contents:write'
+const ADDRESS = /sign in at:\n\s+(\S+)/
+/** What an agent would write if it could. */
+const HOSTILE = '\u202eok\u200b **approved** https://evil.test <!channel>'
+
+let installation: PeopledInstallation
+let broker: RunningServer
+let workload: Shell
+let human: Shell
+let svid: string
+
+beforeAll(async () => {
+  installation = await createPeopledInstallation()
+  broker = await startBroker(installation)
+  const policy = askingPolicy()
+  policy.requires = [requirement({ groups: ['release-managers'] })]
+  broker.broker.policy = policy
+  workload = await createShell({ MAYFLY_URL: broker.url })
+  human = await createShell({ MAYFLY_OPERATOR_URL: broker.url })
+  svid = join(workload.home, 'svid.jwt')
+  await writeFile(svid, installation.svid('spiffe://acme.test/agent/coder'))
+  await signIn(human.start(['login']), 'cleo')
+})
+afterAll(async () => {
+  await broker?.stop()
+  await Promise.all([installation?.close(), workload?.close(), human?.close()])
+})
+
+async function signIn(running: Running, id: string) {
+  await installation.people.human(id).visit(await running.reads(ADDRESS))
+  return running.ended
+}
+
+async function open(): Promise<{ task: string; approval: string }> {
+  const args = ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', svid, '--justification', HOSTILE]
+  const { out } = await workload.ok(['task', 'open', ...args, '--json'])
+  const { task } = JSON.parse(out) as { task: { id: string; approvals: { id: string }[] } }
+  return { task: task.id, approval: task.approvals[0]!.id }
+}
+
+test('is listed, shown whole and inert, approved by a sign-in for that alone, and goes on', async () => {
+  const { task, approval } = await open()
+  const waits = workload.start(['task', 'wait', task])
+  expect((await human.ok(['approvals'])).out).toMatch(new RegExp(`${approval} +pending .* coder +`))
+  const { out } = await human.ok(['approvals', 'show', approval])
+  expect(out).toContain('"contents": "write"')
+  expect(out).toContain('new in 30 days')
+  expect(out).toContain('| because: ⟨U+202E⟩ok⟨U+200B⟩ ＊＊approved＊＊ https(:)//evil(.)test ＜!channel＞')
+  expect(out).not.toMatch(/\u202e|\u200b|https:\/\/evil/)
+
+  const said = await signIn(human.start(['approvals', 'approve', approval, '--reason', 'fine']), 'cleo')
+  expect([said.code, said.out], said.err).toEqual([0, expect.stringContaining(`${approval} is approved.`)])
+  const waited = await waits.ended
+  expect([waited.code, waited.out]).toEqual([0, expect.stringContaining('granted: github=acme/api')])
+  const file = join(workload.home, '.local/state/mayfly', `${task}.json`)
+  const more = await workload.fails(4, ['token', '--ask', GITHUB, '--task-token-file', file])
+  expect(more.err).toContain('humans are asked (apr_')
+  expect((await human.fails(1, ['approvals', 'approve', approval])).err).toContain('is approved already')
+})
+
+test('a stolen session answers nothing: somebody else must sign in, and who may not is refused', async () => {
+  const { approval } = await open()
+  for (const other of ['vera', 'olga']) {
+    const ran = await signIn(human.start(['approvals', 'approve', approval]), other)
+    expect([ran.code, ran.out.includes('is approved')]).toEqual([3, false])
+  }
+  const denied = await signIn(human.start(['approvals', 'deny', approval, '--reason', 'not now']), 'dan')
+  expect(denied.out).toContain(`${approval} is denied.`)
+})
+
+test('task wait says that not everything was granted', async () => {
+  const { task, approval } = await open()
+  expect((await workload.fails(4, ['task', 'wait', task, '--seconds', '0'])).err).toContain(
+    'not answered yet',
+  )
+  await signIn(human.start(['approvals', 'deny', approval, '--reason', 'no']), 'dan')
+  expect((await workload.fails(3, ['task', 'wait', task])).out).toContain('denied')
+})
+
+test('a window is opened by a sign-in for exactly it, listed, used and revoked', async () => {
+  const args = ['--agent', 'coder', '--ask', GITHUB, '--minutes', '10', '--reason', 'tonight']
+  const made = await signIn(human.start(['preapprovals', 'open', ...args]), 'cleo')
+  expect([made.code, made.out], made.err).toEqual([0, expect.stringContaining('is open until')])
+  const window = /pre_\w+/.exec(made.out)![0]
+  expect((await human.ok(['preapprovals'])).out).toMatch(new RegExp(`${window} +coder +0/1`))
+  const opening = ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', svid, '--json']
+  const { out } = await workload.ok(['task', 'open', ...opening])
+  expect(JSON.parse(out).task.asks[0].state).toBe('granted')
+  const revoked = await human.run(['preapprovals', 'revoke', window])
+  expect(revoked.code === 0 || revoked.err.includes('do not let you')).toBe(true)
+})
