@@ -194,4 +194,46 @@ describe('an issuer of a team', () => {
   })
 })
 
+describe('files', () => {
+  test('of a broker alone are in force whatever they were before, at a reload and at a start', async () => {
+    const purpose = () => broker.broker.agents().get('release')?.purpose
+    const first = purpose()
+    const release = { ...installation.agents.release, purpose: 'Releases something else' }
+    await installation.configure({ ...withTeams(), agents: { release } })
+    await broker.reload()
+    expect(purpose()).toBe('Releases something else')
+    await installation.configure(withTeams())
+    await broker.reload()
+    expect(purpose()).toBe(first)
+    await installation.configure({ ...withTeams(), agents: { release } })
+    await broker.stop()
+    broker = await startBroker(installation)
+    expect(purpose()).toBe('Releases something else')
+    expect(broker.broker.stale()).toBeUndefined()
+  })
+
+  test('that no longer grant a namespace leave its resources, and none of them counts', async () => {
+    await registry.register({ documents: [payer()] })
+    const task = await asPayer([asks.orders])
+    await broker.stop()
+    await installation.configure({})
+    broker = await startBroker(installation)
+    api = createApi(broker, installation)
+    expect(broker.broker.agents().has('payments.payer')).toBe(false)
+    expect((await api.until(task, 'ended')).body.end).toBe('revoked')
+    await broker.stop()
+    await installation.configure(withTeams())
+    broker = await startBroker(installation)
+    expect(broker.broker.agents().has('payments.payer')).toBe(true)
+  })
+
+  test('that read the same raise no generation, however often they are read', async () => {
+    const before = await broker.broker.ledger.read.registry()
+    await broker.reload()
+    await broker.stop()
+    broker = await startBroker(installation)
+    expect(await broker.broker.ledger.read.registry()).toEqual(before)
+  })
+})
+
 const rule = (name: string) => [{ attestor: 'spire', subject: `spiffe://acme.test/payments/${name}` }]
