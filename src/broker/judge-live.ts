@@ -1,9 +1,10 @@
 /** Whether policy would let a live credential be minted now, as things are. */
 import type { Issuer } from '../../issuers/issuer.ts'
-import type { ApprovalRequirement } from '../policy/facts.ts'
+import type { ApprovalRequirement, Declared } from '../policy/facts.ts'
+import { judgeNarrowOnly } from '../policy/narrow-only.ts'
 import type { LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
-import { judgedTask } from './judged.ts'
+import { declaredIn, judgedTask } from './judged.ts'
 import { NOTHING_HELD, policyRequest } from './policy-request.ts'
 
 export type Live = { task: TaskRow; above: readonly TaskRow[]; lease: LeaseRow; issuer: Issuer }
@@ -19,16 +20,24 @@ export async function isAllowedStill(broker: Broker, { task, above, lease, issue
   const ask: unknown = JSON.parse(lease.granted)
   const asked = { issuerName: lease.issuer, issuer, ask }
   const request = await policyRequest(broker, judgedTask(task, [...above]), asked, issuer.facts(ask))
-  const verdict = await broker.policy.judge({
-    ...request,
-    context: { ...request.context, held: NOTHING_HELD },
-  })
+  const verdict = await judgeNarrowOnly(
+    broker.policy,
+    { ...request, context: { ...request.context, held: NOTHING_HELD } },
+    await declaredFor(broker, lease),
+  )
   if (verdict.failed) throw new Error('policy could not be judged')
   if (verdict.outcome !== 'needs_approval') return verdict.outcome === 'allow'
   const approval = await broker.ledger.read.approvalOf(lease.ask_id)
   if (approval === undefined || approval.minted === 0) return false
   const met = JSON.parse(approval.requires) as ApprovalRequirement[]
   return verdict.requires.every(wanted => met.some(one => isAsMuch(one, wanted)))
+}
+
+/** What the caller said of itself when it asked for this. */
+async function declaredFor({ ledger: { read } }: Broker, lease: LeaseRow): Promise<Declared | undefined> {
+  const ask = await read.ask(lease.ask_id)
+  const decision = ask === undefined ? undefined : await read.decision(ask.decision)
+  return decision === undefined ? undefined : declaredIn(decision).declared
 }
 
 /** Whoever met the one has met the other. */

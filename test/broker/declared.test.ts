@@ -75,17 +75,21 @@ test('a later ask and a token exchange say it, too', async () => {
   expect((await exchange({ confidence: '80', urgency: 'normal' })).status).toBe(200)
 })
 
-test('it is kept in the decision, and judged by again at each mint', async () => {
+test('it is kept in the decision, and judged by again: at each mint, and when policies change', async () => {
   const task = await api.open([asks.apiRead], { confidence: 60 })
   const kept = await broker.broker.ledger.read.decision(task.answer.body.decision)
   expect(JSON.parse(kept!.facts)).toMatchObject({ declared: { confidence: 60 } })
-  expect((await api.credential(task)).status).toBe(201)
+  const sure = await api.open([asks.apiRead], { confidence: 80 })
+  for (const one of [task, sure]) expect((await api.credential(one)).status).toBe(201)
   await writeFile(
     join(installation.directory, 'policies', 'main.cedar'),
     POLICIES.replace('confidence < 50', 'confidence < 70'),
   )
   await broker.reload()
   expect((await api.credential(task)).body.code).toBe('ask_denied')
+  const live = async ({ id }: { id: string }) =>
+    (await broker.broker.ledger.read.leases({ task: id, state: 'active' }, { limit: 9 })).items.length
+  expect([await live(task), await live(sure)]).toEqual([0, 1])
 })
 
 test.each([
