@@ -277,6 +277,40 @@ const broken: Broken[] = [
     })),
   },
   {
+    store: 'takes an answer that comes too late',
+    caughtBy: 'an approval is answered once, and not past its time',
+    breakIt: writing(tx => ({
+      answerApproval: async (id, to) => (await tx.answerApproval(id, to)) || true,
+    })),
+  },
+  {
+    store: 'counts a human twice',
+    caughtBy: 'one human agrees once; votes come back in the order in which they were given',
+    breakIt: writing(tx => ({ insertVote: async row => (await tx.insertVote(row)) || true })),
+  },
+  {
+    store: 'spends an approval without an end',
+    caughtBy: 'an approval is spent as often as it says, for its own digest, and only once it is given',
+    breakIt: writing(tx => ({
+      spendApproval: async (id, digest) => (await tx.spendApproval(id, digest)) || true,
+    })),
+  },
+  {
+    store: 'cancels what was given, too',
+    caughtBy: 'approvals of tasks are cancelled while they wait, and withdrawn also when they were given',
+    breakIt: writing(tx => ({
+      cancelApprovals: async (tasks, to) => {
+        await tx.withdrawApproval('a', to)
+        return tx.cancelApprovals(tasks, to)
+      },
+    })),
+  },
+  {
+    store: 'uses a window without an end',
+    caughtBy: 'a pre-approval is used as often as it says, until it is revoked or past its time',
+    breakIt: writing(tx => ({ usePreapproval: async id => (await tx.usePreapproval(id)) || true })),
+  },
+  {
     store: 'runs two drills of an issuer',
     caughtBy: 'one drill of an issuer runs at a time, and finishes once',
     breakIt: writing(tx => ({

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sqliteDialect } from '../../src/store/dialect.ts'
 import type { LedgerRead, LedgerWrite } from '../../src/store/ledger.ts'
 import { migrate } from '../../src/store/migrations.ts'
+import { askingAll } from '../../src/store/sql/prepare.ts'
 import { ledgerReads } from '../../src/store/sql/read.ts'
 import { ledgerWrites } from '../../src/store/sql/write.ts'
 import { openSqliteConnection, type SqliteConnection } from '../../src/store/sqlite-connection.ts'
@@ -21,7 +22,7 @@ beforeAll(async () => {
   connection = openSqliteConnection(join(folder, 'ledger.db'), { readOnly: false })
   const run = async <R>(query: CompiledQuery<R>) => connection.run(query)
   await migrate(dialect, run, 1)
-  await ledgerWrites(dialect)({ run, send: run, now: 1 }).insertTask(task('t'), [])
+  await ledgerWrites(dialect)({ ...askingAll(run), now: 1 }).insertTask(task('t'), [])
 })
 afterAll(() => {
   connection.close()
@@ -40,7 +41,7 @@ async function plans(ask: (all: LedgerRead & LedgerWrite) => Promise<unknown>): 
     return connection.run(query)
   }
   const reads = ledgerReads(dialect, explain)
-  const writes = ledgerWrites(dialect)({ run: explain, send: explain, now: 1 })
+  const writes = ledgerWrites(dialect)({ ...askingAll(explain), now: 1 })
   await ask({ ...writes, ...reads })
   return steps
 }
@@ -88,6 +89,20 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
     /INDEX deliveries_due \(webhook=\? AND due_at<\?\)/,
     all => all.claimDeliveries('w', 9, 2),
   ],
+  ['approvalOf', /INDEX approvals_ask \(ask=\?\)/, all => all.approvalOf('k')],
+  ['waiting approvals', /INDEX approvals_/, all => all.approvals({ state: 'pending' }, { limit: 9 })],
+  ['expireApprovals', /INDEX approvals_due \(expires_at<\?\)/, all => all.expireApprovals(9)],
+  [
+    'cancelApprovals',
+    /INDEX approvals_pending \(task=\?\)/,
+    all => all.cancelApprovals(['t'], { by: 'b', reason: 'r' }),
+  ],
+  [
+    'windows of an agent',
+    /INDEX preapprovals_/,
+    all => all.preapprovals({ agent: 'a', open: 1 }, { limit: 9 }),
+  ],
+  ['tasksUnattended', /INDEX check_ins_due \(due_at<\?\)/, all => all.tasksUnattended(1, 9)],
   ['nextDeliveryDue', /INDEX deliveries_due \(webhook=\?\)/, all => all.nextDeliveryDue('w')],
   ['dead deliveries', /INDEX deliveries_dead/, all => all.deliveries({ state: 'dead' }, { limit: 9 })],
   ['prune, deliveries', /INDEX deliveries_done \(done_at<\?\)/, all => all.prune(9)],
