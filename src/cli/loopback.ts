@@ -31,8 +31,8 @@ export async function openLoopback(
   let origin = ''
   const server = createServer((request, response) => {
     const url = answerOf(request, origin, state)
-    finish(response, url === undefined ? 400 : 200)
-    if (url !== undefined) resolve(url)
+    // Answered first: the listener closes on the rest.
+    finish(response, url === undefined ? 400 : 200, () => url !== undefined && resolve(url))
   })
   origin = `http://127.0.0.1:${await listenOn(server, ports.length === 0 ? [0] : ports)}`
   return {
@@ -50,7 +50,8 @@ export async function openLoopback(
     },
     async close() {
       const closed = new Promise<void>(done => server.close(() => done()))
-      server.closeIdleConnections()
+      // Browsers open some that they never use.
+      server.closeAllConnections()
       await closed
     },
   }
@@ -64,8 +65,8 @@ function answerOf(request: IncomingMessage, origin: string, state: string): URL 
   return url.searchParams.get('state') === state ? url : undefined
 }
 
-function finish(response: ServerResponse, status: number): void {
-  response.writeHead(status, HEADERS).end(status === 200 ? PAGE : '')
+function finish(response: ServerResponse, status: number, sent: () => void): void {
+  response.writeHead(status, HEADERS).end(status === 200 ? PAGE : '', sent)
 }
 
 async function listenOn(server: Server, ports: readonly number[]): Promise<number> {
