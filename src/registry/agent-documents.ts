@@ -10,10 +10,10 @@ import {
   parseAgentFiles,
 } from '../config.ts'
 import type { Agent, AgentDocument, AttestRule } from '../policy/agent.ts'
-import type { Parsing, WantedDocument } from './documents.ts'
 import { mayUse, namedInstance } from './effective.ts'
 import { openTeamInstance } from './installed.ts'
 import { newResource, type Resource } from './resource.ts'
+import type { Parsing, WantedDocument } from './wanted.ts'
 
 /** @param after everything else that will be registered */
 export function parseAgentDocuments(

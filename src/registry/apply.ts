@@ -6,12 +6,13 @@ import { canonicalDigest } from '../canonical.ts'
 import { ConfigError } from '../config.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import { afterwards, commit } from './commit.ts'
-import { invalid, type WantedSet } from './documents.ts'
+import { invalid } from './documents.ts'
 import type { Planned } from './plan.ts'
 import { preparePolicies } from './policies.ts'
 import type { LiveRegistry } from './registry.ts'
 import type { Document } from './resource.ts'
 import { sealSecret } from './secrets.ts'
+import type { WantedSet } from './wanted.ts'
 
 export type Application = {
   set: WantedSet

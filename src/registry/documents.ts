@@ -2,7 +2,6 @@
  * What a team wants registered, parsed against everything that is registered: the same shapes as in files, and
  * beside them what keeps a team within its namespace. All of it is good, or all problems are told.
  */
-import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { ConfigError, namespaceOf, type Problem, parseYaml, type YamlFile } from '../config.ts'
 import type { ResourceKind } from '../store/rows.ts'
@@ -10,27 +9,9 @@ import { parseAgentDocuments } from './agent-documents.ts'
 import { afterwards, type ResourceChange } from './commit.ts'
 import { own } from './effective.ts'
 import { parseInstanceDocument } from './instance-documents.ts'
-import type { RegistryOptions } from './registry.ts'
 import { keyOf, newResource, RESOURCE_KINDS, type Resource, resourceOf } from './resource.ts'
 import { parseServerDocuments } from './server-documents.ts'
-import type { RegistryState } from './state.ts'
-
-export type NamedResource = { kind: ResourceKind; name: string }
-export type UploadedSecret = { kind: 'attestor' | 'issuer'; resource: string; name: string; value: string }
-
-export type WantedSet = {
-  /** YAML, or JSON which is YAML: `kind`, and what the file of such a thing holds. `source` is for messages. */
-  documents: readonly { source: string; text: string }[]
-  remove: readonly NamedResource[]
-  /** Namespaces of which everything else is removed. */
-  prune: readonly string[]
-  secrets: readonly UploadedSecret[]
-}
-
-/** One document, its `kind` and `name` read and the rest not yet. */
-export type WantedDocument = NamedResource & { namespace: string; file: YamlFile }
-
-export type Parsing = { broker: Broker; state: RegistryState; options: RegistryOptions; set: WantedSet }
+import type { NamedResource, Parsing, WantedDocument, WantedSet } from './wanted.ts'
 
 /** @throws BrokerError `registry_invalid`, `managed_by_file`, `not_found` */
 export function parseSet(parsing: Parsing): ResourceChange[] {

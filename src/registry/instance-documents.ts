@@ -1,11 +1,11 @@
 /** An attestor or issuer that a team registers: its type's own settings, and nothing of the broker's host. */
 import type { Parsed, PluginInstance, Problem } from '../config.ts'
 import { clashes, parseShape } from '../config.ts'
-import type { Parsing, WantedDocument } from './documents.ts'
 import { own } from './effective.ts'
 import { openTeamInstance } from './installed.ts'
 import { type Document, newResource, type Resource, resourceOf } from './resource.ts'
 import { fingerprintOf, SECRET_PREFIX } from './secrets.ts'
+import type { Parsing, WantedDocument } from './wanted.ts'
 
 export function parseInstanceDocument(parsing: Parsing, wanted: WantedDocument): Parsed<Resource> {
   const { options, broker, state } = parsing

@@ -3,10 +3,11 @@ import type { Broker } from '../broker/broker.ts'
 import { canonicalDigest } from '../canonical.ts'
 import type { ResourceKind } from '../store/rows.ts'
 import type { ResourceChange } from './commit.ts'
-import { parseSet, type WantedSet } from './documents.ts'
+import { parseSet } from './documents.ts'
 import type { RegistryOptions } from './registry.ts'
 import { type Document, keyOf, type Resource, resourceOf } from './resource.ts'
 import { type RegistryState, readState } from './state.ts'
+import type { WantedSet } from './wanted.ts'
 import { effectsOf } from './widening.ts'
 
 export type FieldChange = { path: string; before?: unknown; after?: unknown }

@@ -9,9 +9,9 @@ import type { Operator } from '../broker/operators.ts'
 import type { ChangeExecutor } from '../broker/people.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { type Application, applyPlan, demandPlan } from './apply.ts'
-import type { WantedSet } from './documents.ts'
 import { type Planned, type PlannedChange, planSet } from './plan.ts'
 import type { LiveRegistry } from './registry.ts'
+import type { WantedSet } from './wanted.ts'
 
 /** What stands in the change: plain JSON. */
 type Proposal = Pick<WantedSet, 'documents' | 'remove' | 'prune'> & { changes: PlannedChange[] }

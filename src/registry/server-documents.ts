@@ -7,9 +7,9 @@ import {
   resourceServerShape,
   teamNameShape,
 } from '../config.ts'
-import type { Parsing, WantedDocument } from './documents.ts'
 import { own } from './effective.ts'
 import { newResource, type Resource, resourceOf } from './resource.ts'
+import type { Parsing, WantedDocument } from './wanted.ts'
 
 export function parseServerDocuments(
   { state, options: { settings } }: Parsing,
