@@ -323,6 +323,7 @@ export async function openCore(
       ...(settings.task_defaults.heartbeat_seconds === undefined
         ? {}
         : { heartbeatSeconds: settings.task_defaults.heartbeat_seconds }),
+      ...(settings.task_defaults.check_in === undefined ? {} : { checkIn: settings.task_defaults.check_in }),
     },
     ...(settings.observers.verify_job_running === undefined
       ? {}

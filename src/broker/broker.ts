@@ -37,7 +37,12 @@ export type Broker = {
   trace: Trace
   limits: Limits
   /** What a task gets where neither its agent nor its caller says. */
-  defaults: { taskMinutes: number; heartbeatSeconds?: number }
+  defaults: {
+    taskMinutes: number
+    heartbeatSeconds?: number
+    /** How often a human must say that a task may go on, for agents of which tiers. */
+    checkIn?: { tiers: readonly RiskTier[]; minutes: number }
+  }
   /** With which issuer the provider is asked whether a job is running, and for agents of which tiers. */
   verifyRunning?: { issuer: string; tiers: readonly RiskTier[] }
   /** By what agents are found that somebody should look at. */

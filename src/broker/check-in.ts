@@ -8,9 +8,15 @@ import { BrokerError } from './broker-error.ts'
 import { endTask } from './end-task.ts'
 
 /** With the task: the first is due one interval after it was opened. */
-export async function requireCheckIns(tx: LedgerWrite, agent: Agent, task: TaskRow): Promise<void> {
-  if (agent.check_in_minutes === undefined) return
-  const every = agent.check_in_minutes * MINUTE_MS
+export async function requireCheckIns(
+  { defaults: { checkIn } }: Pick<Broker, 'defaults'>,
+  tx: LedgerWrite,
+  agent: Agent,
+  task: TaskRow,
+): Promise<void> {
+  const tier = checkIn?.tiers.includes(agent.risk_tier) ? checkIn.minutes : Number.POSITIVE_INFINITY
+  const every = Math.min(agent.check_in_minutes ?? tier, tier) * MINUTE_MS
+  if (!Number.isFinite(every)) return
   await tx.insertCheckIn({ task: task.id, every_ms: every, due_at: task.opened_at + every, last_by: null })
 }
 

@@ -247,7 +247,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
   for (const ask of it.asks) await tx.insertAsk(ask)
   await requestApprovals(broker, tx, it.approvals)
-  await requireCheckIns(tx, it.agent, task)
+  await requireCheckIns(broker, tx, it.agent, task)
   await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks })
   await record(
     tx,

@@ -182,6 +182,13 @@ export const settingsShape = z
           LIMITS.heartbeatMaxSeconds,
           'seconds',
         ).optional(),
+        /** Of tasks of agents of these tiers a human must say this often that they may go on. */
+        check_in: z
+          .strictObject({
+            tiers: z.array(z.enum(['low', 'medium', 'high'])).min(1),
+            minutes: wholeNumber(LIMITS.checkInMinMinutes, LIMITS.checkInMaxMinutes, 'minutes'),
+          })
+          .optional(),
       })
       .prefault({}),
     /** What owners and lineages may use up, beside the agents' own limits. */

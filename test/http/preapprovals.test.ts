@@ -38,6 +38,7 @@ beforeAll(async () => {
   await installation.configure({
     agents: { release },
     settings: {
+      task_defaults: { check_in: { tiers: ['high'], minutes: 5 } },
       webhooks: {
         machines: { url: machines.url, secret_file },
         chat: { url: chat.url, secret_file, format: 'slack' },
@@ -187,6 +188,12 @@ describe('check-ins', () => {
     })
     operator = await operatorTokenOf(server)
   })
+})
+
+test('a tier may demand check-ins of agents that say nothing of them', async () => {
+  const evidence = { type: 'jwt', token: installation.svid('/agent/coder') }
+  const task = opened(await ask({ evidence, authorization_details: [asks.orders] }))
+  expect((await server.broker.ledger.read.checkIn(task.id))?.every_ms).toBe(5 * 60_000)
 })
 
 describe('messages', () => {
