@@ -11,7 +11,7 @@
  * comma, scopes no `#`. Whatever cannot be written so is written in JSON (RFC 9396), with --ask-json.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { nameShape } from '../config/shapes.ts'
+import { anyNameShape } from '../config/namespaces.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { usageError } from './terminal.ts'
 
@@ -44,7 +44,8 @@ ${Object.values(FORMS)
 /** @throws CommandError (usage) that shows the expected form */
 export function parseAsk(text: string): AskDetail {
   const [, issuer = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? []
-  if (!nameShape.safeParse(issuer).success || value === '') throw refuse(text, Object.keys(FORMS) as Form[])
+  if (!anyNameShape.safeParse(issuer).success || value === '')
+    throw refuse(text, Object.keys(FORMS) as Form[])
   const form: Form = value.startsWith('arn:') ? 'aws' : value.includes('#') ? 'jwt' : 'github'
   const ask = readers[form](value)
   if (ask === undefined) throw refuse(text, [form])

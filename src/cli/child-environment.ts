@@ -42,7 +42,8 @@ export function namesOf(ask: AskDetail): string[] {
     case 'aws':
       return [...AWS]
     case 'other':
-      return [`MAYFLY_TOKEN_${ask.type.toUpperCase().replaceAll('-', '_')}`]
+      // `payments.jwt` is not `payments-jwt`: the dot of a team's name is two.
+      return [`MAYFLY_TOKEN_${ask.type.toUpperCase().replaceAll('-', '_').replaceAll('.', '__')}`]
   }
 }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatAsk, parseAsk, parseAskJson, readAsks } from '../../src/cli/ask.ts'
+import { namesOf } from '../../src/cli/child-environment.ts'
 import { CommandError, EXIT } from '../../src/cli/terminal.ts'
 
 const ROLE = 'arn:aws:iam::123456789012:role/deploy'
@@ -177,3 +178,9 @@ function caught(run: () => unknown): CommandError {
   }
   throw new Error('nothing was refused')
 }
+
+test('the variable of a team’s issuer is one that a shell takes, and no other issuer’s', () => {
+  const names = ['payments.jwt', 'payments-jwt', 'jwt'].flatMap(type => namesOf({ type, audience: 'a' }))
+  expect(parseAsk('payments.jwt=https://a#b').type).toBe('payments.jwt')
+  expect(names).toEqual(['MAYFLY_TOKEN_PAYMENTS__JWT', 'MAYFLY_TOKEN_PAYMENTS_JWT', 'MAYFLY_TOKEN_JWT'])
+})
