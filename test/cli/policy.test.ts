@@ -1,21 +1,21 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createInstallation, type Installation } from '../fakes/installation.ts'
-import { createShell, type Shell } from './mayfly.ts'
+import { createProgram } from '../../src/cli/program.ts'
+import { CommandError, type Terminal } from '../../src/cli/terminal.ts'
+import { ConfigError } from '../../src/config.ts'
+import { createInstallation, edgeFor, type Installation } from '../fakes/installation.ts'
 
 let installation: Installation
-let shell: Shell
 let policies: string
 
 beforeAll(async () => {
   installation = await createInstallation()
-  shell = await createShell()
   policies = join(installation.directory, 'policies')
   await mkdir(policies)
   await installation.configure({ settings: { policies_dir: 'policies' } })
 })
-afterAll(() => Promise.all([installation?.close(), shell?.close()]))
+afterAll(() => installation?.close())
 beforeEach(() => write('main.cedar', POLICIES))
 
 const POLICIES = `
@@ -94,9 +94,44 @@ cases:
     by: [unsure]
 `
 
+/** In this process: what these commands do, they do with files alone. */
+async function run(args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const ran = { code: 0, out: '', err: '' }
+  const terminal = {
+    env: {},
+    out: text => {
+      ran.out += text
+    },
+    err: text => {
+      ran.err += text
+    },
+    exitWith: code => {
+      ran.code = code
+    },
+    edge: async () => edgeFor(installation),
+  } as Partial<Terminal> as Terminal
+  try {
+    await createProgram(terminal, '0.0.0').parseAsync(['node', 'mayfly', ...args])
+  } catch (error) {
+    if (!(error instanceof CommandError || error instanceof ConfigError)) throw error
+    return { ...ran, code: error instanceof CommandError ? error.exitCode : 1, err: ran.err + error.message }
+  }
+  return ran
+}
+const shell = {
+  async ok(args: readonly string[]) {
+    return this.fails(0, args)
+  },
+  async fails(code: number, args: readonly string[]) {
+    const ran = await run(args)
+    expect(ran.code, `${ran.out}\n${ran.err}`).toBe(code)
+    return ran
+  },
+}
+
 const write = (name: string, text: string) => writeFile(join(policies, name), text)
 async function casesFile(text: string): Promise<string> {
-  const file = join(shell.home, 'cases.yaml')
+  const file = join(installation.directory, 'cases.yaml')
   await writeFile(file, text)
   return file
 }
@@ -155,7 +190,7 @@ test('lint fails on errors, on warnings where that is said, and knows the instal
   )
   await shell.fails(1, ['policy', 'lint', '--strict', ...config()])
 
-  const loose = join(shell.home, 'loose')
+  const loose = join(installation.directory, 'loose')
   await mkdir(loose, { recursive: true })
   await writeFile(
     join(loose, 'a.cedar'),
