@@ -27,8 +27,11 @@ export type RegistryOptions = InstalledOptions & {
 export type LiveRegistry = {
   options: RegistryOptions
   /**
-   * Puts files in force and installs everything; `install` is what else comes into force with them. @returns the agents that changed, or why other files stay in
-   * force: the broker then mints nothing. @throws LedgerUnavailable once it was asked often enough
+   * Puts files in force and installs everything.
+   *
+   * @param install what else comes into force with them
+   * @returns the agents that changed, or why other files stay in force: the broker then mints nothing
+   * @throws LedgerUnavailable once it was asked often enough
    */
   use(files: FileSet, install?: () => void): Promise<FilesOutcome>
   /** Installs what was registered meanwhile. Resolves when what the ledger had at the call is installed. */
