@@ -39,6 +39,11 @@ export async function explainDecision(broker: Broker, id: string): Promise<Expla
 }
 
 function policiesOf({ facts }: DecisionRow): string[] {
-  const { asks = [] } = JSON.parse(facts) as { asks?: { determining?: string[] }[] }
-  return [...new Set(asks.flatMap(({ determining = [] }) => determining))]
+  const { asks = [] } = JSON.parse(facts) as { asks?: { determining?: string[]; nearest?: string[] }[] }
+  const ids = asks.flatMap(({ determining = [], nearest = [] }) => [
+    ...determining,
+    // `id: what it missed`
+    ...nearest.map(miss => miss.slice(0, miss.indexOf(':'))),
+  ])
+  return [...new Set(ids)]
 }
