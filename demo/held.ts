@@ -4,6 +4,8 @@ import type { Answer, Timeline } from './timeline.ts'
 /** A credential in somebody's hands, and a call that works for as long as it lives. */
 export type Held = {
   holder: string
+  /** The id of its row in Mayfly's ledger. */
+  lease: string
   revocability: string
   /** Epoch ms. */
   expiresAt: number
@@ -26,11 +28,11 @@ export async function mint<Secret = string>(
 
 export function hold(
   holder: string,
-  { revocability, expires_at }: Credential<unknown>,
+  { lease, revocability, expires_at }: Credential<unknown>,
   what: string,
   use: () => Promise<Answer>,
 ): Held {
-  return { holder, revocability, expiresAt: Date.parse(expires_at), what, use }
+  return { holder, lease, revocability, expiresAt: Date.parse(expires_at), what, use }
 }
 
 export async function showThatItWorks(timeline: Timeline, { holder, what, use }: Held): Promise<void> {

@@ -4,11 +4,14 @@
  * promised is said, and fails the demo.
  */
 import { codingAgent } from './coding-agent.ts'
+import { quarantine } from './quarantine.ts'
 import { reckoning } from './reckoning.ts'
 import { releaseJob } from './release-job.ts'
 import { openStage, type Stage } from './stage.ts'
 import { theEnd, theOneThatNobodyCanRevoke } from './the-end.ts'
 import { createTimeline, type Timeline } from './timeline.ts'
+import { tooMuch } from './too-much.ts'
+import { waitingWrite } from './waiting-write.ts'
 
 export type DemoOptions = {
   out: (text: string) => void
@@ -39,13 +42,16 @@ async function play(stage: Stage, timeline: Timeline): Promise<number> {
   introduce(stage, timeline)
   const release = await releaseJob(stage, timeline)
   const { parent, child } = await codingAgent(stage, timeline)
-  const session = await theEnd(stage, timeline, { release, parent, child })
+  const upgrade = await waitingWrite(stage, timeline)
+  await tooMuch(stage, timeline, parent.task)
+  await quarantine(stage, timeline, upgrade)
+  const session = await theEnd(stage, timeline, { release, parent, child, upgrade })
   await theOneThatNobodyCanRevoke(stage, timeline, { task: release.task, session })
   return reckoning(stage, timeline)
 }
 
 function introduce({ installation, broker }: Stage, timeline: Timeline): void {
-  const { github, aws, identityProvider, directory } = installation
+  const { github, aws, identityProvider, people, directory } = installation
   timeline.chapter(
     'Who takes part',
     'Everything runs in this process, on free ports, and keeps its files in one folder that goes away.',
@@ -54,6 +60,7 @@ function introduce({ installation, broker }: Stage, timeline: Timeline): void {
   timeline.step('GitHub', `stand-in on ${github.url}: repositories acme/api and acme/web`)
   timeline.step('AWS', `stand-in on ${aws.url}: STS, and S3 with buckets artifacts and ledgers`)
   timeline.step('identities', `stand-in on ${identityProvider.issuer}: says who a job is`)
+  timeline.step('sign-in', `stand-in on ${people.issuer}: says who a human is`)
   timeline.step('orders API', 'an ordinary API: it asks Mayfly about each token that it is shown')
 }
 

@@ -10,15 +10,28 @@ export type OpenTask = {
   purpose: string
   minutes: number
   asks: readonly Ask[]
+  /** For the humans who may be asked. */
+  justification?: string
   /** From the parent task, where this is a sub-agent. */
   ticket?: string
 }
 
 /** An opened task, as its holder knows it. */
-export type Task = { id: string; agent: string; deadline: string; token: string; asks: readonly string[] }
+export type Task = {
+  id: string
+  agent: string
+  deadline: string
+  token: string
+  /** Ids, in the order in which they were asked. */
+  asks: readonly string[]
+  /** Ids of the approvals that it waits for. */
+  approvals: readonly string[]
+}
 
 /** `Secret`: a token, or the several parts of an AWS session. */
 export type Credential<Secret> = {
+  /** The id of its row in the ledger. */
+  lease: string
   credential: Secret
   revocability: string
   expires_at: string
@@ -38,10 +51,18 @@ export type Lease = {
   confirmed_dead_at: string | null
 }
 
-export type TaskState = { state: string; end: string | null; credentials: Lease[] }
+export type TaskState = {
+  state: string
+  end: string | null
+  asks: { id: string; state: string }[]
+  credentials: Lease[]
+}
+
+/** What a refusal carries for programs: a stable code, and the id of the decision where there was one. */
+export type Refusal = { code?: string; decision?: string }
 
 /** An answer with what it carried; `body` is only of use where the request was granted. */
-export type Answered<Body> = Answer & { body: Body }
+export type Answered<Body> = Answer & { body: Body; refusal: Refusal; retryAfter: string | null }
 
 export type MayflyClient = ReturnType<typeof mayflyAt>
 
@@ -59,20 +80,27 @@ export function mayflyAt(url: string) {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    const answer = (await response.json()) as Body & { detail?: string }
+    const answer = (await response.json()) as Body & Refusal & { detail?: string }
     const words = response.ok ? response.statusText : (answer.detail ?? '')
-    return { from: 'Mayfly', status: response.status, words, body: answer }
+    const retryAfter = response.headers.get('retry-after')
+    return { from: 'Mayfly', status: response.status, words, body: answer, refusal: answer, retryAfter }
   }
 
   return {
     async openTask({ evidence, asks, ...request }: OpenTask): Promise<Answered<Task>> {
-      type Opened = { task: Omit<Task, 'asks'> & { asks: { id: string }[] }; task_token: string }
+      type Ids = { id: string }[]
+      type Opened = {
+        task: Omit<Task, 'asks' | 'approvals'> & { asks: Ids; approvals?: Ids }
+        task_token: string
+      }
       const answer = await call<Opened>('POST', '/v1/tasks', {
         body: { ...request, evidence: { type: 'jwt', token: evidence }, authorization_details: asks },
       })
-      if (answer.status !== 201) return { ...answer, body: NO_TASK }
+      if (answer.status >= 300) return { ...answer, body: NO_TASK }
       const { task, task_token } = answer.body
-      return { ...answer, body: { ...task, token: task_token, asks: task.asks.map(({ id }) => id) } }
+      const idsOf = (all: Ids = []) => all.map(({ id }) => id)
+      const ids = { asks: idsOf(task.asks), approvals: idsOf(task.approvals) }
+      return { ...answer, body: { ...task, token: task_token, ...ids } }
     },
 
     /** @param ask its id, from {@link Task.asks}. */
@@ -117,7 +145,7 @@ export function mayflyAt(url: string) {
   }
 }
 
-const NO_TASK: Task = { id: '', agent: '', deadline: '', token: '', asks: [] }
+const NO_TASK: Task = { id: '', agent: '', deadline: '', token: '', asks: [], approvals: [] }
 
 /** What a granted request carried. @throws CommandError for a refused one: the demo cannot go on without it. */
 export function granted<Body>({ from, status, words, body }: Answered<Body>): Body {

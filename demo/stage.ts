@@ -1,22 +1,20 @@
 /** Everything that the demo needs, started on free ports of this machine, and gone without a trace afterwards. */
 import { createHash, randomUUID } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOperatorToken } from '../src/broker/create-operator-token.ts'
 import type { RunningServer } from '../src/server.ts'
-import {
-  createInstallation,
-  type Installation,
-  RESOURCE_SERVER,
-  startBroker,
-} from '../test/fakes/installation.ts'
+import { RESOURCE_SERVER, startBroker } from '../test/fakes/installation.ts'
+import { createPeopledInstallation, type PeopledInstallation } from '../test/fakes/people.ts'
 import { type MayflyClient, mayflyAt } from './mayfly-client.ts'
+import { CLEO, OLGA, VERA } from './people.ts'
 import { type Providers, providersAt } from './providers.ts'
 import { type ResourceServer, startResourceServer } from './resource-server.ts'
+import { type SecondTerminal, secondTerminal } from './second-terminal.ts'
 
 export type Stage = Providers & {
-  /** Identity provider, SPIFFE authority, GitHub and AWS, and Mayfly's configuration for them. */
-  installation: Installation
+  /** Identity providers, SPIFFE authority, GitHub and AWS, and Mayfly's configuration for them. */
+  installation: PeopledInstallation
   broker: RunningServer
   mayfly: MayflyClient
   operatorToken: string
@@ -24,13 +22,21 @@ export type Stage = Providers & {
   orders: ResourceServer
   /** An API of another team, with an audience of its own. */
   payroll: ResourceServer
+  /** Who owns the agents. */
+  olga: SecondTerminal
+  /** A release manager of another team. */
+  cleo: SecondTerminal
   close(): Promise<void>
 }
 
+/** The rules of the demo, as they are shown on screen. */
+export const POLICIES = join(import.meta.dirname, 'policies.cedar')
+
 export async function openStage(): Promise<Stage> {
   await using opened = new AsyncDisposableStack()
-  const installation = await createInstallation()
+  const installation = await createPeopledInstallation({ people: [OLGA, CLEO, VERA] })
   opened.defer(() => installation.close())
+  await configure(installation)
   const payrollApi = { id: 'payroll-api', secret: randomUUID() }
   await register(installation, payrollApi, 'https://payroll.example.com')
 
@@ -43,7 +49,11 @@ export async function openStage(): Promise<Stage> {
   opened.defer(() => payroll.close())
   const { token } = await createOperatorToken(broker.broker, 'demo')
 
-  const { github, aws, clock } = installation
+  const { github, aws, clock, people, directory } = installation
+  const terminalOf = (id: string, who: string) => {
+    const home = join(directory, 'home', id)
+    return secondTerminal({ who, human: people.human(id), brokerUrl: broker.url, home, now: clock.now })
+  }
   const all = opened.move()
   return {
     ...providersAt({ githubUrl: github.url, awsUrl: aws.url, now: clock.now }),
@@ -53,13 +63,33 @@ export async function openStage(): Promise<Stage> {
     operatorToken: token.reveal(),
     orders,
     payroll,
+    olga: terminalOf(OLGA.id, OLGA.name),
+    cleo: terminalOf(CLEO.id, CLEO.name),
     close: () => all.disposeAsync(),
   }
 }
 
+/** What the demo has besides: policies, and one more agent, which works unattended and is trusted least. */
+async function configure(installation: PeopledInstallation): Promise<void> {
+  const { agents, directory } = installation
+  await mkdir(join(directory, 'policies'))
+  await copyFile(POLICIES, join(directory, 'policies', 'demo.cedar'))
+  const attest = [{ attestor: 'spire', subject: 'spiffe://acme.test/agent/upgrader' }]
+  await installation.configure({
+    settings: { policies_dir: 'policies' },
+    agents: {
+      coder: { ...agents.coder, risk_tier: 'medium' },
+      upgrader: {
+        ...{ ...agents.coder, purpose: 'Upgrades what the api depends on, unattended', attest },
+        ...{ risk_tier: 'high', may_delegate_to: [] },
+      },
+    },
+  })
+}
+
 /** One file for each API that may ask Mayfly about tokens: JSON is YAML, too. */
 async function register(
-  { directory }: Installation,
+  { directory }: PeopledInstallation,
   { id, secret }: { id: string; secret: string },
   audience: string,
 ): Promise<void> {

@@ -12,7 +12,7 @@ const LONGEST_WAIT_MS = 10_000
 export async function theEnd(
   { mayfly, operatorToken }: Stage,
   timeline: Timeline,
-  { release, parent, child }: { release: Work; parent: Work; child: Work },
+  { release, parent, child, upgrade }: { release: Work; parent: Work; child: Work; upgrade: Work },
 ): Promise<Held> {
   timeline.chapter(
     'The work is done: the tasks end, and their credentials die with them',
@@ -20,10 +20,12 @@ export async function theEnd(
       "provider whether it is really dead. The sub-agent says nothing: its task ends with its parent's.",
   )
 
-  // 1. Two ends are told; the third follows.
+  // 1. Three ends are told; the fourth follows.
   timeline.tried('release job', 'tells Mayfly that it is done', await mayfly.complete(release.task), 200)
   timeline.tried('coding agent', 'tells Mayfly that it is done', await mayfly.complete(parent.task), 200)
-  const states = await Promise.all([release, parent, child].map(({ task }) => whenRevoked(mayfly, task)))
+  timeline.tried('upgrader', 'tells Mayfly that it is done', await mayfly.complete(upgrade.task), 200)
+  const all = [release, parent, upgrade, child]
+  const states = await Promise.all(all.map(({ task }) => whenRevoked(mayfly, task)))
   const revoked = states.flatMap(({ credentials }) => credentials).filter(isRevocable)
   timeline.ensure(!revoked.some(isOpen), 'whatever can be revoked is revoked when its task ends')
   timeline.step('Mayfly', `has revoked ${revoked.length} credentials`)
@@ -32,7 +34,7 @@ export async function theEnd(
   timeline.ensure(childEnd === 'cancelled', "a sub-agent's task ends with its parent's")
 
   // 2. Each credential is tried once more, where it worked before.
-  const held = [...release.held, ...parent.held, ...child.held]
+  const held = all.flatMap(work => work.held)
   for (const { holder, what, use } of held.filter(isRevocable))
     timeline.tried(holder, `${what} again`, await use(), 401)
   const another = await mayfly.credential(release.task, release.task.asks[0] ?? '')
@@ -79,7 +81,7 @@ function whenRevoked(mayfly: MayflyClient, task: Task): Promise<TaskState> {
 }
 
 /** Looks at the task until it is so, or until that takes too long; either way, how it was last seen. */
-async function poll(
+export async function poll(
   mayfly: MayflyClient,
   task: Task,
   isSo: (task: TaskState) => boolean,

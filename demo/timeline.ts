@@ -17,10 +17,14 @@ export type Timeline = {
   step(who: string, what: string): void
   /** Somebody tried something. An answer with another status than `expected` is a broken promise. */
   tried(who: string, what: string, answer: Answer, expected: number): void
+  /** A human typed `mayfly` and this. Another exit code than `expected` is a broken promise. */
+  typed(who: string, command: string, ran: { code: number; text: string }, expected: number): void
   /** Says nothing where the promise was kept. */
   ensure(kept: boolean, promise: string): void
   /** A line without a time. */
   text(line: string): void
+  /** What stands in a file, or on somebody's screen. */
+  quote(text: string): void
   /** The promises that were not kept, in order. */
   readonly broken: readonly string[]
 }
@@ -43,6 +47,10 @@ export function createTimeline(world: {
     line(paint(RED, `          NOT AS PROMISED: ${promise}`))
   }
 
+  function quote(text: string): void {
+    for (const one of text.trimEnd().split('\n')) line(`          | ${one}`.trimEnd())
+  }
+
   return {
     chapter(title, explanation) {
       chapters += 1
@@ -55,8 +63,14 @@ export function createTimeline(world: {
       line(`${at(who)} ${what.padEnd(44)} ${paint(color, outcome)}  ${from}: ${status} ${words}`)
       ensure(status === expected, `"${who} ${what}" should have been answered with ${expected}`)
     },
+    typed(who, command, { code, text }, expected) {
+      line(`${at(who)} $ mayfly ${command}`)
+      quote(text)
+      ensure(code === expected, `"mayfly ${command}" of ${who} should have ended with ${expected}`)
+    },
     ensure,
     text: line,
+    quote,
     broken,
   }
 }
@@ -66,7 +80,8 @@ const RED = 31
 const GREEN = 32
 const YELLOW = 33
 
-function outcomeOf(status: number): 'allowed' | 'refused' | 'failed ' {
+function outcomeOf(status: number): 'allowed' | 'waits  ' | 'refused' | 'failed ' {
+  if (status === 202) return 'waits  '
   if (status < 300) return 'allowed'
   return status < 500 ? 'refused' : 'failed '
 }

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { runDemo } from '../../demo/main.ts'
+import type { SecondTerminal } from '../../demo/second-terminal.ts'
 import { openStage, type Stage } from '../../demo/stage.ts'
 import { demo } from '../../src/cli/demo.ts'
 
@@ -27,8 +28,24 @@ describe('mayfly demo', () => {
     expect(lines).toContainEqual(line('release job', 'shows the token', 'refused  payroll API: 401'))
     expect(lines).toContainEqual(line('sub-agent', 'asks for more', 'refused  Mayfly: 403'))
     expect(lines).toContainEqual(line('sub-agent', 'commits src/backdoor.ts', 'refused  GitHub: 403'))
+    // A write waits for a human, who is shown all of it, and is good for one credential.
+    expect(lines).toContainEqual(line('upgrader', 'asks to read, and to write', 'waits    Mayfly: 202'))
+    expect(lines).toContainEqual(line('upgrader', 'asks for the token to write', 'refused  Mayfly: 409'))
+    expect(stdout).toMatch(/Olga +\$ mayfly approvals approve apr_\w+\n.*\n.*you own the agent/)
+    expect(stdout).toMatch(/Cleo +\$ mayfly approvals approve apr_\w+ --reason announced\n/)
+    expect(stdout).toMatch(/\| because: Routine bump\.⟨U\+202E⟩.*https\(:\)\/\/evil\(\.\)test/)
+    expect(stdout).not.toMatch(/[\u202e\u200b]|https:\/\/evil/)
+    expect(lines).toContainEqual(line('upgrader', 'commits to acme/api', 'allowed  GitHub: 201'))
+    expect(lines).toContainEqual(line('upgrader', 'asks for a second token', 'refused  Mayfly: 409'))
+    // A denial is a code and an id to its caller, and the rule with what it missed to whoever answers for it.
+    expect(lines).toContainEqual(line('sub-agent', 'redeems it, to write', 'refused  Mayfly: 403'))
+    expect(stdout).toMatch(/sub-agent +is told the code ask_denied, .* and dec_\w+\n/)
+    expect(stdout).toContain('nearest agents-write-code: not when { context.depth == 0 }')
+    // In quarantine what writes is dead, and what reads goes on.
+    expect(lines).toContainEqual(line('upgrader', 'commits to acme/api again', 'refused  GitHub: 401'))
+    expect(lines).toContainEqual(line('upgrader', 'reads acme/api again', 'allowed  GitHub: 200'))
     // After the end each is dead, the child's with the parent's.
-    for (const who of ['release job', 'coding agent', 'sub-agent'])
+    for (const who of ['release job', 'coding agent', 'upgrader', 'sub-agent'])
       expect(lines).toContainEqual(line(who, 'reads acme/api again', 'refused  GitHub: 401'))
     for (const who of ['release job', 'sub-agent'])
       expect(lines).toContainEqual(line(who, 'lists orders again', 'refused  orders API: 401'))
@@ -82,7 +99,7 @@ describe('the demo checks what it shows', () => {
     expect(printed).toContain(
       'NOT AS PROMISED: "coding agent reads acme/api again" should have been answered',
     )
-    expect(printed).toContain('0 credentials outstanding, and 3 things were not as promised')
+    expect(printed).toContain('0 credentials outstanding, and 4 things were not as promised')
   })
 
   test('a call outside the scope that succeeds fails it', async () => {
@@ -91,6 +108,63 @@ describe('the demo checks what it shows', () => {
       payroll: { ...stage.payroll, list: async () => ({ from: 'payroll API', status: 200, words: 'OK' }) },
     }))
     expect(printed).toContain('NOT AS PROMISED: "release job shows the token to another API"')
+  })
+
+  test('an owner who is let through fails it, and so does an explanation without the nearest rule', async () => {
+    const printed = await failing(({ olga, cleo, ...stage }) => {
+      const mayfly: SecondTerminal['mayfly'] = (...args) =>
+        (args[0] === 'approvals' ? cleo : olga).mayfly(...args)
+      return { ...stage, cleo, olga: onScreen({ ...olga, mayfly }, text => text.replaceAll('nearest', '')) }
+    })
+    expect(printed).toContain('NOT AS PROMISED: nobody approves for an agent of their own')
+    expect(printed).toContain('NOT AS PROMISED: explain names the rule that came nearest, and what it missed')
+  })
+
+  test('an approver who is not shown everything, or is talked to, and a write in quarantine, fail it', async () => {
+    const printed = await failing(stage => ({
+      ...stage,
+      cleo: onScreen(stage.cleo, text =>
+        text.replaceAll('"id": 1', '').replaceAll('https(:)//evil(.)test', 'https://evil.test'),
+      ),
+      github: {
+        ...stage.github,
+        write: async (token, repository, path) =>
+          path === 'src/parser-2.ts'
+            ? { from: 'GitHub', status: 201, words: 'Created' }
+            : stage.github.write(token, repository, path),
+      },
+    }))
+    expect(printed).toContain('NOT AS PROMISED: whoever approves is shown the repository by its id')
+    expect(printed).toContain('NOT AS PROMISED: whoever approves is shown what the agent says, inert')
+    expect(printed).toContain('NOT AS PROMISED: "upgrader commits to acme/api again"')
+  })
+
+  test('an agent that loses more than its writing fails it', async () => {
+    const printed = await failing(({ olga, ...stage }) => ({
+      ...stage,
+      olga: {
+        ...olga,
+        mayfly: (...args) => olga.mayfly(...args.map(arg => (arg === 'quarantine' ? 'suspend' : arg))),
+      },
+    }))
+    expect(printed).toContain('NOT AS PROMISED: "upgrader reads acme/api again"')
+  })
+
+  test('a world without policies fails it', async () => {
+    const open = async () => {
+      const stage = await openStage()
+      await writeFile(
+        join(stage.installation.directory, 'policies', 'demo.cedar'),
+        '@id("all") permit (principal, action, resource);',
+      )
+      await stage.broker.reload()
+      return stage
+    }
+    const printed: string[] = []
+    await runDemo({ out: text => printed.push(text), color: false, open }).catch(() => {})
+    expect(printed.join('')).toContain(
+      'NOT AS PROMISED: "upgrader asks to read, and to write, acme/api" should have been answered with 202',
+    )
   })
 
   test('a credential that the ledger does not know, and that lives on, fails it', async () => {
@@ -154,6 +228,17 @@ const bare = {
   out() {},
   exitWith() {},
   onSignal: () => () => {},
+}
+
+/** The same human, whose screen shows something else. */
+function onScreen(terminal: SecondTerminal, change: (text: string) => string): SecondTerminal {
+  return {
+    ...terminal,
+    async mayfly(...args) {
+      const ran = await terminal.mayfly(...args)
+      return { ...ran, text: change(ran.text) }
+    },
+  }
 }
 
 async function failing(change: (stage: Stage) => Stage): Promise<string> {
