@@ -24,12 +24,13 @@ import {
   githubFacts,
   githubPermissions,
 } from './shared/github-ask.ts'
+import { githubAllows } from './shared/github-collaborator.ts'
 import { installationFinder } from './shared/github-installation.ts'
 import { levelCovers } from './shared/github-permissions.ts'
 import { repositoryResolver } from './shared/github-resolve.ts'
 import { type Answer, type GithubRest, githubRest, refusalFrom, unavailable } from './shared/github-rest.ts'
 import { githubSurplus } from './shared/github-surplus.ts'
-import { githubWatch } from './shared/github-work.ts'
+import { githubProvider, githubWatch } from './shared/github-work.ts'
 import { providerUrl } from './shared/provider-url.ts'
 import { Secret } from './shared/secret.ts'
 
@@ -81,6 +82,8 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
       covers: githubCovers,
       couldCover: githubCouldCover,
       facts: githubFacts,
+      allows: (human, ask, borrow) =>
+        githubAllows({ rest, provider: githubProvider(settings.api_url) }, human, ask, borrow),
       resourceTypes: { Repository: ['Owner'] },
       watch: githubWatch(rest, settings.api_url),
       surplus: ceilings => githubSurplus(rest, ceilings, deps.now),

@@ -50,6 +50,29 @@ export type AskFacts = {
 /** One actor in an `act` chain (RFC 8693 section 4.1), outermost first. */
 export type Actor = { sub: string }
 
+/**
+ * A human on whose behalf a task runs, as their identity provider named them. `accounts`: what providers know them
+ * as; `provider` is the host of a provider's web pages (`github.com`), `id` what it never gives to anybody else.
+ */
+export type OnBehalfOf = {
+  issuer: string
+  subject: string
+  accounts: readonly { provider: string; login: string; id?: string }[]
+}
+
+/** Whether a human may have what is asked on their behalf. `detail` is for owners and operators. */
+export type HumanAccess = { ok: true; allowed: boolean; detail: string }
+
+/**
+ * Mints a system lease of this same issuer for the ask, hands its credential to `use`, and revokes it when `use` is
+ * done. `lease`: its id.
+ * @returns what `use` does, or the provider's refusal. @throws ProviderUnavailable, and what `use` throws
+ */
+export type Borrow<Ask> = <Result>(
+  ask: Ask,
+  use: (own: { secret: Secret; lease: string }) => Promise<Result>,
+) => Promise<Result | Refused>
+
 /** Everything an issuer may know to mint one credential. */
 export type Grant<Ask> = {
   /** The ledger's lease id, `lse_` and 26 characters of [0-9a-z]; used as the provider-side handle wherever one can be set. */
@@ -59,6 +82,8 @@ export type Grant<Ask> = {
   agent: string
   /** Actors above the agent: the parents' agents, nearest first. Empty for a root task. */
   chain: readonly Actor[]
+  /** Absent where the task runs on nobody's behalf. */
+  onBehalfOf?: OnBehalfOf
   /** Epoch ms. Mayfly's promise: the credential must be of no use after this. */
   expiresAt: number
   /** Epoch ms. The provider call must be signed so that the provider refuses it after this. */
@@ -189,6 +214,12 @@ export interface Issuer<Ask = unknown> {
    */
   couldCover?(ceiling: Ask, wanted: Ask): boolean
   facts(ask: Ask): AskFacts
+  /**
+   * Whether the provider lets this human have what is asked on their behalf, asked of the provider each time. The
+   * ask is resolved. Absent: the provider cannot say, and policy alone bounds the human.
+   * @returns a refusal where the provider would not answer. @throws ProviderUnavailable: never an allow.
+   */
+  allows?(human: OnBehalfOf, ask: Ask, borrow: Borrow<Ask>): Promise<HumanAccess | Refused>
   /** @throws ProviderUnavailable (or anything): a credential may exist. */
   issue(grant: Grant<Ask>): Promise<Issued<Ask> | Refused>
   /** Idempotent. @throws: not known, try again. Never called for `expiry_only`, nor where there is `revokeGroup`. */

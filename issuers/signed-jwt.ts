@@ -161,7 +161,7 @@ function refuse(
   if (unknown !== undefined) {
     return { ok: false, reason: 'not_permitted', detail: `scope ${unknown} is not allowed for ${audience}` }
   }
-  if (urlIsWithin(issuerUrl, grant.agent)) {
+  if ([grant.agent, grant.onBehalfOf?.issuer ?? ''].some(name => urlIsWithin(issuerUrl, name))) {
     return { ok: false, reason: 'not_permitted', detail: "the subject is the broker's own" }
   }
   return undefined
@@ -175,10 +175,10 @@ function claimsOf(
   exp: number,
 ): Record<string, unknown> {
   const { audience, scopes } = grant.ask
-  const act = actorChain(grant.chain)
+  const { sub, act } = partiesOf(grant)
   return {
     iss: jwt.issuerUrl,
-    sub: grant.agent,
+    sub,
     aud: audience,
     client_id: grant.agent,
     iat,
@@ -190,6 +190,16 @@ function claimsOf(
     ...(scopes && { scope: scopes.join(' ') }),
     ...(act && { act }),
   }
+}
+
+/**
+ * For itself the agent is the subject, and the agents above it are its actors. On behalf of a human the human is the
+ * subject, by issuer and subject of their ID token; the agent is the actor, and those above it stand inside it.
+ */
+function partiesOf({ agent, chain, onBehalfOf }: Grant<SignedJwtAsk>): { sub: string; act: Act | undefined } {
+  if (onBehalfOf === undefined) return { sub: agent, act: actorChain(chain) }
+  const { issuer, subject } = onBehalfOf
+  return { sub: `${issuer}#${subject}`, act: actorChain([{ sub: agent }, ...chain]) }
 }
 
 type Act = { sub: string; act?: Act }

@@ -306,6 +306,8 @@ export const LIMITS = {
   changeChars: 256 * kibibyte,
   /** Groups of one human, and of one role. */
   operatorGroups: 256,
+  /** Identity providers that vouch for humans on whose behalf agents act. */
+  humanIssuers: 16,
 
   // Configuration.
   configFileChars: 512 * kibibyte,

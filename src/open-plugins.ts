@@ -90,6 +90,7 @@ export function attestorOpener({ settings, attestorTypes: types, now, fetch }: A
     const type = types.find(({ type }) => type === instance.type)!
     const attestor = type.open(instance.settings, { now, fetch, readFile })
     refuseOwnTokens(name, attestor, settings)
+    refuseHumans(name, attestor, settings)
     return attestor
   }
 }
@@ -165,9 +166,29 @@ function refuseBlindObservers(opened: ReadonlyMap<string, Issuer>, { observers, 
   if (problems.length > 0) throw new ConfigError(problems)
 }
 
+/** An ID token of a human, on whose behalf a task is opened, is nobody's evidence. */
+function refuseHumans(name: string, attestor: Attestor, { humans, directory }: Settings): void {
+  for (const { issuer: iss, audience: aud } of humans) {
+    const header = encode({ alg: 'RS256', typ: 'JWT' })
+    const evidence = { type: 'jwt', token: `${header}.${encode({ iss, aud, sub: 'human' })}.AAAA` } as const
+    if (!attestor.recognises(evidence) || attestor.isFor?.(evidence) === false) continue
+    throw new ConfigError([
+      {
+        file: fromDirectory(directory, 'mayfly.yaml'),
+        line: 1,
+        column: 1,
+        key: `attestors.${name}`,
+        expected: `another audience than humans have at ${iss}: their tokens would be evidence of workloads`,
+        remedy: 'Give humans an audience of their own, or the attestor',
+      },
+    ])
+  }
+}
+
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
 /** What the broker signs, for tasks or to be recognised itself, is no evidence: it would open the next task. */
 function refuseOwnTokens(name: string, attestor: Attestor, { public_url, directory }: Settings): void {
-  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const own = [public_url, webIdentityIssuer(public_url)].map(
     iss => `${encode({ alg: 'ES256', typ: 'JWT' })}.${encode({ iss, sub: 'own' })}.AAAA`,
   )

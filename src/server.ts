@@ -38,6 +38,7 @@ import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
 import { openCandidate } from './open-candidate.ts'
 import { type LedgerEdge, openLedger } from './open-ledger.ts'
+import { openHumans } from './open-humans.ts'
 import { openPeople } from './open-people.ts'
 import {
   attestorOpener,
@@ -337,6 +338,7 @@ export async function openCore(
       { now, fetch: outbound.get },
       { hash: () => roles.hash(), judge: request => roles.judge(request) },
     ),
+    ...openHumans(settings, { now, fetch: outbound.get }),
     shadow,
     verifiedAgents: new Map(),
     verifyTaskJwt: token => {

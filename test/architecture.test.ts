@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     'src/open-plugins.ts',
     'src/open-people.ts',
+    'src/open-humans.ts',
     'src/open-roles.ts',
     'src/open-candidate.ts',
     'src/open-ledger.ts',

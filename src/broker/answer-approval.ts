@@ -13,6 +13,7 @@ import { agreedBy, ownersOf } from './approval-votes.ts'
 import { askAgain } from './ask-approval.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { isOnBehalfOf } from './human.ts'
 import { actorOf, type Operator } from './operators.ts'
 import { tellWebhooks } from './tell-webhooks.ts'
 import { verifiedApproval, voteMac } from './verified-approvals.ts'
@@ -107,6 +108,7 @@ async function demandEligible(
 ): Promise<{ requires: ApprovalRequirement[]; owner: boolean }> {
   if (human.kind !== 'human')
     throw new BrokerError('forbidden', 'an operator token approves nothing: a human signs in to do it')
+  await refuseDelegator(broker, human, row)
   const { agent, line } = readDocument(row.document)
   const owner = owns(human, ownersOf(broker, [{ agent: agent.name }, ...line]))
   const requires = JSON.parse(row.requires) as ApprovalRequirement[]
@@ -118,6 +120,13 @@ async function demandEligible(
       ? 'you own the agent, or one above it: somebody else must answer'
       : 'you are in none of the groups that may answer',
   )
+}
+
+/** Whoever it is asked on behalf of agrees to nothing of it, whatever policy waives. @throws BrokerError `forbidden` */
+async function refuseDelegator(broker: Broker, human: Operator, { task }: ApprovalRow): Promise<void> {
+  const row = await broker.ledger.read.task(task)
+  if (row === undefined || !isOnBehalfOf(verifiedTask(broker, row), human)) return
+  throw new BrokerError('forbidden', 'it is asked on your behalf: somebody else must answer')
 }
 
 /** What would be minted now must still be what is shown. @throws BrokerError `approval_over` after asking again */

@@ -8,6 +8,7 @@ import { canonicalJson } from '../canonical.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { humanOf } from './human.ts'
 import { issuerOf } from './lease-plan.ts'
 
 /** What the caller says and wants beside the ask itself. Texts of the caller: nobody vouches for them. */
@@ -27,6 +28,8 @@ export type ApprovalDocument = {
   line: { task: string; agent: string; digest: string }[]
   /** `digest`: of its configured settings. */
   issuer: { name: string; digest: string }
+  /** Absent where the task runs on nobody's behalf. */
+  on_behalf_of?: { issuer: string; subject: string; name: string }
   /** With ids in place of names. */
   ask: { id: string; authorization_details: object }
   phase: Phase
@@ -44,7 +47,7 @@ export type ApprovalDocument = {
 }
 
 export type Subject = {
-  task: Pick<TaskRow, 'id' | 'purpose' | 'opened_at' | 'agent'>
+  task: Pick<TaskRow, 'id' | 'purpose' | 'opened_at' | 'agent' | 'human_facts'>
   /** Root first, without the task itself. */
   above: readonly Pick<TaskRow, 'id' | 'agent'>[]
   ask: Pick<AskRow, 'id' | 'issuer' | 'ask'>
@@ -68,6 +71,7 @@ export function approvalDocument(
     agent: { name: task.agent, digest: generation(task.agent) },
     line: above.map(one => ({ task: one.id, agent: one.agent, digest: generation(one.agent) })),
     issuer: { name: ask.issuer, digest: settingsOf(broker, ask.issuer) },
+    ...shownOnBehalf(task),
     ask: { id: ask.id, authorization_details: { type: ask.issuer, ...wanted } },
     phase: facts.phase,
     permissions: [...facts.permissions],
@@ -80,6 +84,13 @@ export function approvalDocument(
     mints,
     untrusted: { justification },
   }
+}
+
+function shownOnBehalf(task: Pick<TaskRow, 'human_facts'>): Pick<ApprovalDocument, 'on_behalf_of'> {
+  const { human } = humanOf(task)
+  if (human === undefined) return {}
+  const { issuer, subject, name } = human
+  return { on_behalf_of: { issuer, subject, name } }
 }
 
 /** @throws BrokerError where this broker does not know by which settings an issuer was opened. */

@@ -1,6 +1,6 @@
 /** What every use case works with. Passed down as the first argument; nothing here is at module level. */
 import type { Attestor, Proof } from '../../attestors/attestor.ts'
-import type { Issuer } from '../../issuers/issuer.ts'
+import type { HumanAccess, Issuer } from '../../issuers/issuer.ts'
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { IdPrefix } from '../keys/ids.ts'
 import type { Keyring } from '../keys/keyring.ts'
@@ -15,6 +15,7 @@ import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
+import type { Humans } from './human.ts'
 import type { People } from './people.ts'
 import type { Waits } from './waits.ts'
 
@@ -70,6 +71,10 @@ export type Broker = {
   turns?: Map<string, number>
   /** Who may be an operator, and how. */
   people: People
+  /** On whose behalf tasks may run, by what their ID tokens say. Absent: on nobody's. */
+  humans?: Humans
+  /** Of one request: what providers said of a human's rights, by ask. */
+  humanAccess?: Map<string, Promise<HumanAccess>>
   /** Agents' rows whose MAC was seen to be right; as many as there are agents. */
   verifiedAgents: Map<string, AgentRow>
   /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */

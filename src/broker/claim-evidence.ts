@@ -9,12 +9,13 @@ import { evidenceRejected } from './attest.ts'
 import type { Broker, Identity } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { endWithin } from './end-task.ts'
+import { humanOf } from './human.ts'
 import type { Parent } from './new-task.ts'
 
 /** The end of a task whose opener never learned its token: nothing was handed out. */
 export const FIRST_CREDENTIAL_FAILED = 'its first credential was not minted'
 
-export type Claim = { what: 'evidence' | 'ticket'; id: string; requestDigest: string; until: number }
+export type Claim = { what: 'evidence' | 'ticket' | 'human'; id: string; requestDigest: string; until: number }
 
 /** What this opening uses up, if anything: single-use evidence, otherwise the ticket. */
 export function claimOf(
@@ -35,9 +36,17 @@ export function claimOf(
   }
 }
 
-/** The ids under which the opening of a task may stand as a use. */
-export function usedUpBy({ evidence, ticket }: Pick<TaskRow, 'evidence' | 'ticket'>): string[] {
-  return [...(evidence === null ? [] : [evidence]), ...(ticket === null ? [] : [`ticket/${ticket}`])]
+/** The ids under which the opening of a task may stand as a use. A child did not present its human. */
+export function usedUpBy(
+  task: Pick<TaskRow, 'evidence' | 'ticket' | 'parent' | 'human_facts'>,
+): string[] {
+  const { evidence, ticket, parent } = task
+  const { human } = parent === null ? humanOf(task) : {}
+  return [
+    ...(evidence === null ? [] : [evidence]),
+    ...(ticket === null ? [] : [`ticket/${ticket}`]),
+    ...(human === undefined ? [] : [human.use]),
+  ]
 }
 
 /** A cheap look before anything is asked of a provider; the ledger's unique key is what decides. */
@@ -60,24 +69,47 @@ export async function claimEvidence(
   task: TaskRow,
 ): Promise<string | undefined> {
   if (claim === undefined) return undefined
-  const use: EvidenceRow = {
-    id: claim.id,
-    task: task.id,
-    request_digest: claim.requestDigest,
-    used_at: tx.now,
-    until: Math.max(claim.until, tx.now + broker.limits.reissueWindowMs),
-  }
-  const earlier = await tx.useEvidence(use)
+  const earlier = await tx.useEvidence(useOf(broker, tx, claim, task))
   if (earlier === undefined) return undefined
   const before = (await tx.lockDescent(earlier.task)).find(row => row.id === earlier.task)
-  if (!isRetry(broker, tx.now, claim, earlier, before)) throw new SpentEvidence(earlier)
+  if (!isRetry(broker, tx.now, claim, earlier, before)) throw new SpentEvidence(earlier, claim)
   if (!(await tx.reuseEvidence(claim.id, { task: earlier.task }, { task: task.id, used_at: tx.now })))
-    throw new SpentEvidence(earlier)
+    throw new SpentEvidence(earlier, claim)
   await endWithin(tx, earlier.task, 'cancelled', {
     actor: 'broker',
     detail: 'the answer was lost; opened again',
   })
   return earlier.task
+}
+
+/**
+ * What is used up beside that: good for the task that takes the place of the one which it opened before.
+ * @param replaced what {@link claimEvidence} returned. @throws SpentEvidence
+ */
+export async function claimBeside(
+  broker: Broker,
+  tx: LedgerWrite,
+  claim: Claim | undefined,
+  task: TaskRow,
+  replaced: string | undefined,
+): Promise<void> {
+  if (claim === undefined) return
+  const earlier = await tx.useEvidence(useOf(broker, tx, claim, task))
+  if (earlier === undefined) return
+  const again = earlier.task === replaced && earlier.request_digest === claim.requestDigest
+  const to = { task: task.id, used_at: tx.now }
+  if (!again || !(await tx.reuseEvidence(claim.id, { task: earlier.task }, to)))
+    throw new SpentEvidence(earlier, claim)
+}
+
+function useOf({ limits }: Broker, { now }: LedgerWrite, claim: Claim, task: TaskRow): EvidenceRow {
+  return {
+    id: claim.id,
+    task: task.id,
+    request_digest: claim.requestDigest,
+    used_at: now,
+    until: Math.max(claim.until, now + limits.reissueWindowMs),
+  }
 }
 
 /** The same request, neither a race nor late, and nobody ended the earlier task or ever used its token. */
@@ -100,9 +132,11 @@ function isRetry(
 /** Rolls the opening back; what is to be said of it is said afterwards. */
 export class SpentEvidence extends Error {
   readonly earlier: EvidenceRow
-  constructor(earlier: EvidenceRow) {
+  readonly claim: Claim
+  constructor(earlier: EvidenceRow, claim: Claim) {
     super('the evidence was used before')
     this.earlier = earlier
+    this.claim = claim
   }
 }
 

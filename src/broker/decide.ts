@@ -13,6 +13,8 @@ import type { DecisionRow } from '../store/rows.ts'
 import { quarantineOf } from './agent-quarantine.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { shownHuman } from './human.ts'
+import { humanAccess } from './human-access.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 import { policyRequest } from './policy-request.ts'
 
@@ -38,6 +40,7 @@ export async function decide(
     reasons: telling.flatMap(one => one.reasons),
     facts: {
       ...{ identity: about.identity, agent: about.agent, purpose: about.purpose },
+      ...(about.human === undefined ? {} : { human: shownHuman(about.human) }),
       ...(about.declared === undefined ? {} : { declared: about.declared }),
       asks: judged.map(({ facts }) => facts),
     },
@@ -62,12 +65,18 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
     throw new BrokerError('policy_unavailable', 'policy could not be judged; try again', {
       retryAfterMs: broker.limits.policyRetryAfterMs,
     })
+  const facts = { ...plain, ...told(broker, request), ...explained(verdict) }
+  const seen = { request, declared: about.declared, verdict, hash: broker.policy.hash() }
+  // The provider is asked last, and only about what is allowed otherwise.
+  const access = verdict.outcome === 'deny' ? undefined : await humanAccess(broker, about, asked)
+  if (access?.allowed === false)
+    return { outcome: 'deny', requires: [], reasons: [access.detail], facts: { ...facts, human: 'no' }, seen }
   return {
     outcome: verdict.outcome,
     requires: verdict.requires,
     reasons: verdict.reasons.length > 0 ? verdict.reasons : within.reasons,
-    facts: { ...plain, ...told(broker, request), ...explained(verdict) },
-    seen: { request, declared: about.declared, verdict, hash: broker.policy.hash() },
+    facts: { ...facts, ...(access === undefined ? {} : { human: 'yes' }) },
+    seen,
   }
 }
 

@@ -13,7 +13,8 @@ import { declaredIn, judgedTask } from './judged.ts'
 import { issuerOf } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
-import { ApprovalDrifted, approvalFor, drifted } from './use-approval.ts'
+import { ApprovalDrifted } from './spend-approval.ts'
+import { approvalFor, drifted } from './use-approval.ts'
 
 /** What the task already asked for (by id), or something more, which is a new decision. */
 export type CredentialRequest =

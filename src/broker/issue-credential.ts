@@ -16,7 +16,7 @@ import { issuerOf, type LeasePlan, minted, planLease } from './lease-plan.ts'
 import { areUnchanged, lockMintable } from './lock-mintable.ts'
 import { providerRefused } from './provider-refused.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
-import { spendApproval } from './use-approval.ts'
+import { spendApproval } from './spend-approval.ts'
 
 /** A credential as its owner gets it. `expiresAt` is Mayfly's promise; both times are epoch ms. */
 export type Credential = {

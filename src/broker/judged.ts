@@ -3,6 +3,7 @@ import type { Issuer } from '../../issuers/issuer.ts'
 import type { ApprovalFacts, Declared } from '../policy/facts.ts'
 import type { DecisionRow, TaskRow } from '../store/rows.ts'
 import type { Identity } from './broker.ts'
+import { type Human, humanOf } from './human.ts'
 
 /** The part of an identity that is kept: what was proven, never the evidence. */
 export type IdentityFacts = Pick<Identity, 'attestor' | 'issuer' | 'subject' | 'claims' | 'mustName'>
@@ -22,6 +23,10 @@ export type Judged = {
   deadline: number
   /** The tasks above, root first. */
   line: readonly Pick<TaskRow, 'id' | 'agent'>[]
+  /** On whose behalf. */
+  human?: Human
+  /** Nobody outside is asked about that human: it is only being supposed. */
+  supposed?: true
   /** What the caller said of itself as it asked. */
   declared?: Declared
   /** Where it is judged again: the decision of before. */
@@ -39,7 +44,8 @@ export type JudgedAsk = {
 /** A task as decisions speak of it. @param line the tasks above it, root first. */
 export function judgedTask(task: TaskRow, line: readonly TaskRow[]): Judged & { task: string } {
   const { id, agent, purpose, deadline } = task
-  return { task: id, agent, purpose, deadline, line, identity: JSON.parse(task.identity) as IdentityFacts }
+  const identity = JSON.parse(task.identity) as IdentityFacts
+  return { task: id, agent, purpose, deadline, line, identity, ...humanOf(task) }
 }
 
 /** What the caller had said of itself when this was decided: an ask that is judged again is judged by it again. */

@@ -4,6 +4,7 @@ import type { AskRow, LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { type CredentialBudgets, credentialBudgets } from './credential-budget.ts'
+import { onBehalfOf } from './human.ts'
 
 /** One mint about to happen: what the issuer is told, and the row that is durable before it is told. */
 export type LeasePlan = {
@@ -35,7 +36,7 @@ export function sharedIssuers({ issuers }: Pick<Broker, 'issuers'>): string[] {
 /** @param chain agents of the ancestors, nearest first. */
 export function planLease(
   broker: Broker,
-  task: Pick<TaskRow, 'id' | 'root' | 'agent' | 'deadline'>,
+  task: Pick<TaskRow, 'id' | 'root' | 'agent' | 'deadline' | 'human_facts'>,
   ask: Pick<AskRow, 'id' | 'issuer' | 'ask'>,
   chain: readonly Actor[],
 ): LeasePlan {
@@ -92,6 +93,7 @@ export function planLease(
       task: task.id,
       agent: task.agent,
       chain,
+      ...onBehalfOf(task),
       expiresAt: task.deadline,
       mintNotAfter,
     },

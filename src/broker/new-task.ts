@@ -4,6 +4,7 @@ import type { Agent } from '../policy/agent.ts'
 import type { AskRow, TaskRow, TicketRow } from '../store/rows.ts'
 import type { Broker, Identity } from './broker.ts'
 import type { AskVerdict } from './decide.ts'
+import { type Human, humanColumns } from './human.ts'
 import { identityFacts } from './judged.ts'
 import type { ParsedAsk } from './resolve-asks.ts'
 import { taskMac } from './verified-rows.ts'
@@ -15,6 +16,8 @@ export type NewTask = {
   agent: Agent
   identity: Identity
   parent: Parent | undefined
+  /** On whose behalf; of a child, the parent's. */
+  human?: Human | undefined
   request: { purpose: string; minutes?: number; heartbeatSeconds?: number }
   token: Secret
 }
@@ -35,7 +38,8 @@ export function deadlineOf(
   return Math.min(now + minutes * MINUTE_MS, agent.expires_at, ...above)
 }
 
-export function newTask(broker: Broker, { agent, identity, parent, request, token }: NewTask): TaskRow {
+export function newTask(broker: Broker, wanted: NewTask): TaskRow {
+  const { agent, identity, parent, human, request, token } = wanted
   const now = broker.now()
   const deadline = deadlineOf(broker, { agent, parent, minutes: request.minutes }, now)
   const heartbeatMs = silenceAllowed(broker, agent, request.heartbeatSeconds)
@@ -56,6 +60,7 @@ export function newTask(broker: Broker, { agent, identity, parent, request, toke
     identity: JSON.stringify(identityFacts(identity)),
     evidence: identity.replay.id,
     ticket: parent?.ticket.id ?? null,
+    ...humanColumns(human),
     token_hash: broker.keyring.tokenHash(token.reveal()),
     token_used_at: null,
     opened_at: now,

@@ -26,8 +26,8 @@ import { takeTask } from './budgets.ts'
 import { requireCheckIns } from './check-in.ts'
 import {
   type Claim,
+  claimBeside,
   claimEvidence,
-  claimOf,
   FIRST_CREDENTIAL_FAILED,
   refuseAgain,
   refuseSpent,
@@ -38,6 +38,8 @@ import {
 import { type AskVerdict, decide, demandAllowed } from './decide.ts'
 import { denyUnmatched } from './deny-unmatched.ts'
 import { endTask } from './end-task.ts'
+import type { Human } from './human.ts'
+import type { PresentedHuman } from './human-token.ts'
 import {
   type Credential,
   chainOf,
@@ -50,6 +52,7 @@ import { identityFacts } from './judged.ts'
 import { planLease } from './lease-plan.ts'
 import { demandGeneration, lockAgent, lockMintable } from './lock-mintable.ts'
 import { deadlineOf, newAsk, newTask, type Parent } from './new-task.ts'
+import { behalfOf, claimsOf, humanFor, presentedHuman } from './on-behalf-of.ts'
 import { refuseBlocked } from './refuse-blocked.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from './resolve-asks.ts'
 import { demandNewer } from './restored.ts'
@@ -58,6 +61,8 @@ import { demandRunning } from './verify-running.ts'
 
 export type OpenRequest = {
   evidence: Evidence
+  /** The ID token of the human on whose behalf. */
+  onBehalfOf?: Evidence
   /** Chooses among the agents whose rule matches; never adds one. */
   agent?: string
   purpose: string
@@ -86,16 +91,18 @@ export type OpenedTask = {
 type Judged = { asks: ParsedAsk[]; decision: DecisionRow; verdicts: readonly AskVerdict[] }
 
 export async function openTask(broker: Broker, request: OpenRequest): Promise<OpenedTask> {
-  // 1. Attest.
+  // 1. Attest the workload, and the human on whose behalf it comes.
   const identity = await attest(broker, request.evidence)
   await demandNewer(broker, identity)
+  const presented = await presentedHuman(broker, request)
 
   // 2. Find the one agent this is, and judge what it asks for.
-  const { agent, parent, claim, judged, binding } = await judgeRequest(broker, request, identity)
+  const found = await judgeRequest(broker, request, { identity, presented })
+  const { agent, parent, human, claim, beside, judged, binding } = found
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
-  const task = newTask(broker, { agent, identity, parent, request, token })
+  const task = newTask(broker, { agent, identity, parent, human, request, token })
   const asks = judged.asks.map((ask, index) =>
     newAsk(broker, task, ask, { decision: judged.decision.id, verdict: judged.verdicts[index] }),
   )
@@ -110,7 +117,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   const local = plan?.issuer.mintsLocally ? await signLocally(broker, plan) : undefined
 
   // 4. Record: the task, its asks and the first intent are one transaction.
-  const recorded = { task, asks, approvals, judged, parent, binding, claim, agent }
+  const recorded = { task, asks, approvals, judged, parent, binding, claim, beside, agent }
   let replaced: string | undefined
   try {
     replaced = await broker.ledger.write(async tx => {
@@ -119,8 +126,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
       return earlier
     })
   } catch (error) {
-    if (error instanceof SpentEvidence && claim !== undefined)
-      throw await refuseAgain(broker, claim, error.earlier)
+    if (error instanceof SpentEvidence) throw await refuseAgain(broker, error.claim, error.earlier)
     if (error instanceof WorkOver) throw await rejectOver(broker, identity.attestor, error)
     throw error
   }
@@ -153,9 +159,16 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
  * is asked of a provider, and otherwise only where there is a refusal to replace. The ledger's unique key is what
  * decides in the end.
  */
-async function judgeRequest(broker: Broker, request: OpenRequest, identity: Identity) {
-  const digest = digestOfRequest(request, identity)
-  const refuseUsed = () => refuseSpent(broker, claimOf(broker, identity, undefined, digest))
+async function judgeRequest(
+  broker: Broker,
+  request: OpenRequest,
+  { identity, presented }: { identity: Identity; presented: PresentedHuman | undefined },
+) {
+  const digest = digestOfRequest(request, identity, presented)
+  const used = claimsOf(broker, identity, { parent: undefined, presented }, digest)
+  const refuseUsed = async () => {
+    for (const one of [used.claim, used.beside]) await refuseSpent(broker, one)
+  }
   const asksProvider = request.asks.some(({ issuer }) => broker.issuers.get(issuer)?.resolve !== undefined)
   if (asksProvider) await refuseUsed()
   try {
@@ -163,12 +176,14 @@ async function judgeRequest(broker: Broker, request: OpenRequest, identity: Iden
     await holdEvidenceToBuild(broker, agent, identity)
     // What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
     const parent = await parentOf(broker, request.ticket, agent)
-    const claim = claimOf(broker, identity, parent, digest)
-    if (claim?.what === 'ticket') await refuseSpent(broker, claim)
-    const judged = await judge(broker, agent, identity, parent, request)
+    const claims = claimsOf(broker, identity, { parent, presented }, digest)
+    if (claims.claim?.what === 'ticket') await refuseSpent(broker, claims.claim)
+    const { purpose } = request
+    const human = await humanFor(broker, { agent, parent, presented }, { identity, purpose })
+    const judged = await judge(broker, agent, identity, { parent, human }, request)
     const binding = await bindingOf(broker, identity, request.lifetime)
     await demandRunning(broker, agent, identity)
-    return { agent, parent, claim, judged, binding }
+    return { agent, parent, human, ...claims, judged, binding }
   } catch (error) {
     if (!asksProvider) await refuseUsed()
     throw error
@@ -200,7 +215,7 @@ async function judge(
   broker: Broker,
   agent: Agent,
   identity: Identity,
-  parent: Parent | undefined,
+  { parent, human }: { parent: Parent | undefined; human: Human | undefined },
   request: OpenRequest,
 ): Promise<Judged> {
   const bounds = [
@@ -214,6 +229,7 @@ async function judge(
     deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
     line: parent?.line ?? [],
     ...(request.declared === undefined ? {} : { declared: request.declared }),
+    ...(human === undefined ? {} : { human }),
   }
   const { row: decision, asks: verdicts } = await decide(broker, about, asks, bounds)
   await demandAllowed(broker, decision, 'the agent may not have what was asked')
@@ -228,6 +244,7 @@ type Recorded = {
   parent: Parent | undefined
   binding: Binding | undefined
   claim: Claim | undefined
+  beside: Claim | undefined
   agent: Agent
 }
 
@@ -241,6 +258,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   await lockAgent(broker, tx, task.agent, phases)
   await demandGeneration(broker, tx)
   const earlier = await claimEvidence(broker, tx, it.claim, task)
+  await claimBeside(broker, tx, it.beside, task, earlier)
   if (parent !== undefined) await redeem(tx, parent, task, earlier)
   await tx.insertTask(task, parent === undefined ? [] : parent.line.map(row => row.id))
   if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
@@ -256,6 +274,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
     {
       decision: it.judged.decision.id,
       ...worded(binding),
+      ...behalfOf(task),
       ...(earlier === undefined ? {} : { instead_of: earlier }),
     },
   )
@@ -277,10 +296,15 @@ async function redeem(
 }
 
 /** What a retry must repeat to be one: the request, by the same workload. The ticket is named by its hash. */
-function digestOfRequest(request: OpenRequest, { attestor, issuer, subject }: Identity): string {
+function digestOfRequest(
+  request: OpenRequest,
+  { attestor, issuer, subject }: Identity,
+  presented: PresentedHuman | undefined,
+): string {
   const { agent = null, purpose, minutes = null, heartbeatSeconds = null, asks, mintFirst } = request
   const { lifetime = null, declared = null, wish = {} } = request
   const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
   const wanted = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime, declared }
-  return canonicalDigest({ ...wanted, wish, by: { attestor, issuer, subject } })
+  const human = presented === undefined ? {} : { human: presented.human.use }
+  return canonicalDigest({ ...wanted, wish, ...human, by: { attestor, issuer, subject } })
 }

@@ -12,6 +12,7 @@ import { hasControlCharacters } from '../../attestors/shared/claims.ts'
 import { oidcKeys, oidcProfile } from '../../attestors/shared/oidc-profile.ts'
 import { type JsonObject, member } from '../../attestors/shared/strict-json.ts'
 import { type VerifiedJwt, verifyJwt } from '../../attestors/shared/verify-jwt.ts'
+import type { OnBehalfOf } from '../../issuers/issuer.ts'
 import { LIMITS } from '../limits.ts'
 
 export type HumanToken = {
@@ -24,6 +25,8 @@ export type HumanToken = {
   /** When they proved who they are, epoch ms. */
   authenticatedAt?: number
   acr?: string
+  /** What a provider knows them as, where the settings say which claim has it and the token does. */
+  accounts?: OnBehalfOf['accounts']
   replay: VerifiedJwt['replay']
 }
 
@@ -41,6 +44,8 @@ export type HumanTokenSettings = {
   groupsClaim: string
   nameClaim: string
   emailClaim: string
+  /** Claims that say what the human is called at a provider. */
+  account?: { provider: string; login: string; id?: string }
 }
 
 /** Longest `exp - iat` of an ID token: providers give up to a day. Its age is bounded in any case. */
@@ -91,7 +96,22 @@ function readHuman(
     ...(nonce === undefined ? {} : { nonce }),
     ...(authTime === undefined ? {} : { authenticatedAt: Number(authTime) * 1_000 }),
     ...(acr === undefined ? {} : { acr }),
+    ...readAccount(payload, settings.account),
   })
+}
+
+function readAccount(
+  payload: JsonObject,
+  claims: HumanTokenSettings['account'],
+): Pick<HumanToken, 'accounts'> {
+  const login = claims && textOf(payload, claims.login)
+  if (claims === undefined || login === undefined) return {}
+  const { provider } = claims
+  if (claims.id === undefined) return { accounts: [{ provider, login }] }
+  const number = member(payload, claims.id)
+  const id = Number.isSafeInteger(number) ? String(number) : textOf(payload, claims.id)
+  // An account whose number should be known and is not is nobody's.
+  return id === undefined ? {} : { accounts: [{ provider, login, id }] }
 }
 
 /** Absent is nobody's group; what cannot be read whole is refused, since a group may also forbid. */

@@ -5,6 +5,7 @@ import { type AgentStatus, agentFacts, type HeldFacts, type PolicyRequest } from
 import { policyStatus } from './agent-transitions.ts'
 import type { Broker } from './broker.ts'
 import { noteTurns } from './held-turns.ts'
+import { humanFacts } from './human.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 
 export const NOTHING_HELD: HeldFacts = {
@@ -24,6 +25,7 @@ export async function policyRequest(
   const { attestor, subject, claims } = about.identity
   return {
     agent: agentFacts(agent, await statusOf(broker, agent.name)),
+    ...(about.human === undefined ? {} : { human: humanFacts(about.human) }),
     issuer: issuerName,
     phase: facts.phase,
     resources: facts.resources,

@@ -7,6 +7,7 @@ import type { ApprovalRow, AskRow, PreapprovalRow, TaskRow, VoteRow } from '../s
 import { settingsOf } from './approval-document.ts'
 import { agreedBy, ownersOf } from './approval-votes.ts'
 import type { Broker } from './broker.ts'
+import { isOnBehalfOf } from './human.ts'
 import { issuerOf } from './lease-plan.ts'
 import { verifiedPreapproval, voteMac } from './verified-approvals.ts'
 
@@ -20,7 +21,7 @@ export async function windowsFor(
   broker: Broker,
   approval: ApprovalRow,
   ask: Pick<AskRow, 'issuer' | 'ask'>,
-  line: readonly Pick<TaskRow, 'agent'>[],
+  line: readonly Pick<TaskRow, 'agent' | 'human' | 'human_facts'>[],
 ): Promise<Window[]> {
   if (approval.mints !== 1) return []
   const filter = { agent: approval.agent, open: await broker.ledger.now() }
@@ -29,6 +30,7 @@ export async function windowsFor(
   const issuer = issuerOf(broker, ask.issuer)
   const wanted: unknown = JSON.parse(ask.ask)
   const owners = ownersOf(broker, line)
+  const task = line[0]
   return open.items
     .filter(
       row =>
@@ -41,8 +43,10 @@ export async function windowsFor(
       const { human: id, name, email } = verifiedPreapproval(broker, row)
       const groups = JSON.parse(row.groups) as string[]
       const human = { id, name, groups, ...(email === null ? {} : { email }) }
-      return { row, groups, owner: owns(human, owners) }
+      return { row, groups, owner: owns(human, owners), human }
     })
+    // Nobody agrees beforehand to what is asked on their own behalf.
+    .filter(one => task === undefined || !isOnBehalfOf(task, one.human))
 }
 
 /** @returns whether these alone are enough: the approval is then given. */

@@ -10,6 +10,7 @@ import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { endTask } from './end-task.ts'
 import { isAllowedStill } from './judge-live.ts'
+import { humanOf, mayActFor } from './human.ts'
 import { judgedTask } from './judged.ts'
 import { revokeLease } from './revoke.ts'
 import { taskMac, verifiedTask } from './verified-rows.ts'
@@ -109,6 +110,9 @@ async function isOver(
   if (agent.expires_at <= now) return { end: 'expired', detail: 'the agent has expired' }
   if (!matchAgent([agent], judgedTask(task, []).identity, agent.name, now).ok)
     return { end: 'revoked', detail: 'no rule of the agent matches any more' }
+  const { human } = humanOf(task)
+  if (human !== undefined && !mayActFor(agent, human))
+    return { end: 'revoked', detail: 'the agent may no longer act for this human' }
   if (parent !== undefined && !broker.agents().get(parent.agent)?.may_delegate_to.includes(task.agent))
     return { end: 'revoked', detail: `${parent.agent} may no longer delegate to it` }
   return undefined

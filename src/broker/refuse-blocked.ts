@@ -18,9 +18,11 @@ export async function refuseBlocked(
 ): Promise<void> {
   const blocks = await tx.blocks()
   if (blocks.length === 0) return
+  const line = await tx.lockLineage(task, 'share')
   const subject = {
-    line: (await tx.lockLineage(task, 'share')).map(row => row.id),
+    line: line.map(row => row.id),
     agent,
+    human: line.at(-1)?.human ?? null,
     asks: asks.map(({ issuer, ask }) => ({ issuer, ask: JSON.parse(ask) as unknown })),
   }
   for (const block of blocks) {

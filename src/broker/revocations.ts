@@ -134,11 +134,12 @@ async function revokeForRevocation(tx: LedgerWrite, row: RevocationRow, lease: L
   await tx.cutHolds(endedEarly([revoking]), tx.now)
 }
 
-export function tasksOf({ task, agent }: RevocationFilter): TaskFilter {
+export function tasksOf({ task, agent, human }: RevocationFilter): TaskFilter {
   return {
     state: 'active',
     ...(task === undefined ? {} : { within: task }),
     ...(agent === undefined ? {} : { agent }),
+    ...(human === undefined ? {} : { human }),
   }
 }
 
@@ -148,7 +149,7 @@ export async function leasesFrom(
   filter: RevocationFilter,
   after: string | null,
 ): Promise<{ items: LeaseRow[]; next: string | null }> {
-  const { task, agent, issuer, lease, above_read } = filter
+  const { task, agent, human, issuer, lease, above_read } = filter
   if (lease !== undefined) {
     const row = await broker.ledger.read.lease(lease)
     const above = row === undefined ? [] : await broker.ledger.read.ancestors(row.task)
@@ -158,6 +159,7 @@ export async function leasesFrom(
       row.state !== 'closed' &&
       isWithin &&
       (agent === undefined || agent === row.agent) &&
+      (human === undefined || human === (await broker.ledger.read.task(row.task))?.human) &&
       isFor(filter, row.issuer, JSON.parse(row.granted))
     return { items: isMeant ? [row] : [], next: null }
   }
@@ -166,6 +168,7 @@ export async function leasesFrom(
     ...(task === undefined ? {} : { within: task }),
     ...(agent === undefined ? {} : above_read === true ? { below: agent } : { agent }),
     ...(issuer === undefined ? {} : { issuer }),
+    ...(human === undefined ? {} : { human }),
   }
   const { items, next } = await broker.ledger.read.leases(wanted, {
     limit: broker.limits.revocationBatch,

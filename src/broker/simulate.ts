@@ -52,7 +52,7 @@ export async function simulate(broker: Broker, request: SimulateRequest): Promis
     verifiedTask(aside, task)
     if (task.state !== 'active') return refused('match', ['the task has ended'], { agent: task.agent })
     const line = await aside.ledger.read.ancestors(task.id)
-    return judge(aside, { ...judgedTask(task, line), ...said }, wanted, [...line, task])
+    return judge(aside, { ...judgedTask(task, line), ...said, supposed: true }, wanted, [...line, task])
   }
   const examined = await examine(aside, of.evidence)
   if (!examined.ok) {

@@ -23,12 +23,23 @@ export async function mintOwn(
   ask: unknown,
   onBehalfOf: string,
 ): Promise<Issued<unknown> | Refused> {
+  return lendOwn(broker, issuer, ask, onBehalfOf, async own => {
+    const { secret, granted, providerExpiresAt, details } = own
+    return { ok: true, secret, granted, providerExpiresAt, details }
+  })
+}
+
+/** The same, where the answer alone is not enough: `use` has the credential until it is done. */
+export async function lendOwn<Result>(
+  broker: Broker,
+  issuer: string,
+  ask: unknown,
+  onBehalfOf: string,
+  use: (own: Credential) => Promise<Result>,
+): Promise<Result | Refused> {
   await broker.ledger.write(tx => takeLookup(broker, tx, onBehalfOf))
   try {
-    return await withOwnLease(broker, issuer, ask, `resolve names at ${issuer}`, async own => {
-      const { secret, granted, providerExpiresAt, details } = own
-      return { ok: true, secret, granted, providerExpiresAt, details }
-    })
+    return await withOwnLease(broker, issuer, ask, `look up at ${issuer}`, use)
   } catch (error) {
     if (!(error instanceof ProviderRefused)) throw error
     return error.refused
@@ -93,6 +104,8 @@ function systemTask(
     identity: '{}',
     evidence: null,
     ticket: null,
+    human: null,
+    human_facts: null,
     token_hash: null,
     token_used_at: null,
     opened_at: now,

@@ -34,6 +34,7 @@ export function forRequest(broker: Broker, requestId: string): Broker {
 
 const OUTSIDE_CALLS: ReadonlySet<PropertyKey> = new Set([
   'resolve',
+  'allows',
   'issue',
   'revoke',
   'probe',

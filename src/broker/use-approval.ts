@@ -2,13 +2,11 @@
  * At the mint: what humans agreed to must be what is about to be minted, to the letter, and policy is judged
  * again with their votes. One approval is good for as many mints as it says and no more.
  */
-import { record } from '../audit/record.ts'
 import { lacking } from '../policy/approvers.ts'
 import type { ApprovalRequirement } from '../policy/facts.ts'
 import type { Bounds } from '../policy/judge-ask.ts'
-import type { LedgerWrite } from '../store/ledger.ts'
 import type { ApprovalRow, AskRow, TaskRow } from '../store/rows.ts'
-import { approvalDocument, changed, readDocument, sealed } from './approval-document.ts'
+import { readDocument } from './approval-document.ts'
 import { approvalOver } from './approval-over.ts'
 import { agreedBy, approvalFacts, verifiedVotes } from './approval-votes.ts'
 import { ApprovalPending, askAgain, wishOf } from './ask-approval.ts'
@@ -16,6 +14,7 @@ import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { decide, demandAllowed } from './decide.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
+import type { ApprovalDrifted } from './spend-approval.ts'
 import { verifiedApproval } from './verified-approvals.ts'
 
 export type Approving = {
@@ -56,42 +55,6 @@ export async function approvalFor(broker: Broker, it: Approving): Promise<Approv
   if (verdict.row.outcome === 'allow') return row
   const requires = [...it.requires, ...verdict.asks.flatMap(one => one.requires)]
   throw await again(broker, { ...it, requires: distinct(requires) }, row, 'policy asks for more approval')
-}
-
-/** What an ask is minted as: the rows as they are locked, and the promise that the credential will carry. */
-export type Minting = { line: readonly TaskRow[]; ask: AskRow; deadline: number; lease: string }
-
-/**
- * Counts the mint, in its own transaction and under its locks.
- *
- * @throws ApprovalDrifted where what would be minted is not what was agreed to; BrokerError `approval_over`
- */
-export async function spendApproval(
-  broker: Broker,
-  tx: LedgerWrite,
-  row: ApprovalRow,
-  { line, ask, deadline, lease }: Minting,
-): Promise<void> {
-  const before = readDocument(row.document)
-  const wish = { justification: before.untrusted.justification, mints: row.mints }
-  const subject = { task: line.at(-1)!, above: line.slice(0, -1), ask, deadline }
-  const now = approvalDocument(broker, subject, wish)
-  const { digest } = sealed(now)
-  if (digest !== row.digest) throw new ApprovalDrifted(row, changed(before, now))
-  if (!(await tx.spendApproval(row.id, digest))) throw approvalOver({ ...row, state: 'approved' })
-  const to = { actor: `task:${row.task}`, task: row.task, agent: row.agent, lease }
-  await record(tx, 'approval.used', to, { approval: row.id, digest })
-}
-
-/** Rolls the mint back; what is to be done about it is done afterwards. */
-export class ApprovalDrifted extends Error {
-  readonly row: ApprovalRow
-  readonly changed: readonly string[]
-  constructor(row: ApprovalRow, what: readonly string[]) {
-    super('what would be minted is not what was approved')
-    this.row = row
-    this.changed = what
-  }
 }
 
 /** @returns what to throw */

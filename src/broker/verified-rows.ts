@@ -19,7 +19,7 @@ type Keyed = { keyring: Keyring }
 
 function taskFields(row: Unsigned<TaskRow>): MacFields {
   const { id, parent, root, depth, agent, agent_digest, system, identity, ticket, token_hash } = row
-  const { opened_at, deadline } = row
+  const { opened_at, deadline, human, human_facts } = row
   return {
     id,
     parent,
@@ -33,6 +33,8 @@ function taskFields(row: Unsigned<TaskRow>): MacFields {
     token_hash,
     opened_at,
     deadline,
+    // Absent where there is none: rows of before have the MAC that they had.
+    ...(human === null && human_facts === null ? {} : { human, human_facts }),
   }
 }
 

@@ -124,6 +124,15 @@ export const agentShapeOf = (name: z.ZodType<string, string>) =>
       .array(name)
       .refine(names => new Set(names).size === names.length, 'expected each agent once')
       .default([]),
+    /** On behalf of which humans: of one of these groups, as their ID token says. Absent: of nobody. */
+    may_act_for: z
+      .strictObject({
+        groups: z
+          .array(lineShape(LIMITS.claimChars))
+          .min(1, 'expected at least one group')
+          .max(LIMITS.operatorGroups),
+      })
+      .optional(),
     heartbeat_seconds: wholeNumber(
       LIMITS.heartbeatMinSeconds,
       LIMITS.heartbeatMaxSeconds,

@@ -4,6 +4,7 @@ import { LIMITS } from '../limits.ts'
 import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
 import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
 import { budgetsShape } from './budgets.ts'
+import { humansShape, refuseSharedAudience } from './humans.ts'
 import { namespacesShape } from './namespaces.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
@@ -111,6 +112,8 @@ export const settingsShape = z
     operator_listen: listenShape.optional(),
     /** Who operators are: an identity provider, roles, and what takes two of them. */
     operators: operatorsShape.prefault({}),
+    /** On whose behalf agents may act: who vouches for these humans. None: on nobody's. */
+    humans: humansShape,
     /** Issuer URL of what Mayfly signs, and base of every URL it hands out. Never taken from a request. */
     public_url: publicUrlShape,
     ledger: ledgerShape,
@@ -245,6 +248,7 @@ export const settingsShape = z
       })
       .prefault({}),
   })
+  .superRefine(refuseSharedAudience)
   .superRefine(({ observers, issuers }, context) => {
     for (const key of ['github_poll', 'verify_job_running'] as const) {
       const issuer = observers[key]?.issuer

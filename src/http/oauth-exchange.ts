@@ -30,6 +30,7 @@ const REQUESTED_TOKEN_TYPES: readonly string[] = [`${TYPE}access_token`, `${TYPE
 /** Beside the parameters of RFC 8693 and RFC 9396, those that `POST /v1/tasks` has. */
 const KNOWN = new Set([
   ...['grant_type', 'subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'resource'],
+  ...['actor_token', 'actor_token_type'],
   ...[
     'scope',
     'authorization_details',
@@ -58,8 +59,7 @@ type Form = ReadonlyMap<string, string[]>
 export async function exchange(broker: Broker, form: Form, pace: Pace): Promise<ExchangeAnswer> {
   if (one(form, 'subject_token_type') === TASK_TOKEN_TYPE) return pollExchange(broker, readPoll(form), pace)
   const request = readExchange(form)
-  if (!SUBJECT_TOKEN_TYPES.includes(demand(form, 'subject_token_type')))
-    throw await rejectEvidence(broker, 'none', 'type_not_allowed', 'presented as another subject_token_type')
+  await demandTypes(broker, form)
   const opened = await withFreshConfiguration(broker, within => openTask(within, request))
   const { credential, task, token } = opened
   if (credential !== undefined)
@@ -72,6 +72,30 @@ export async function exchange(broker: Broker, form: Form, pace: Pace): Promise<
     requestCredential(within, task, { ask: first.id }),
   )
   return { status: 200, body: await exchangeAnswer(broker, minted, task, token) }
+}
+
+/** An actor's token is evidence like a subject's, and the human's is an ID token by that name. */
+async function demandTypes(broker: Broker, form: Form): Promise<void> {
+  const [subject, actor] = [demand(form, 'subject_token_type'), one(form, 'actor_token_type')]
+  const isAccepted =
+    actor === undefined
+      ? SUBJECT_TOKEN_TYPES.includes(subject)
+      : subject === `${TYPE}id_token` && SUBJECT_TOKEN_TYPES.includes(actor)
+  if (isAccepted) return
+  const which = actor === undefined ? 'subject_token_type' : 'subject_token_type or actor_token_type'
+  throw await rejectEvidence(broker, 'none', 'type_not_allowed', `presented as another ${which}`)
+}
+
+/**
+ * Without an actor the workload is the subject and acts for itself. With one (RFC 8693 section 1.1, delegation) the
+ * subject is the human on whose behalf, and the actor is the workload.
+ */
+function evidenceOf(form: Form, token: string): Pick<OpenRequest, 'evidence' | 'onBehalfOf'> {
+  const [actor, type] = [one(form, 'actor_token'), one(form, 'actor_token_type')]
+  if ((actor === undefined) !== (type === undefined))
+    throw invalid('actor_token and actor_token_type come together, or not at all')
+  if (actor === undefined) return { evidence: { type: 'jwt', token } }
+  return { evidence: { type: 'jwt', token: actor }, onBehalfOf: { type: 'jwt', token } }
 }
 
 /** Of the caller that comes back: the task token, and which ask where there are several. */
@@ -108,7 +132,7 @@ function readExchange(form: Form): OpenRequest {
   const task = readTask(form)
   const { ticket, agent, purpose, minutes, heartbeat_seconds, lifetime } = task
   return {
-    evidence: { type: 'jwt', token },
+    ...evidenceOf(form, token),
     purpose,
     asks,
     mintFirst: true,
@@ -164,7 +188,7 @@ function readTask(form: Form) {
   })
 }
 
-const taskParameters = openTaskBody.omit({ evidence: true, authorization_details: true })
+const taskParameters = openTaskBody.omit({ evidence: true, on_behalf_of: true, authorization_details: true })
 
 const one = (form: Form, name: string): string | undefined => form.get(name)?.[0]
 

@@ -1,4 +1,5 @@
 /** Rows and credentials as the wire shows them. Times are RFC 3339; secrets leave here and nowhere else. */
+import { humanOf, shownHuman } from '../broker/human.ts'
 import type { Credential } from '../broker/issue-credential.ts'
 import type { RevocationPreview } from '../broker/preview-revocation.ts'
 import type { SignedReceipt } from '../broker/read-receipt.ts'
@@ -26,6 +27,7 @@ export function renderTask(task: TaskRow, asks: readonly AskRow[], leases?: read
     agent: task.agent,
     purpose: task.purpose,
     parent: task.parent,
+    on_behalf_of: renderHuman(task),
     opened_at: time(task.opened_at),
     deadline: time(task.deadline),
     heartbeat_seconds: task.heartbeat_ms === null ? null : task.heartbeat_ms / 1_000,
@@ -35,6 +37,12 @@ export function renderTask(task: TaskRow, asks: readonly AskRow[], leases?: read
     asks: asks.map(renderAsk),
     ...(leases === undefined ? {} : { credentials: leases.map(renderLease) }),
   }
+}
+
+/** Null where it runs on nobody's behalf. `id` is what revocations and lists are narrowed by. */
+function renderHuman(task: Pick<TaskRow, 'human' | 'human_facts'>) {
+  const { human } = humanOf(task)
+  return human === undefined ? null : { id: task.human, ...shownHuman(human) }
 }
 
 function renderAsk(ask: AskRow) {

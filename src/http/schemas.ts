@@ -35,6 +35,8 @@ const wishShape = {
 export const openTaskBody = z
   .strictObject({
     evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
+    /** The ID token of the human on whose behalf; a child has its parent's human and names none. */
+    on_behalf_of: z.strictObject({ type: z.literal('jwt'), token: z.string() }).optional(),
     agent: name.optional(),
     purpose: words(LIMITS.purposeChars).min(1),
     minutes: minutes.optional(),
@@ -92,6 +94,9 @@ export const ticketBody = z
   .strictObject({ agent: name, minutes, authorization_details: authorizationDetails })
   .openapi('OpenTicket')
 
+/** As a task's `on_behalf_of.id` has it. */
+const humanName = z.string().min(1).max(2 * LIMITS.claimChars + 1)
+
 const reason = words(LIMITS.reasonChars).min(1)
 const filterShape = {
   task: z.string().min(1).max(LIMITS.nameChars).optional(),
@@ -101,6 +106,8 @@ const filterShape = {
   repository: z.string().min(1).max(LIMITS.labelChars).optional(),
   role: z.string().min(1).max(LIMITS.labelChars).optional(),
   lease: z.string().min(1).max(LIMITS.nameChars).optional(),
+  /** On whose behalf: `ISSUER#SUBJECT`. */
+  human: humanName.optional(),
 }
 /** Each member of the filter narrows it; everything is meant only where that is said. */
 export const revocationBody = z
@@ -141,6 +148,7 @@ export const tasksQuery = z.strictObject({
   ...paging,
   state: z.enum(['active', 'ended', 'settled']).optional(),
   agent: name.optional(),
+  human: humanName.optional(),
 })
 export const leasesQuery = z.strictObject({
   ...paging,

@@ -144,6 +144,7 @@ function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
     purpose: body.purpose,
     asks: body.authorization_details.map(toAsk),
     mintFirst: false,
+    ...(body.on_behalf_of === undefined ? {} : { onBehalfOf: body.on_behalf_of }),
     ...(body.agent === undefined ? {} : { agent: body.agent }),
     ...(body.minutes === undefined ? {} : { minutes: body.minutes }),
     ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),

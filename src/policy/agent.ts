@@ -47,6 +47,8 @@ export type Agent = {
   limits: AgentLimits
   /** Agents that a task of this one may give tickets to. */
   may_delegate_to: readonly string[]
+  /** On behalf of humans in which groups, beside its own account. Absent: of nobody. */
+  may_act_for?: { groups: readonly string[] }
   /** Tasks of this agent must be heard from this often, seconds. Absent: the caller's wish, or the default. */
   heartbeat_seconds?: number
   /** `sha256:<hex>` over model, prompt and tools, as its owner computes it. Another one waits for its owner. */

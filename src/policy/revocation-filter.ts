@@ -11,6 +11,8 @@ export type RevocationFilter = {
   repository?: string
   role?: string
   lease?: string
+  /** On whose behalf, `ISSUER#SUBJECT`. */
+  human?: string
   /** With `agent`: what can do more than read, of its tasks and of every task below them. */
   above_read?: true
 }
@@ -20,6 +22,8 @@ export type Subject = {
   /** The task and every task above it. */
   line: readonly string[]
   agent: string
+  /** On whose behalf; null where on nobody's. */
+  human: string | null
   asks: readonly { issuer: string; ask: unknown }[]
 }
 
@@ -29,9 +33,10 @@ export function isOfTasks({ issuer, repository, role, lease, above_read }: Revoc
 }
 
 /** Whether what is about to be would be revoked. A lease that does not exist yet is none of those named. */
-export function refuses(filter: RevocationFilter, { line, agent, asks }: Subject): boolean {
+export function refuses(filter: RevocationFilter, { line, agent, human, asks }: Subject): boolean {
   if (filter.task !== undefined && !line.includes(filter.task)) return false
   if (filter.agent !== undefined && filter.agent !== agent) return false
+  if (filter.human !== undefined && filter.human !== human) return false
   if (filter.lease !== undefined) return false
   return isOfTasks(filter) || asks.some(({ issuer, ask }) => isFor(filter, issuer, ask))
 }

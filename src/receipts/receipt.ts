@@ -92,6 +92,8 @@ export const receiptShape = z.strictObject({
       owner_digest: z.string().nullable(),
     }),
     identity: z.strictObject({ attestor: z.string(), issuer: z.string(), subject: z.string() }).nullable(),
+    /** On whose behalf it ran; absent where on nobody's. */
+    on_behalf_of: z.strictObject({ issuer: z.string(), subject: z.string(), name: z.string() }).optional(),
     opened_at: time,
     deadline: time,
     ended_at: time,

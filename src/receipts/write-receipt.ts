@@ -36,6 +36,7 @@ export function writeReceipt(facts: ReceiptFacts): Receipt {
       purpose: task.purpose,
       agent: agentOf(facts),
       identity: identityOf(task),
+      ...behalfOf(task),
       opened_at: iso(task.opened_at),
       deadline: iso(task.deadline),
       ended_at: iso(endedAt),
@@ -157,6 +158,13 @@ function identityOf({ identity }: TaskRow): Receipt['task']['identity'] {
   const { attestor, issuer, subject } = JSON.parse(identity) as Partial<Record<string, unknown>>
   if (typeof attestor !== 'string' || typeof issuer !== 'string' || typeof subject !== 'string') return null
   return { attestor, issuer, subject }
+}
+
+/** A receipt of a task on nobody's behalf is to the letter what it always was. */
+function behalfOf({ human_facts: facts }: TaskRow): Pick<Receipt['task'], 'on_behalf_of'> {
+  if (facts === null) return {}
+  const { issuer, subject, name } = JSON.parse(facts) as NonNullable<Receipt['task']['on_behalf_of']>
+  return { on_behalf_of: { issuer, subject, name } }
 }
 
 const iso = (ms: number) => new Date(ms).toISOString()

@@ -31,6 +31,7 @@ function agentEffects(before: AgentDocument, after: AgentDocument, issuers: Cove
     rulesEffects(before.attest, after.attest),
     numbers(before, after),
     lists('may delegate to', before.may_delegate_to, after.may_delegate_to),
+    lists('may act for', before.may_act_for?.groups ?? [], after.may_act_for?.groups ?? []),
     demands(before, after),
   ]
   return { widens: parts.flatMap(part => part.widens), narrows: parts.flatMap(part => part.narrows) }

@@ -80,11 +80,14 @@ export type LeaseFilter = {
   within?: string
   /** Of this agent's tasks and every task below one of them. */
   below?: string
+  /** Of tasks on behalf of this human. */
+  human?: string
   /** What this revocation reached. */
   revocation?: string
 }
 /** `within`: this task and every task below it. */
-export type TaskFilter = { state?: TaskState; agent?: string; within?: string }
+/** `human`: on whose behalf, as {@link TaskRow} has it. */
+export type TaskFilter = { state?: TaskState; agent?: string; within?: string; human?: string }
 /** Where the leases stand that a revocation reached; all but `reached` are apart from each other. */
 export type RevocationProgress = {
   reached: number

@@ -17,6 +17,7 @@ import { agentStanding } from './schema-10.ts'
 import { budgetHolds } from './schema-11.ts'
 import { peopleSchema } from './schema-12.ts'
 import { shadowSchema } from './schema-13.ts'
+import { onBehalfOf } from './schema-14.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -41,6 +42,7 @@ export const migrations: readonly Migration[] = [
   { id: 11, name: 'budget holds', statements: budgetHolds },
   { id: 12, name: 'people', statements: peopleSchema },
   { id: 13, name: 'policy shadow', statements: shadowSchema },
+  { id: 14, name: 'on behalf of', statements: onBehalfOf },
 ]
 
 /**

@@ -74,6 +74,10 @@ export type TaskRow = {
   /** What the evidence was used as (see EvidenceRow); null for system tasks. */
   evidence: string | null
   ticket: string | null
+  /** On whose behalf it runs, `ISSUER#SUBJECT`; null where on nobody's. A child has its parent's. */
+  human: string | null
+  /** JSON of what that human's ID token said; the token itself is never stored. */
+  human_facts: string | null
   /** HMAC of the task token; null for system tasks. */
   token_hash: string | null
   token_used_at: number | null

@@ -91,6 +91,8 @@ export const columns = {
     identity: 1,
     evidence: 1,
     ticket: 1,
+    human: 1,
+    human_facts: 1,
     token_hash: 1,
     token_used_at: 1,
     opened_at: 1,

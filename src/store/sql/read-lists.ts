@@ -12,12 +12,13 @@ export type ListReads = Pick<LedgerRead, 'tasks' | 'leases' | 'audit' | 'minted'
 
 export function listReads({ db }: SqlDialect, run: Run): ListReads {
   return {
-    async tasks({ state, agent, within }, { limit, after }) {
+    async tasks({ state, agent, within, human }, { limit, after }) {
       let query = db.selectFrom('tasks').selectAll().orderBy('opened_at', 'desc').orderBy('id', 'desc')
       if (state !== undefined) query = query.where('state', '=', state)
       if (state === 'active' || state === 'ended') query = query.where('state', '<>', sql.lit('settled'))
       if (agent !== undefined) query = query.where('agent', '=', agent)
       if (within !== undefined) query = query.where(isWithin('id', within))
+      if (human !== undefined) query = query.where('human', '=', human)
       if (after !== undefined) {
         const key = decodeCursor(after)
         query = query.where(eb => eb(eb.refTuple('opened_at', 'id'), '<', eb.tuple(...key)))
@@ -26,7 +27,7 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.opened_at, row.id])
     },
 
-    async leases({ state, task, agent, issuer, within, below, revocation }, { limit, after }) {
+    async leases({ state, task, agent, issuer, within, below, human, revocation }, { limit, after }) {
       let query = db.selectFrom('leases').selectAll().orderBy('intended_at', 'desc').orderBy('id', 'desc')
       if (state !== undefined && state !== 'outstanding') query = query.where('state', '=', state)
       if (state !== undefined && state !== 'closed') query = query.where('state', '<>', sql.lit('closed'))
@@ -35,6 +36,10 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       if (issuer !== undefined) query = query.where('issuer', '=', issuer)
       if (within !== undefined) query = query.where(isWithin('task', within))
       if (below !== undefined) query = query.where(isBelow(below))
+      if (human !== undefined)
+        query = query.where('task', 'in', eb =>
+          eb.selectFrom('tasks').select('id').where('human', '=', human),
+        )
       if (revocation !== undefined)
         query = query.where('id', 'in', eb =>
           eb.selectFrom('revocation_leases').select('lease').where('revocation', '=', revocation),

@@ -48,6 +48,8 @@ export function task(id: string, over: Partial<TaskRow> = {}): TaskRow {
     identity: '{}',
     evidence: null,
     ticket: null,
+    human: null,
+    human_facts: null,
     token_hash: `hash of ${id}`,
     token_used_at: null,
     opened_at: start,

@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { FaultHook } from '../faults.ts'
 import { isAlive } from './access-tokens.ts'
 import { handle, type Pipeline } from './pipeline.ts'
+import { baseOf } from './collaborators-api.ts'
 import { createRateLimit, type Limits } from './rate-limit.ts'
 import { ownerIdOf } from './render.ts'
 import { createSchemaJudge } from './schema-judge.ts'
@@ -17,6 +18,7 @@ import {
   type GithubState,
   type JobConclusion,
   type JobStatus,
+  type Level,
   type Permissions,
   reachOfToken,
   repositoryKey,
@@ -74,6 +76,13 @@ export type Github = {
   }): void
   /** The old name leads on to the new one until another repository takes it. */
   renameRepository(id: number, name: string): void
+  /** `role`: read, triage, write, maintain, admin, or the name of a custom role with its base `permission`. */
+  setCollaborator(
+    repository: number,
+    collaborator: { login: string; id?: number; role: string; permission?: Level },
+  ): void
+  /** The account stays. */
+  removeCollaborator(repository: number, login: string): void
   removeRepository(id: number): void
   addInstallation(installation: {
     id: number
@@ -170,6 +179,7 @@ function accountControls(state: GithubState) {
         branches: new Map(['main', ...branches].map(branch => [branch, new Map(content)])),
         issues: [],
         pulls: [],
+        collaborators: new Map(),
       })
     },
     renameRepository: (id, name) => {
@@ -177,6 +187,15 @@ function accountControls(state: GithubState) {
       state.formerNames.set(repositoryKey(repository.owner, repository.name), id)
       repository.name = name
       state.formerNames.delete(repositoryKey(repository.owner, name))
+    },
+    setCollaborator: (repository, { login, id, role, permission = baseOf(role) }) => {
+      const user = state.users.get(login.toLowerCase()) ?? { login, id: id ?? ownerIdOf(login) }
+      state.users.set(login.toLowerCase(), user)
+      const { collaborators } = state.repositories.get(repository)!
+      collaborators.set(login.toLowerCase(), { ...user, role, permission })
+    },
+    removeCollaborator: (repository, login) => {
+      state.repositories.get(repository)!.collaborators.delete(login.toLowerCase())
     },
     removeRepository: id => {
       state.repositories.delete(id)

@@ -1,6 +1,7 @@
 /** Which handler answers which of GitHub's operations. */
 import * as actions from './actions-api.ts'
 import * as app from './app-api.ts'
+import * as collaborators from './collaborators-api.ts'
 import type { Handler } from './handler.ts'
 import * as issues from './issues-api.ts'
 import type { OperationId } from './operations.ts'
@@ -21,6 +22,7 @@ export const handlers: Readonly<Record<OperationId, Handler>> = {
   'repos/get': repository.getRepository,
   'repos/get-content': repository.getContent,
   'repos/create-or-update-file-contents': repository.putContent,
+  'repos/get-collaborator-permission-level': collaborators.getPermissionLevel,
   'git/create-ref': repository.createRef,
   'issues/list-for-repo': issues.listIssues,
   'issues/create': issues.createIssue,

@@ -17,6 +17,7 @@ export const operationIds = [
   'repos/get',
   'repos/get-content',
   'repos/create-or-update-file-contents',
+  'repos/get-collaborator-permission-level',
   'git/create-ref',
   'issues/list-for-repo',
   'issues/create',

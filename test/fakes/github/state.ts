@@ -32,7 +32,12 @@ export type RepositoryRecord = {
   branches: Map<string, Map<string, Buffer>>
   issues: IssueRecord[]
   pulls: PullRecord[]
+  /** By login in lower case. Everybody else has what visibility gives. */
+  collaborators: Map<string, CollaboratorRecord>
 }
+
+/** `role`: one of GitHub's five, or the name of a custom one; `permission`: what it comes to (`role_name`, `permission`). */
+export type CollaboratorRecord = { login: string; id: number; role: string; permission: Level }
 
 export type IssueRecord = {
   id: number
@@ -96,6 +101,8 @@ export type GithubState = {
   readonly repositories: Map<number, RepositoryRecord>
   /** Lower-case `owner/name` of before a rename, to the repository's id. */
   readonly formerNames: Map<string, number>
+  /** Whoever has an account, by login in lower case. */
+  readonly users: Map<string, { login: string; id: number }>
   readonly runs: Map<number, RunRecord>
   readonly jobs: Map<number, JobRecord>
   /** By SHA-256. In the order of minting. */
@@ -111,6 +118,7 @@ export function createState(now: () => number, random: (bytes: number) => Uint8A
     installations: new Map(),
     repositories: new Map(),
     formerNames: new Map(),
+    users: new Map(),
     runs: new Map(),
     jobs: new Map(),
     tokens: new Map(),

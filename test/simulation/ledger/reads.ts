@@ -162,14 +162,18 @@ function lists(rows: Committed, at: At): Lists {
   const isReached = (row: LeaseRow, revocation: string | undefined) =>
     revocation === undefined || rows.revocation_leases.has(`${revocation} ${row.id}`)
   return {
-    tasks: ({ state, agent, within }, page) =>
+    tasks: ({ state, agent, within, human }, page) =>
       at('tasks', () => {
         const fits = all(rows, 'tasks').filter(
-          row => is(row.state, state) && is(row.agent, agent) && isWithin(row.id, within),
+          row =>
+            is(row.state, state) &&
+            is(row.agent, agent) &&
+            is(row.human, human) &&
+            isWithin(row.id, within),
         )
         return paged(fits, page, row => [row.opened_at, row.id], 'newest')
       }),
-    leases: ({ state, task, agent, issuer, within, below, revocation }, page) =>
+    leases: ({ state, task, agent, issuer, within, below, human, revocation }, page) =>
       at('leases', () => {
         const isState = (row: LeaseRow) =>
           state === 'outstanding' ? row.state !== 'closed' : is(row.state, state)
@@ -181,6 +185,7 @@ function lists(rows: Committed, at: At): Lists {
             is(row.issuer, issuer) &&
             isWithin(row.task, within) &&
             isBelow(row, below) &&
+            is(rows.tasks.get(row.task)?.human, human) &&
             isReached(row, revocation),
         )
         return paged(fits, page, row => [row.intended_at, row.id], 'newest')
