@@ -1,5 +1,6 @@
 import { type RevocationFilter, refuses } from '../policy/revocation-filter.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
+import type { RevocationRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { standsStill } from './restored.ts'
@@ -9,14 +10,16 @@ import { standsStill } from './restored.ts'
  * and after its agent is locked (or the gate, by a task of the broker's own): a revocation that was not seen here
  * waits for those locks, and then finds what this transaction made.
  *
+ * @param read what `tx.blocks` told; asked for no earlier than after the locks.
  * @throws BrokerError `blocked`, `ledger_restored`
  */
 export async function refuseBlocked(
   broker: Broker,
   tx: LedgerWrite,
   { task, agent, asks }: { task: string; agent: string; asks: readonly { issuer: string; ask: string }[] },
+  read?: readonly RevocationRow[],
 ): Promise<void> {
-  const blocks = await tx.blocks()
+  const blocks = read ?? (await tx.blocks())
   if (blocks.length === 0) return
   const line = await tx.lockLineage(task, 'share')
   const subject = {

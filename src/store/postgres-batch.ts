@@ -5,6 +5,7 @@
  * an object with its documented hook `submit`, as its cursors are.
  */
 import type { Connection, FieldDef, Submittable } from 'pg'
+import type { Known, Statements } from './postgres-statements.ts'
 
 export type Statement = { readonly sql: string; readonly parameters: readonly unknown[] }
 /** `command` is the first word of what PostgreSQL says was done. */
@@ -29,15 +30,21 @@ type Client = { query(batch: Submittable): unknown }
 export function runBatch(
   client: Client,
   statements: readonly Statement[],
-  { parserOf, answerMs }: { parserOf: ColumnParser; answerMs: number },
+  { parserOf, answerMs, kept }: { parserOf: ColumnParser; answerMs: number; kept: Statements },
 ): Promise<Answer[]> {
+  const named = statements.map(statement => toWire(statement, kept))
   return new Promise((resolve, reject) => {
-    client.query(
-      new Batch(statements, parserOf, answerMs, (failure, answers) =>
-        failure === null ? resolve(answers) : reject(failure),
-      ),
-    )
+    const callback: Batch['callback'] = (failure, answers) =>
+      failure === null ? resolve(answers) : reject(failure)
+    client.query(new Batch(named, { parserOf, answerMs, known: kept.knownOn(client), callback }))
   })
+}
+
+type Sent = { text: string; name: string | undefined; values: (string | Buffer | null)[] }
+
+/** Before anything is sent: a value that cannot be written must not leave half a batch behind. */
+function toWire({ sql, parameters }: Statement, kept: Statements): Sent {
+  return { text: sql, name: kept.nameOf(sql), values: parameters.map(valueToWire) }
 }
 
 type Column = { name: string; parse: (text: string) => unknown }
@@ -47,7 +54,8 @@ class Batch implements Submittable {
   /** The driver's own words: how long it waits, and what it wraps to stop its timer. */
   readonly query_timeout: number
   callback: (failure: BatchFailed | null, answers: Answer[]) => void
-  readonly #statements: readonly { text: string; values: (string | Buffer | null)[] }[]
+  readonly #statements: readonly Sent[]
+  readonly #known: Known
   readonly #parserOf: ColumnParser
   readonly #answers: Answer[] = []
   #columns: Column[] = []
@@ -55,19 +63,14 @@ class Batch implements Submittable {
   #failure: BatchFailed | null = null
 
   constructor(
-    statements: readonly Statement[],
-    parserOf: ColumnParser,
-    answerMs: number,
-    callback: Batch['callback'],
+    statements: readonly Sent[],
+    options: { parserOf: ColumnParser; answerMs: number; known: Known; callback: Batch['callback'] },
   ) {
-    // Before anything is sent: a value that cannot be written must not leave half a batch behind.
-    this.#statements = statements.map(({ sql, parameters }) => ({
-      text: sql,
-      values: parameters.map(toWire),
-    }))
-    this.#parserOf = parserOf
-    this.query_timeout = answerMs
-    this.callback = callback
+    this.#statements = statements
+    this.#known = options.known
+    this.#parserOf = options.parserOf
+    this.query_timeout = options.answerMs
+    this.callback = options.callback
   }
 
   submit(connection: Connection): null {
@@ -75,9 +78,9 @@ class Batch implements Submittable {
     const wire = connection as unknown as Wire
     wire.stream.cork()
     try {
-      for (const { text, values } of this.#statements) {
-        wire.parse({ text })
-        wire.bind({ values })
+      for (const { text, name, values } of this.#statements) {
+        this.#parse(wire, text, name)
+        wire.bind({ values, statement: name })
         wire.describe({ type: 'P' })
         wire.execute()
       }
@@ -86,6 +89,15 @@ class Batch implements Submittable {
       wire.stream.uncork()
     }
     return null
+  }
+
+  #parse(wire: Wire, text: string, name: string | undefined): void {
+    const known = name === undefined ? undefined : this.#known.get(name)
+    if (known === 'certain') return
+    // To close what is not there is no error; to parse what is there would be one.
+    if (known === 'perhaps') wire.close({ type: 'S', name })
+    wire.parse({ text, name })
+    if (name !== undefined) this.#known.set(name, 'perhaps')
   }
 
   handleRowDescription({ fields }: { fields: readonly FieldDef[] }): void {
@@ -106,12 +118,16 @@ class Batch implements Submittable {
   }
 
   handleCommandComplete({ text }: { text: string }): void {
+    const name = this.#statements[this.#answers.length]?.name
+    if (name !== undefined) this.#known.set(name, 'certain')
     const [command = '', ...figures] = text.split(' ')
     this.#answers.push({ command, rows: this.#rows, changed: Number(figures.at(-1) ?? 0) })
     this.#rows = []
   }
 
   handleError(error: unknown): void {
+    const name = this.#statements[this.#answers.length]?.name
+    if (name !== undefined) this.#known.set(name, 'perhaps')
     this.callback(this.#failure ?? new BatchFailed(this.#answers.length, error), this.#answers)
   }
 
@@ -128,15 +144,16 @@ class Batch implements Submittable {
 
 type Wire = {
   stream: { cork(): void; uncork(): void }
-  parse(message: { text: string }): void
-  bind(message: { values: (string | Buffer | null)[] }): void
+  parse(message: { text: string; name: string | undefined }): void
+  close(message: { type: 'S'; name: string | undefined }): void
+  bind(message: { values: (string | Buffer | null)[]; statement: string | undefined }): void
   describe(message: { type: 'P' }): void
   execute(): void
   sync(): void
 }
 
 /** @throws TypeError for what no column of the ledger holds. */
-function toWire(value: unknown): string | Buffer | null {
+function valueToWire(value: unknown): string | Buffer | null {
   if (typeof value === 'string') return value
   if (value === null || value === undefined) return null
   if (typeof value === 'number' || typeof value === 'bigint') return String(value)

@@ -12,19 +12,35 @@ export class StatementRefused extends Error {
   }
 }
 
+/** The body took for granted what turned out otherwise: it runs again, and takes nothing for granted. */
+export class Unexpected extends Error {
+  override name = 'Unexpected'
+}
+
 /** SQLSTATE classes: data exception, integrity constraint violation, syntax error or access rule violation. */
 const programErrors = new Set(['22', '23', '42'])
-/** serialization_failure, deadlock_detected: the transaction was taken back so that another could go on. */
-const passing = new Set(['40001', '40P01'])
+/**
+ * serialization_failure, deadlock_detected: the transaction was taken back so that another could go on.
+ * feature_not_supported: a kept statement, whose table has other columns since; it is parsed anew.
+ */
+const passing = new Set(['40001', '40P01', '0A000'])
+/** invalid_sql_statement_name, duplicate_prepared_statement: statements are not kept where we put them. */
+const unkept = new Set(['26000', '42P05'])
 
 /** Whether the same transaction, run again from its start, may well succeed. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof LedgerUnavailable && passing.has(sqlState(error.cause) ?? '')
+  return (error instanceof LedgerUnavailable && passing.has(sqlState(error.cause) ?? '')) || isUnkept(error)
+}
+
+/** Whether a pooler, or the server, has forgotten the statements of a connection, or mixed it up with another. */
+export function isUnkept(error: unknown): boolean {
+  const cause = error instanceof LedgerUnavailable ? sqlState(error.cause) : undefined
+  return unkept.has(error instanceof StatementRefused ? error.code : (cause ?? ''))
 }
 
 /** Whether the database itself said no, so that the connection is as good as before. */
 export function isAnswer(error: unknown): boolean {
-  if (error instanceof StatementRefused) return true
+  if (error instanceof StatementRefused || error instanceof Unexpected) return true
   // Class 57 is the operator's: 57014 cancels one statement, the others close the connection.
   const code = error instanceof LedgerUnavailable ? sqlState(error.cause) : undefined
   return code !== undefined && (code === '57014' || !/^(08|57)/.test(code))

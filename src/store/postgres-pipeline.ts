@@ -3,15 +3,16 @@
  * what nobody asks an answer of waits for whatever is asked next, at the latest for COMMIT.
  */
 import type { CompiledQuery } from 'kysely'
-import { LedgerUnavailable } from './ledger.ts'
-import { type Answer, BatchFailed, runBatch, type Statement } from './postgres-batch.ts'
-import { isAnswer, isPassing, outcomeUnknown, toLedgerError } from './postgres-errors.ts'
-import { asksForNul, POSTGRES_LIMITS, type PoolClient, parserOf } from './postgres-pool.ts'
-import type { Run, Send } from './sql/prepare.ts'
+import type { Answer, Statement } from './postgres-batch.ts'
+import { isAnswer, isPassing, outcomeUnknown, StatementRefused, Unexpected } from './postgres-errors.ts'
+import { asksForNul, type PoolClient, sendOn } from './postgres-pool.ts'
+import type { Statements } from './postgres-statements.ts'
+import { askingAll, type Expect, type Run, type Send } from './sql/prepare.ts'
 
 export type Pipeline = {
   run: Run
   send: Send
+  expect: Expect
   /** The first failure: no statement runs after it. */
   readonly failure: { error: unknown } | undefined
   /** No statement is taken from now on. */
@@ -29,19 +30,23 @@ export type Pipeline = {
 const heldMax = 64
 
 type Entry = {
-  query: CompiledQuery
+  query: Statement
+  /** Fails as a division by zero where it changes nothing. */
+  isExpected: boolean
   resolve(answer: Answer): void
   reject(error: unknown): void
 }
 
-export function openPipeline(client: PoolClient): Pipeline {
+/** @param trusting whether what is expected is taken for granted. */
+export function openPipeline(
+  client: PoolClient,
+  kept: Statements,
+  { trusting }: { trusting: boolean },
+): Pipeline {
   let queue: Entry[] = []
   let isLive = true
   let isScheduled = false
   let failure: { error: unknown } | undefined
-
-  const exchange = (statements: readonly Statement[]) =>
-    runBatch(client, statements, { parserOf, answerMs: POSTGRES_LIMITS.answerMs })
 
   async function flush(): Promise<void> {
     isScheduled = false
@@ -49,21 +54,23 @@ export function openPipeline(client: PoolClient): Pipeline {
     if (!isLive || queue.length === 0) return
     const entries = queue
     queue = []
+    let failed = -1
     try {
-      const answers = await exchange(entries.map(({ query }) => query))
+      const statements = entries.map(({ query }) => query)
+      const answers = await sendOn(client, statements, kept, index => (failed = index))
       for (const [index, { resolve }] of entries.entries()) resolve(answers[index]!)
     } catch (thrown) {
-      const error = toLedgerError(causeOf(thrown))
+      const error = told(thrown, entries[failed])
       failure ??= { error }
       for (const { reject } of entries) reject(error)
     }
   }
 
   /** @throws where nothing more is taken. */
-  function enqueue(query: CompiledQuery): Promise<Answer> {
+  function enqueue(query: Statement, isExpected = false): Promise<Answer> {
     if (!isLive) throw new Error('a ledger transaction was used after its body had ended')
     if (failure !== undefined) throw failure.error
-    return new Promise((resolve, reject) => queue.push({ query, resolve, reject }))
+    return new Promise((resolve, reject) => queue.push({ query, isExpected, resolve, reject }))
   }
 
   const run: Run = async <R>(query: CompiledQuery<R>) => {
@@ -76,12 +83,21 @@ export function openPipeline(client: PoolClient): Pipeline {
     return { rows: rows as R[], changed }
   }
 
+  /** A failure is the transaction's: told by whatever is asked next, or at COMMIT. */
+  function hold(query: Statement, isExpected: boolean): void {
+    enqueue(query, isExpected).catch(() => {})
+  }
+
   return {
     run,
     async send(query) {
       if (queue.length >= heldMax) return run(query)
-      // Its failure is the transaction's: told by whatever is asked next, or at COMMIT.
-      enqueue(query).catch(() => {})
+      hold(query, false)
+    },
+    async expect(query) {
+      if (!trusting || queue.length >= heldMax) return askingAll(run).expect(query)
+      hold({ sql: demanding(query.sql), parameters: query.parameters }, true)
+      return true
     },
     get failure() {
       return failure
@@ -92,19 +108,21 @@ export function openPipeline(client: PoolClient): Pipeline {
     async commit() {
       const entries = queue
       queue = []
+      let failed = entries.length
       try {
-        const answers = await exchange([...entries.map(({ query }) => query), COMMIT])
+        const statements = [...entries.map(({ query }) => query), COMMIT]
+        const answers = await sendOn(client, statements, kept, index => (failed = index))
         for (const [index, { resolve }] of entries.entries()) resolve(answers[index]!)
         // A transaction that failed is answered so, and with no error.
         const command = answers.at(-1)?.command
         if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`)
         return undefined
       } catch (thrown) {
-        const refused = toLedgerError(causeOf(thrown))
+        const refused = told(thrown, entries[failed])
         for (const { reject } of entries) reject(refused)
-        const open = thrown instanceof BatchFailed && thrown.index < entries.length
+        const open = failed < entries.length
         if (isPassing(refused) || (open && isAnswer(refused))) return { refused, open }
-        throw outcomeUnknown(refused instanceof LedgerUnavailable ? refused : thrown)
+        throw outcomeUnknown(thrown)
       }
     },
   }
@@ -112,6 +130,15 @@ export function openPipeline(client: PoolClient): Pipeline {
 
 const COMMIT: Statement = { sql: 'commit', parameters: [] }
 
-function causeOf(thrown: unknown): unknown {
-  return thrown instanceof BatchFailed ? thrown.cause : thrown
+/** The same, failing where nothing was changed: what follows in the packet, COMMIT too, is then not done. */
+function demanding(sql: string): string {
+  return `with "changed" as (${sql} returning 1) select 1 / count(*) from "changed"`
 }
+
+function told(error: unknown, entry: Entry | undefined): Error {
+  const isUnexpected = error instanceof StatementRefused && error.code === divisionByZero && entry?.isExpected
+  return isUnexpected ? new Unexpected('a statement changed nothing') : (error as Error)
+}
+
+/** SQLSTATE. */
+const divisionByZero = '22012'

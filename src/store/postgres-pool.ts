@@ -4,12 +4,15 @@ import {
   type CustomTypesConfig,
   Pool,
   type PoolClient,
+  type QueryConfig,
   type QueryResult,
   type QueryResultRow,
   types,
 } from 'pg'
 import type { PostgresAddress } from './postgres-address.ts'
-import { toLedgerError } from './postgres-errors.ts'
+import { type Answer, BatchFailed, runBatch, type Statement } from './postgres-batch.ts'
+import { isAnswer, isPassing, isUnkept, toLedgerError } from './postgres-errors.ts'
+import type { Statements } from './postgres-statements.ts'
 import type { Result } from './sql/prepare.ts'
 
 /** Bounds of one broker. The database's own `max_connections` must hold them for all brokers. */
@@ -67,21 +70,56 @@ type Queryable = {
   query(config: { text: string; values?: unknown[]; query_timeout: number }): Promise<QueryResult>
 }
 
-/**
- * Statements are sent unnamed: nothing of them stays at the server, so that any pooler in between will do.
- * @throws StatementRefused, LedgerUnavailable
- */
+/** One statement of its own. @throws StatementRefused, LedgerUnavailable */
 export async function runOn<R>(
-  on: Queryable,
+  client: PoolClient,
   query: CompiledQuery<R>,
   answerMs: number = POSTGRES_LIMITS.answerMs,
 ): Promise<Result<R>> {
-  if (asksForNul(query)) return { rows: [], changed: 0 }
-  const { rows, rowCount } = await on
-    .query({ text: query.sql, values: [...query.parameters], query_timeout: answerMs })
+  const { rows, rowCount } = await client
+    .query({ text: query.sql, values: [...query.parameters], query_timeout: answerMs } as QueryConfig)
     .catch(error => Promise.reject(toLedgerError(error)))
   // The driver cannot know the row's type; the query does.
   return { rows: rows as R[], changed: rowCount ?? 0 }
+}
+
+/** The same on whichever connection is free, once more where what is kept there had grown stale. */
+export async function runOnPool<R>(
+  pool: Pool,
+  query: CompiledQuery<R>,
+  kept: Statements,
+): Promise<Result<R>> {
+  if (asksForNul(query)) return { rows: [], changed: 0 }
+  for (let isAgain = false; ; isAgain = true) {
+    const client = await connect(pool)
+    let broken: Error | undefined
+    try {
+      const [answer] = await sendOn(client, [query], kept)
+      return { rows: answer!.rows as R[], changed: answer!.changed }
+    } catch (error) {
+      if (!isAnswer(error)) broken = error as Error
+      if (isAgain || !isPassing(error)) throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+}
+
+/** @throws StatementRefused, LedgerUnavailable, of the statement that failed, and says to `failedAt` which. */
+export async function sendOn(
+  client: PoolClient,
+  statements: readonly Statement[],
+  kept: Statements,
+  failedAt: (index: number) => void = () => {},
+): Promise<Answer[]> {
+  try {
+    return await runBatch(client, statements, { parserOf, answerMs: POSTGRES_LIMITS.answerMs, kept })
+  } catch (thrown) {
+    if (thrown instanceof BatchFailed) failedAt(thrown.index)
+    const error = toLedgerError(thrown instanceof BatchFailed ? thrown.cause : thrown)
+    if (isUnkept(error)) kept.stopNaming()
+    throw error
+  }
 }
 
 /** PostgreSQL holds no NUL in a text and refuses one that is asked for, as if the program were wrong: there is no such row. */

@@ -5,7 +5,7 @@
 import { postgresDialect } from './dialect.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
 import type { PostgresAddress } from './postgres-address.ts'
-import { isAnswer, isPassing, toLedgerError } from './postgres-errors.ts'
+import { isAnswer, isPassing, toLedgerError, Unexpected } from './postgres-errors.ts'
 import { openPipeline, type Pipeline } from './postgres-pipeline.ts'
 import {
   connect,
@@ -14,10 +14,12 @@ import {
   POSTGRES_LIMITS,
   type Pool,
   type PoolClient,
-  runOn,
+  runOnPool,
   say,
+  sendOn,
 } from './postgres-pool.ts'
 import { preparePostgres, refuseAsynchronous, UnsafeDatabase } from './postgres-schema.ts'
+import { openStatements, type Statements } from './postgres-statements.ts'
 import type { Run } from './sql/prepare.ts'
 import { ledgerReads } from './sql/read.ts'
 import { ledgerWrites } from './sql/write.ts'
@@ -71,6 +73,7 @@ type Surroundings = { [Name in 'now' | 'log']: PostgresLedgerOptions[Name] | und
 function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings): Ledger {
   const dialect = postgresDialect()
   const writes = ledgerWrites(dialect)
+  const kept = openStatements()
   const underway = new Set<Promise<unknown>>()
   let closing: Promise<void> | undefined
 
@@ -84,14 +87,18 @@ function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings)
     return working
   }
 
-  const read: Run = query => admit(() => runOn(pool, query))
+  const read: Run = query => admit(() => runOnPool(pool, query, kept))
 
   return {
     now: sharedClock(() => admit(() => (now === undefined ? databaseTime(pool) : Promise.resolve(now())))),
     read: ledgerReads(dialect, read),
     write: body =>
       admit(() =>
-        transact(pool, async ({ run, send }, at) => body(writes({ run, send, now: now?.() ?? at })), log),
+        transact(
+          { pool, kept },
+          async ({ run, send, expect }, at) => body(writes({ run, send, expect, now: now?.() ?? at })),
+          log,
+        ),
       ),
     close() {
       closing ??= Promise.allSettled(underway).then(() => pool.end())
@@ -119,55 +126,71 @@ async function databaseTime(pool: Pool): Promise<number> {
   return (await say<{ at: number }>(pool, `select ${databaseClock} as at`)).rows[0]!.at
 }
 
-type Body<T> = (statements: Pick<Pipeline, 'run' | 'send'>, now: number) => Promise<T>
+type Database = { pool: Pool; kept: Statements }
+type Body<T> = (statements: Pick<Pipeline, 'run' | 'send' | 'expect'>, now: number) => Promise<T>
 
 /**
  * One body, committed. It runs again from its start where the database took it back for another's sake, or
- * where its connection turned out to be dead before the body began: in both cases nothing was done.
+ * where its connection turned out to be dead before the body began, or where what it took for granted was not
+ * so: in all of these nothing was done.
  */
-async function transact<T>(pool: Pool, body: Body<T>, log: Surroundings['log']): Promise<T> {
+async function transact<T>(on: Database, body: Body<T>, log: Surroundings['log']): Promise<T> {
+  let trusting = true
   for (let attempt = 1; ; attempt += 1) {
-    const outcome = await attemptOnce(pool, body)
+    const outcome = await attemptOnce(on, body, trusting)
     if (!('again' in outcome)) return outcome.value
+    if (outcome.again instanceof Unexpected) {
+      trusting = false
+      attempt = 0
+      continue
+    }
     if (attempt === (isPassing(outcome.again) ? attemptsMax : connectionsMax)) throw outcome.again
     log?.warn({ attempt, err: outcome.again }, 'ledger: a transaction runs again')
   }
 }
 
 /** @throws what is final: the body's own error, a refused statement, an outage, an unknown outcome. */
-async function attemptOnce<T>(pool: Pool, body: Body<T>): Promise<{ value: T } | { again: Error }> {
+async function attemptOnce<T>(
+  { pool, kept }: Database,
+  body: Body<T>,
+  trusting: boolean,
+): Promise<{ value: T } | { again: Error }> {
   const client = await connect(pool)
   // A connection in a state that is not known is never used again.
   let broken: unknown = new Error('the transaction did not come to its end')
   try {
-    const begun = await begin(client)
+    const begun = await begin(client, kept)
     if ('error' in begun) return { again: begun.error }
-    const pipeline = openPipeline(client)
+    const pipeline = openPipeline(client, kept, { trusting })
     const outcome = await runBody(pipeline, body, begun.at)
     if ('error' in outcome) {
       broken = await rollBack(client, outcome.error)
-      if (!isPassing(outcome.error)) throw outcome.error
-      return { again: outcome.error as LedgerUnavailable }
+      if (!runsAgain(outcome.error)) throw outcome.error
+      return { again: outcome.error as Error }
     }
     const failed = await pipeline.commit()
     broken = failed?.open ? await rollBack(client, failed.refused) : undefined
     if (failed === undefined) return outcome
-    if (!isPassing(failed.refused)) throw failed.refused
+    if (!runsAgain(failed.refused)) throw failed.refused
     return { again: failed.refused }
   } finally {
     client.release(broken as Error | undefined)
   }
 }
 
+function runsAgain(error: unknown): boolean {
+  return isPassing(error) || error instanceof Unexpected
+}
+
 /**
  * One round trip: begins, tells the time, and makes sure that what will be acknowledged stays.
  * @throws UnsafeDatabase. Other errors are values: nothing was done yet.
  */
-async function begin(client: PoolClient): Promise<{ at: number } | { error: Error }> {
-  const text = `begin isolation level read committed;
-    select ${databaseClock} as at, current_setting('synchronous_commit') as commit`
+async function begin(client: PoolClient, kept: Statements): Promise<{ at: number } | { error: Error }> {
   try {
-    const { at, commit } = (await say<{ at: number; commit: string }>(client, text)).rows[0]!
+    const [, asked] = await sendOn(client, BEGIN, kept)
+    // The row that the second of these statements names.
+    const { at, commit } = asked!.rows[0] as { at: number; commit: string }
     refuseAsynchronous(commit)
     return { at }
   } catch (error) {
@@ -175,6 +198,11 @@ async function begin(client: PoolClient): Promise<{ at: number } | { error: Erro
     return { error: error as Error }
   }
 }
+
+const BEGIN = [
+  'begin isolation level read committed',
+  `select ${databaseClock} as at, current_setting('synchronous_commit') as commit`,
+].map(sql => ({ sql, parameters: [] }))
 
 /** Returns what leaves the connection unfit for use. */
 async function rollBack(client: PoolClient, because: unknown): Promise<unknown> {

@@ -6,6 +6,7 @@ import { sqliteDialect } from './dialect.ts'
 import { groupCommit } from './group-commit.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
 import { migrate } from './migrations.ts'
+import { askingAll } from './sql/prepare.ts'
 import { ledgerReads } from './sql/read.ts'
 import { ledgerWrites } from './sql/write.ts'
 import { openSqliteConnection, type SqliteConnection } from './sqlite-connection.ts'
@@ -72,7 +73,7 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
       return now()
     },
     read: ledgerReads(dialect, async query => reader.run(query)),
-    write: body => group.submit(async run => body(writes({ run, send: run, now: now() }))),
+    write: body => group.submit(async run => body(writes({ ...askingAll(run), now: now() }))),
     close() {
       closing ??= group.stop().then(shut)
       return closing

@@ -20,6 +20,7 @@ import type { PostgresAddress } from '../../src/store/postgres-address.ts'
 import { createInstallation, edgeFor, type Installation, ORDERS } from '../fakes/installation.ts'
 import { overlap } from '../support/overlap.ts'
 import { missingPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { until } from '../support/until.ts'
 
 const missing = missingPostgres()
 describe.skipIf(missing !== undefined)(missing ?? 'two brokers on one ledger', races)
@@ -301,9 +302,29 @@ function races(): void {
     const opening = async (broker: Broker) =>
       open(broker, { evidence: await job({ ref: 'refs/heads/single' }) })
     for (let time = 0; time < times; time += 1) {
+      // Counted with COMMIT: whoever is held before it keeps nobody waiting, and finds that it came second.
       const { first, second, waited } = await overlap([a, 'takeBudget', opening], () => opening(b), waiting)
-      expect([waited, code(first), code(second)]).toEqual([true, 'done', 'budget_exhausted'])
-      await end(b, (first as PromiseFulfilledResult<OpenedTask>).value)
+      expect([waited, code(first), code(second)]).toEqual([false, 'budget_exhausted', 'done'])
+      await end(b, (second as PromiseFulfilledResult<OpenedTask>).value)
+    }
+  })
+
+  test('budget × budget, both at their COMMIT: one waits for the other, and finds nothing left', async () => {
+    const opening = async (broker: Broker) =>
+      open(broker, { evidence: await job({ ref: 'refs/heads/single' }) })
+    const holder = await postgres.session(address.database)
+    try {
+      for (let time = 0; time < times; time += 1) {
+        await holder.query('begin; select 1 from budgets for update')
+        const both = Promise.allSettled([opening(a), opening(b)])
+        await until(async () => (await waiting()) === 2)
+        await holder.query('commit')
+        const results = await both
+        expect(results.map(code).sort()).toEqual(['budget_exhausted', 'done'])
+        for (const result of results) if (result.status === 'fulfilled') await end(a, result.value)
+      }
+    } finally {
+      await holder.end()
     }
   })
 

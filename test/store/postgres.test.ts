@@ -177,6 +177,62 @@ function sharedLedgerTests(started: () => TestPostgres): void {
     expect(Number(budget?.used)).toBe(2)
   })
 
+  test('statements that nobody asks of fail their transaction at COMMIT, and leave the connection good', async () => {
+    const ledger = await open()
+    const twice = ledger.write(async tx => {
+      await tx.insertTask(task('t'), [])
+      await tx.insertTask(task('t'), [])
+      return 'never'
+    })
+    await expect(twice).rejects.toMatchObject({ name: 'StatementRefused', code: '23505' })
+    expect(await ledger.read.task('t')).toBeUndefined()
+    await ledger.write(tx => tx.insertTask(task('t'), []))
+    expect(await ledger.read.task('t')).toBeDefined()
+  })
+
+  test('nothing that a failed body left unsent comes to be', async () => {
+    const ledger = await open()
+    const failed = ledger.write(async tx => {
+      await tx.insertTask(task('t'), [])
+      const unawaited = tx.setMeta('k', 'v')
+      unawaited.catch(() => {})
+      throw new Error('the body')
+    })
+    await expect(failed).rejects.toThrow('the body')
+    expect([await ledger.read.task('t'), await ledger.read.meta('k')]).toEqual([undefined, undefined])
+  })
+
+  test('what was taken for granted and was not so makes the body run again, and be told', async () => {
+    const ledger = await open()
+    const told: boolean[] = []
+    const take = () =>
+      ledger.write(async tx => {
+        const taken = await tx.takeBudget('k', 1, start + 9)
+        told.push(taken)
+        return taken
+      })
+    expect([await take(), await take(), told]).toEqual([true, false, [true, true, false]])
+  })
+
+  test('kept statements outlive other columns, and whoever forgets them', async () => {
+    const ledger = await open()
+    const look = () => ledger.write(tx => tx.lockAgent('none', 'share'))
+    const read = () => ledger.read.agent('none')
+    for (let time = 0; time < 8; time += 1) await Promise.all([look(), read()])
+    await sql('alter table agents add column later bigint')
+    for (let time = 0; time < 8; time += 1)
+      expect(await Promise.all([look(), read()])).toEqual([undefined, undefined])
+    const forgetful = await open()
+    for (let time = 0; time < 2; time += 1) await forgetful.write(tx => tx.lockAgent('none', 'share'))
+    await sql(
+      'create function forget() returns trigger language plpgsql as $$ begin deallocate all; return null; end $$',
+    )
+    await sql('create trigger forgets after insert on meta for each statement execute function forget()')
+    await forgetful.write(tx => tx.setMeta('k', 'v')).catch(() => {})
+    await forgetful.write(tx => tx.lockAgent('none', 'share'))
+    expect(await forgetful.read.agent('none')).toBeUndefined()
+  })
+
   test('a body that goes on after a failed statement is not committed', async () => {
     const ledger = await open()
     await ledger.write(tx => tx.insertTask(task('t'), []))

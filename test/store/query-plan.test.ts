@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sqliteDialect } from '../../src/store/dialect.ts'
 import type { LedgerRead, LedgerWrite } from '../../src/store/ledger.ts'
 import { migrate } from '../../src/store/migrations.ts'
+import { askingAll } from '../../src/store/sql/prepare.ts'
 import { ledgerReads } from '../../src/store/sql/read.ts'
 import { ledgerWrites } from '../../src/store/sql/write.ts'
 import { openSqliteConnection, type SqliteConnection } from '../../src/store/sqlite-connection.ts'
@@ -21,7 +22,7 @@ beforeAll(async () => {
   connection = openSqliteConnection(join(folder, 'ledger.db'), { readOnly: false })
   const run = async <R>(query: CompiledQuery<R>) => connection.run(query)
   await migrate(dialect, run, 1)
-  await ledgerWrites(dialect)({ run, send: run, now: 1 }).insertTask(task('t'), [])
+  await ledgerWrites(dialect)({ ...askingAll(run), now: 1 }).insertTask(task('t'), [])
 })
 afterAll(() => {
   connection.close()
@@ -40,7 +41,7 @@ async function plans(ask: (all: LedgerRead & LedgerWrite) => Promise<unknown>): 
     return connection.run(query)
   }
   const reads = ledgerReads(dialect, explain)
-  const writes = ledgerWrites(dialect)({ run: explain, send: explain, now: 1 })
+  const writes = ledgerWrites(dialect)({ ...askingAll(explain), now: 1 })
   await ask({ ...writes, ...reads })
   return steps
 }

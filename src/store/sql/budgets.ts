@@ -12,10 +12,10 @@ export function budgetWrites(dialect: SqlDialect): (tx: Transaction) => BudgetWr
   const { take, give } = counterQueries(dialect)
   const { hold, release } = holdQueries(dialect)
 
-  return ({ run, send, now }) => {
+  return ({ run, send, expect, now }) => {
     const taken = async (key: string, limit: number, until: number, amount: number) => {
       const room = limit - amount
-      return room >= 0 && (await run(take({ key, amount, room, until, now }))).changed > 0
+      return room >= 0 && (await expect(take({ key, amount, room, until, now })))
     }
     return {
       takeBudget: (key, limit, until) => taken(key, limit, until, 1),

@@ -19,9 +19,9 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
   const { use, earlier, reuse, spend, insertTicket, redeem, pass } = onceQueries(dialect)
   const prunes = pruneQueries(dialect)
 
-  return ({ run, send, now }) => ({
+  return ({ run, send, expect, now }) => ({
     async useEvidence(row) {
-      if ((await run(use(row))).changed > 0) return undefined
+      if (await expect(use(row))) return undefined
       const used = (await run(earlier({ id: row.id }))).rows[0]
       // Forgotten between the two statements. Nobody may take that for a first use: this one is not recorded.
       if (used === undefined) throw new LedgerUnavailable('evidence was forgotten while it was presented')

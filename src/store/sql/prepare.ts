@@ -16,8 +16,25 @@ export type Run = <R>(query: CompiledQuery<R>) => Promise<Result<R>>
  */
 export type Send = (query: CompiledQuery) => Promise<unknown>
 
+/**
+ * Whether a statement (INSERT or UPDATE, without RETURNING) changes a row, as it nearly always does. It may be
+ * taken for granted and sent later, like {@link Send}: where it then does not, the whole body runs again and is
+ * told so.
+ */
+export type Expect = (query: CompiledQuery) => Promise<boolean>
+
 /** What the operations of one transaction share. */
-export type Transaction = { readonly run: Run; readonly send: Send; readonly now: number }
+export type Transaction = {
+  readonly run: Run
+  readonly send: Send
+  readonly expect: Expect
+  readonly now: number
+}
+
+/** Where every statement is answered at once, and nothing is gained by sending one later. */
+export function askingAll(run: Run): Pick<Transaction, 'run' | 'send' | 'expect'> {
+  return { run, send: run, expect: async query => (await run(query)).changed > 0 }
+}
 
 class Placeholder {
   readonly name: PropertyKey

@@ -31,6 +31,7 @@ export function createTransaction({ committed, locks, now, travel, resume }: Tra
   const written = new Map<TableName, Map<string, unknown>>()
   let failure: { error: unknown } | undefined
   let isLive = true
+  let last: Promise<unknown> = Promise.resolve()
 
   const own = <Name extends TableName>(table: Name) =>
     // Only rows of this table are put under its name.
@@ -127,18 +128,24 @@ export function createTransaction({ committed, locks, now, travel, resume }: Tra
       for (const key of free) void locks.acquire(holder, `${table}/${key}`, 'update')
       return free
     },
-    /** One statement: after one has failed, no other runs. */
-    async statement<T>(name: string, run: () => T | Promise<T>): Promise<T> {
-      alive()
-      try {
-        await travel(name)
-        alive()
-        return await run()
-      } catch (error) {
-        failure ??= { error }
-        throw error
-      }
+    /** One statement, after all that were asked before it; after one has failed, no other runs. */
+    statement<T>(name: string, run: () => T | Promise<T>): Promise<T> {
+      const answer = last.then(() => execute(name, run))
+      last = answer.catch(() => {})
+      return answer
     },
+  }
+
+  async function execute<T>(name: string, run: () => T | Promise<T>): Promise<T> {
+    alive()
+    try {
+      await travel(name)
+      alive()
+      return await run()
+    } catch (error) {
+      failure ??= { error }
+      throw error
+    }
   }
 
   return {
