@@ -255,8 +255,12 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   const above = parent?.line.at(-1)
   const phases = it.judged.asks.map(({ issuer, ask }) => issuer.facts(ask).phase)
   if (above !== undefined) await lockMintable(broker, tx, above.id, phases)
-  await lockAgent(broker, tx, task.agent, phases)
-  await demandGeneration(broker, tx)
+  // Asked at once, and run in this order: what is read is read after the lock.
+  const [, , blocks] = await Promise.all([
+    lockAgent(broker, tx, task.agent, phases),
+    demandGeneration(broker, tx),
+    tx.blocks(),
+  ])
   const earlier = await claimEvidence(broker, tx, it.claim, task)
   await claimBeside(broker, tx, it.beside, task, earlier)
   if (parent !== undefined) await redeem(tx, parent, task, earlier)
@@ -266,7 +270,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   for (const ask of it.asks) await tx.insertAsk(ask)
   await requestApprovals(broker, tx, it.approvals)
   await requireCheckIns(broker, tx, it.agent, task)
-  await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks })
+  await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks }, blocks)
   await record(
     tx,
     earlier === undefined ? 'task.opened' : 'task.reissued',
