@@ -44,6 +44,8 @@ export const LIMITS = {
   /** What a caller is told to wait where nothing better is known. */
   attestationRetryAfterMs: 5 * second,
   budgetRetryAfterMs: 30 * second,
+  /** Where a provider limits the rate of calls and does not say for how long. */
+  providerRetryAfterMs: 30 * second,
   /** How far back policy looks at what was given out. */
   policyWindowMs: 24 * hour,
 

@@ -10,20 +10,29 @@ const SENTENCES: Readonly<Record<Refused['reason'], string>> = {
   rate_limited: 'the provider limits the rate of calls; try again later',
 }
 
-/** The provider said no, and nothing exists. In full it is for the log, the ledger and operators. */
+/**
+ * The provider said no, and nothing exists. In full it is for the log, the ledger and operators. That it wants to be
+ * asked less often is no judgement of what was asked: that is told as an outage, which passes.
+ */
 export class ProviderRefused extends BrokerError {
   readonly refused: Refused
-  constructor(refused: Refused) {
-    super('provider_refused', SENTENCES[refused.reason], {
-      ...(refused.retryAfterMs === undefined ? {} : { retryAfterMs: refused.retryAfterMs }),
+  constructor(refused: Refused, limits: Pick<Broker['limits'], 'providerRetryAfterMs'>) {
+    const passes = refused.reason === 'rate_limited'
+    const retryAfterMs = refused.retryAfterMs ?? (passes ? limits.providerRetryAfterMs : undefined)
+    super(passes ? 'provider_unavailable' : 'provider_refused', SENTENCES[refused.reason], {
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     })
     this.refused = refused
   }
 }
 
 /** The same, told in the log. */
-export function providerRefused({ log }: Pick<Broker, 'log'>, issuer: string, refused: Refused): BrokerError {
+export function providerRefused(
+  { log, limits }: Pick<Broker, 'log' | 'limits'>,
+  issuer: string,
+  refused: Refused,
+): BrokerError {
   const { reason, detail } = refused
   log.info({ issuer, reason, detail }, 'the provider refused')
-  return new ProviderRefused(refused)
+  return new ProviderRefused(refused, limits)
 }

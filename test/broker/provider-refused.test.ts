@@ -34,3 +34,19 @@ test("the caller learns the reason; the provider's sentence is for the ledger an
   expect(JSON.parse(refused!.data).detail).toContain('user/mayfly')
   expect(lines.join('\n')).toContain('user/mayfly')
 })
+
+// It was told as 422 like a judgement, and clients gave up.
+test('a provider that is asked too often is an outage that passes, and nothing was minted', async () => {
+  const task = await api.open([asks.artifacts(installation.roleArn)])
+  const body =
+    '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>' +
+    '<Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>'
+  installation.aws.faults = ({ operation }) => (operation === 'AssumeRole' ? { status: 400, body } : 'ok')
+  const limited = await api.credential(task)
+  expect([limited.status, limited.body.code]).toEqual([503, 'provider_unavailable'])
+  expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0)
+  const { items } = await broker.broker.ledger.read.leases({ task: task.id }, { limit: 9 })
+  expect(items.map(lease => lease.closed_as)).toEqual(['never_minted'])
+  installation.aws.faults = () => 'ok'
+  expect((await api.credential(task)).status).toBe(201)
+})
