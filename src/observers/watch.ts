@@ -4,6 +4,7 @@ import { expireApprovals } from '../broker/end-approvals.ts'
 import { sweepWorkEnds } from '../broker/end-work.ts'
 import type { Schedule } from '../broker/reaper.ts'
 import { reassess } from '../broker/reassess.ts'
+import { LedgerUnavailable } from '../store/ledger.ts'
 import { endOverdue } from './time.ts'
 
 export type Watch = {
@@ -53,13 +54,7 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
       await broker.ledger.write(tx => tx.setMeta('last_look', String(now)))
       if (writableSince === undefined || now - lastLook > 3 * backstop) writableSince = now
       lastLook = now
-      let more = true
-      for (let batch = 0; more && batch < broker.limits.endBatchesPerLook && !stopped; batch += 1) {
-        more = await endOverdue(broker, writableSince)
-        more = (await sweepWorkEnds(broker)) >= broker.limits.endBatch || more
-        more = (await expireApprovals(broker)) || more
-        more = (await endUnattended(broker)) || more
-      }
+      const more = await lookAtEach(writableSince)
       const next = more ? now : await broker.ledger.read.nextDue(now)
       if (next !== null) wait = Math.min(backstop, Math.max(1, next - now))
     } catch (error) {
@@ -67,6 +62,33 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
       broker.log.error({ err: error }, 'tasks could not be looked at; trying again')
     }
     if (!stopped) cancel = schedule(wait, () => void look())
+  }
+
+  /**
+   * What fails while the ledger answers is looked at again with the next look, and keeps nothing else from being
+   * looked at.
+   *
+   * @returns whether there is more to end now
+   */
+  async function lookAtEach(since: number): Promise<boolean> {
+    let looks: readonly (() => Promise<boolean>)[] = [
+      () => endOverdue(broker, since),
+      async () => (await sweepWorkEnds(broker)) >= broker.limits.endBatch,
+      () => expireApprovals(broker),
+      () => endUnattended(broker),
+    ]
+    for (let batch = 0; batch < broker.limits.endBatchesPerLook && !stopped; batch += 1) {
+      const done: { one: (typeof looks)[number]; more: boolean | undefined }[] = []
+      for (const one of looks) done.push({ one, more: await one().catch(failed) })
+      if (!done.some(({ more }) => more)) return false
+      looks = done.filter(({ more }) => more !== undefined).map(({ one }) => one)
+    }
+    return true
+  }
+
+  function failed(error: unknown): undefined {
+    if (error instanceof LedgerUnavailable) throw error
+    broker.log.error({ err: error }, 'what may be over could not be looked at; trying again')
   }
 
   return {

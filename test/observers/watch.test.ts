@@ -12,8 +12,9 @@ test('an outage ends, for heartbeats, when the ledger itself says that it takes 
   const since: number[] = []
   const ledger = {
     now: async () => clock,
-    async write() {
+    async write(body: (tx: unknown) => Promise<unknown>) {
       if (down) throw new Error('down')
+      return body({ setMeta: async () => {}, expireApprovals: async () => [] })
     },
     read: {
       tasksPastDeadline: async () => [],
@@ -22,6 +23,7 @@ test('an outage ends, for heartbeats, when the ledger itself says that it takes 
         since.push(writableSince)
         return []
       },
+      tasksUnattended: async () => [],
       nextDue: async () => null,
     },
   }
@@ -47,8 +49,9 @@ test('all that is due is ended at once, however much it is', async () => {
   const ledger = {
     now: async () => 1_000_000,
     async write(body: unknown) {
-      // `setMeta` of the look, and the transactions that end tasks one by one.
+      // `setMeta` of the look, approvals, and the transactions that end tasks one by one.
       if (String(body).includes('setMeta')) return undefined
+      if (String(body).includes('expireApprovals')) return []
       left -= 1
       return { ended: [], leases: [] }
     },
@@ -56,6 +59,7 @@ test('all that is due is ended at once, however much it is', async () => {
       tasksPastDeadline: async (_now: number, limit: number) => Array(Math.min(left, limit)).fill('tsk'),
       tasksLapsed: async () => [],
       pendingWorkEnds: async () => [],
+      tasksUnattended: async () => [],
       nextDue: async () => null,
     },
   }
@@ -71,4 +75,44 @@ test('all that is due is ended at once, however much it is', async () => {
   await watch.look()
   await watch.look()
   expect([left, waits]).toEqual([0, [1, 1, limits.reaperBackstopMs]])
+})
+
+// A look that failed ended the whole round: nothing after it was looked at for as long as it went on failing, and
+// nobody lapsed.
+test('what fails keeps nothing else from being looked at', async () => {
+  let clock = 1_000_000
+  const looked: string[] = []
+  const fails = (name: string) => async () => {
+    looked.push(name)
+    throw new Error(`${name} is broken`)
+  }
+  const ledger = {
+    now: async () => clock,
+    write: async (body: (tx: unknown) => Promise<unknown>) =>
+      body({ setMeta: async () => {}, expireApprovals: fails('approvals') }),
+    read: {
+      tasksPastDeadline: async () => [],
+      async tasksLapsed(_now: number, writableSince: number) {
+        looked.push(`heartbeats since ${writableSince}`)
+        return []
+      },
+      pendingWorkEnds: fails('work'),
+      async tasksUnattended() {
+        looked.push('check-ins')
+        return []
+      },
+      nextDue: async () => null,
+    },
+  }
+  const errors: unknown[] = []
+  const log = { ...silent, error: (about: object) => void errors.push(about) }
+  // The parts of a broker that a watch touches.
+  const broker = { ledger, limits: LIMITS, log, now: () => clock } as unknown as Broker
+  const watch = createWatch(broker, () => () => {})
+  const round = ['heartbeats since 1000000', 'work', 'approvals', 'check-ins']
+  await watch.look()
+  clock += 1_000
+  await watch.look()
+  expect(looked).toEqual([...round, ...round])
+  expect(errors).toHaveLength(4)
 })
