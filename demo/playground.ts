@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { AUDIENCE, RESOURCE_SERVER } from '../test/fakes/installation.ts'
 import { startRunner } from '../test/fakes/runner.ts'
 import { openStage } from './stage.ts'
+import { startSvidServer } from './svid-server.ts'
 
 export type PlaygroundOptions = {
   out: (text: string) => void
@@ -21,21 +22,47 @@ export async function runPlayground({ out, interrupted }: PlaygroundOptions): Pr
   const { installation, broker, operatorToken } = stage
   const runner = await startRunner(installation)
   opened.defer(() => runner.close())
+  const platform = await startSvidServer(installation)
+  opened.defer(() => platform.close())
   const operatorFile = join(installation.directory, 'operator.token')
   await writeFile(operatorFile, `${operatorToken}\n`, { mode: 0o600 })
 
-  const variables = {
+  const home = join(installation.directory, 'home')
+  const job = {
     MAYFLY_URL: broker.url,
     MAYFLY_AUDIENCE: AUDIENCE,
     MAYFLY_OPERATOR_TOKEN_FILE: operatorFile,
     ...runner.env,
     GITHUB_API: installation.github.url,
     RESOURCE_SERVER: `${RESOURCE_SERVER.id}:${RESOURCE_SERVER.secret}`,
+    SVIDS: platform.url,
+    XDG_STATE_HOME: join(home, 'job'),
   }
-  const exports = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'`)
-  out(`${INTRODUCTION}\n\n${exports.join('\n')}\n\nCtrl-C ends it and leaves nothing behind.\n`)
+  const human = { MAYFLY_URL: broker.url, XDG_CONFIG_HOME: join(home, 'human') }
+  out([AS_A_JOB, exportsOf(job), AS_AN_AGENT, AS_A_HUMAN, exportsOf(human), APPROVE, LAST, ''].join('\n\n'))
   return await interrupted
 }
 
-const INTRODUCTION = `A broker, an identity provider, a GitHub and an AWS are up on this machine. In another
+const exportsOf = (variables: Record<string, string>) =>
+  Object.entries(variables)
+    .map(([name, value]) => `export ${name}='${value}'`)
+    .join('\n')
+
+const AS_A_JOB = `A broker, an identity provider, a GitHub and an AWS are up on this machine. In another
 terminal, become a job of acme/api on main, and an operator, with:`
+
+const AS_AN_AGENT = `An approval by hand. In that terminal start an agent of the highest tier, whose write waits for a human:
+
+npx node demo/upgrader.ts`
+
+const AS_A_HUMAN = `In a second terminal be that human. The command line prints an address each time: open it in a browser and
+say who you are. Cleo may approve. Olga may not, since the agent is of her team; Vera only looks on.`
+
+const APPROVE = `npx mayfly login
+npx mayfly approvals
+npx mayfly approvals approve APPROVAL
+
+Then log in once more, as Olga, and stop it: npx mayfly agents quarantine upgrader --reason 'odd commits'
+Without a browser sign in from a third terminal, here: npx node demo/sign-in.ts cleo 'ADDRESS'`
+
+const LAST = 'Ctrl-C ends it and leaves nothing behind.'

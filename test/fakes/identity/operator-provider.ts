@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net'
 import Provider, { type OidcContext } from 'oidc-provider'
 import { freshNonce } from '../../../src/broker/operator-nonce.ts'
 import { createBrowser, type Human } from './human.ts'
+import { formOf, signInPage } from './sign-in-page.ts'
 import { createSigningKey, type SigningKey } from './signing-key.ts'
 
 export const OPERATOR_CLIENT = 'mayfly-cli'
@@ -197,7 +198,7 @@ function createProvider({
 
 /**
  * The page where a human says who they are: a POST with their id answers whatever the library asks for, a
- * password or a consent.
+ * password or a consent. A browser is shown the names.
  */
 function createHumanPages(
   provider: Provider,
@@ -207,7 +208,13 @@ function createHumanPages(
   return async (request, response) => {
     try {
       const details = await provider.interactionDetails(request, response)
-      const form = new URL(request.url ?? '/', 'http://127.0.0.1').searchParams
+      if (request.method === 'GET') {
+        const signedIn = persons.get(details.session?.accountId ?? '')
+        const isConsent = details.prompt.name !== 'login' && signedIn !== undefined
+        response.setHeader('content-type', 'text/html; charset=utf-8')
+        return void response.end(signInPage(isConsent ? [signedIn] : persons.values()))
+      }
+      const form = await formOf(request)
       const id = form.get('human') ?? ''
       if (request.method !== 'POST' || !persons.has(id)) return void response.writeHead(403).end()
       if (details.prompt.name === 'login') {
