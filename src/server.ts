@@ -37,8 +37,8 @@ import { observedIssuer, observedLedger, observedLog } from './observed.ts'
 import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
 import { openCandidate } from './open-candidate.ts'
-import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openHumans } from './open-humans.ts'
+import { type LedgerEdge, openLedger } from './open-ledger.ts'
 import { openPeople } from './open-people.ts'
 import {
   attestorOpener,

@@ -15,7 +15,12 @@ import type { Parent } from './new-task.ts'
 /** The end of a task whose opener never learned its token: nothing was handed out. */
 export const FIRST_CREDENTIAL_FAILED = 'its first credential was not minted'
 
-export type Claim = { what: 'evidence' | 'ticket' | 'human'; id: string; requestDigest: string; until: number }
+export type Claim = {
+  what: 'evidence' | 'ticket' | 'human'
+  id: string
+  requestDigest: string
+  until: number
+}
 
 /** What this opening uses up, if anything: single-use evidence, otherwise the ticket. */
 export function claimOf(
@@ -37,9 +42,7 @@ export function claimOf(
 }
 
 /** The ids under which the opening of a task may stand as a use. A child did not present its human. */
-export function usedUpBy(
-  task: Pick<TaskRow, 'evidence' | 'ticket' | 'parent' | 'human_facts'>,
-): string[] {
+export function usedUpBy(task: Pick<TaskRow, 'evidence' | 'ticket' | 'parent' | 'human_facts'>): string[] {
   const { evidence, ticket, parent } = task
   const { human } = parent === null ? humanOf(task) : {}
   return [

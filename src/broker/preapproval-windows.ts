@@ -31,22 +31,24 @@ export async function windowsFor(
   const wanted: unknown = JSON.parse(ask.ask)
   const owners = ownersOf(broker, line)
   const task = line[0]
-  return open.items
-    .filter(
-      row =>
-        row.issuer === ask.issuer &&
-        row.agent_digest === generation &&
-        row.issuer_digest === settingsOf(broker, ask.issuer) &&
-        issuer.covers(JSON.parse(row.ask), wanted),
-    )
-    .map(row => {
-      const { human: id, name, email } = verifiedPreapproval(broker, row)
-      const groups = JSON.parse(row.groups) as string[]
-      const human = { id, name, groups, ...(email === null ? {} : { email }) }
-      return { row, groups, owner: owns(human, owners), human }
-    })
-    // Nobody agrees beforehand to what is asked on their own behalf.
-    .filter(one => task === undefined || !isOnBehalfOf(task, one.human))
+  return (
+    open.items
+      .filter(
+        row =>
+          row.issuer === ask.issuer &&
+          row.agent_digest === generation &&
+          row.issuer_digest === settingsOf(broker, ask.issuer) &&
+          issuer.covers(JSON.parse(row.ask), wanted),
+      )
+      .map(row => {
+        const { human: id, name, email } = verifiedPreapproval(broker, row)
+        const groups = JSON.parse(row.groups) as string[]
+        const human = { id, name, groups, ...(email === null ? {} : { email }) }
+        return { row, groups, owner: owns(human, owners), human }
+      })
+      // Nobody agrees beforehand to what is asked on their own behalf.
+      .filter(one => task === undefined || !isOnBehalfOf(task, one.human))
+  )
 }
 
 /** @returns whether these alone are enough: the approval is then given. */

@@ -95,7 +95,10 @@ export const ticketBody = z
   .openapi('OpenTicket')
 
 /** As a task's `on_behalf_of.id` has it. */
-const humanName = z.string().min(1).max(2 * LIMITS.claimChars + 1)
+const humanName = z
+  .string()
+  .min(1)
+  .max(2 * LIMITS.claimChars + 1)
 
 const reason = words(LIMITS.reasonChars).min(1)
 const filterShape = {

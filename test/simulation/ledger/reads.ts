@@ -166,10 +166,7 @@ function lists(rows: Committed, at: At): Lists {
       at('tasks', () => {
         const fits = all(rows, 'tasks').filter(
           row =>
-            is(row.state, state) &&
-            is(row.agent, agent) &&
-            is(row.human, human) &&
-            isWithin(row.id, within),
+            is(row.state, state) && is(row.agent, agent) && is(row.human, human) && isWithin(row.id, within),
         )
         return paged(fits, page, row => [row.opened_at, row.id], 'newest')
       }),
