@@ -570,7 +570,13 @@ export interface Ledger {
   /** The ledger's clock, epoch ms. */
   now(): Promise<number>
   read: LedgerRead
-  /** @throws LedgerUnavailable; anything the body throws, after rolling its work back. */
+  /**
+   * One transaction. Its statements run in the order in which they are asked for, each after the one before has
+   * ended, though several may be asked for at once. What only inserts may fail as late as the commit, and a body
+   * may run more than once: it changes nothing but the ledger.
+   *
+   * @throws LedgerUnavailable; anything the body throws, after rolling its work back.
+   */
   write<T>(body: (tx: LedgerWrite) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
