@@ -37,7 +37,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ],
   ['src/broker'],
   ['src/policy', 'src/store', 'src/audit', 'src/keys', 'src/receipts', 'src/provider-logs'],
-  ['src/canonical.ts', 'src/metrics.ts', 'src/trace.ts'],
+  ['src/canonical.ts', 'src/metrics.ts', 'src/trace.ts', 'src/client'],
   ['src/limits.ts', 'attestors', 'issuers'],
 ]
 /** Parts of one line that stand on each other all the same, and why. */
@@ -80,6 +80,18 @@ describe('imports', () => {
     expect(outside).toEqual([])
   })
 
+  test('the client runs without Node and without packages: it stands on itself and the hidden value alone', () => {
+    const ours = files.filter(file => file.startsWith('src/client/'))
+    const imported = (file: string) =>
+      [...withoutComments(text.get(file)!).matchAll(/(?:from|import\(?)\s*'([^']+)'/g)].map(
+        match => match[1]!,
+      )
+    const foreign = ours.flatMap(imported).filter(from => !from.startsWith('./'))
+    expect(new Set(foreign)).toEqual(new Set(['../../issuers/shared/secret.ts']))
+    expect(imported('issuers/shared/secret.ts')).toEqual([])
+    expect(ours.filter(file => /\bBuffer\b/.test(withoutComments(text.get(file)!)))).toEqual([])
+  })
+
   test('have no cycle', () => {
     expect(cycle(edges())).toEqual([])
   })
@@ -95,6 +107,8 @@ describe('the outside world', () => {
     /\bperformance\./,
   ]
   const timers = /\bset(Timeout|Interval|Immediate)\(/
+  /** Of the program, and of a workload that uses the client. */
+  const edges = new Set(['src/main.ts', 'src/client/surroundings.ts'])
   /** Where a timer is the work itself: bounds on connections and calls, and the armed group commit. */
   const mayUseTimers = new Set([
     'src/main.ts',
@@ -103,7 +117,7 @@ describe('the outside world', () => {
     'src/store/group-commit.ts',
   ])
 
-  test.each(files.filter(file => file !== 'src/main.ts'))('%s takes it as an argument', file => {
+  test.each(files.filter(file => !edges.has(file)))('%s takes it as an argument', file => {
     const code = withoutComments(text.get(file)!)
     expect(forbidden.filter(pattern => pattern.test(code)).map(String)).toEqual([])
     if (!mayUseTimers.has(file) && !file.startsWith('src/cli/')) expect(timers.test(code)).toBe(false)

@@ -1,4 +1,5 @@
-import { inspect } from 'node:util'
+/** `inspect.custom` of node:util, which Deno and Bun know too. */
+const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
 
 /**
  * A value that cannot print: string, JSON, inspection and error messages show `[secret]`.
@@ -19,7 +20,7 @@ export class Secret {
   toJSON(): string {
     return '[secret]'
   }
-  [inspect.custom](): string {
+  [INSPECT](): string {
     return '[secret]'
   }
 }

@@ -1,12 +1,12 @@
 /** `mayfly policy simulate`: what this token, or this task, would get for these asks. Nothing is opened. */
 import { z } from 'zod'
+import { type Declared, declared } from '../client/task-calls.ts'
 import { readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl, operatorUrl } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { type EvidenceOption, findEvidence } from './evidence.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
 import { printable, printJson } from './print.ts'
-import { type DeclaredOptions, declared } from './task-session.ts'
 import { EXIT, type Terminal, usageError } from './terminal.ts'
 
 const texts = z.array(z.string())
@@ -29,7 +29,7 @@ const answer = z.looseObject({
 type Options = BrokerOption &
   OperatorTokenOption &
   EvidenceOption &
-  DeclaredOptions & {
+  Declared & {
     ask?: string[]
     askJson?: string[]
     task?: string

@@ -1,5 +1,6 @@
 /** `mayfly receipt show`: what is proven of a task, from the broker or from a file. */
 import { z } from 'zod'
+import { receiptCall, type TaskKey } from '../client/task-calls.ts'
 import type { Receipt, ReceiptCredential } from '../receipts/receipt.ts'
 import { readReceipt } from '../receipts/verify-receipt.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
@@ -51,9 +52,8 @@ async function fetchReceipt(
   return askFor(createClient(terminal, held.broker), held)
 }
 
-async function askFor(client: Client, { id, token }: Pick<HeldTask, 'id' | 'token'>): Promise<string> {
-  const path = `/v1/tasks/${encodeURIComponent(id)}/receipt`
-  const answer = await client.call({ method: 'GET', path, token, whenLost: 'repeat' }, receiptAnswer)
+async function askFor(client: Client, task: TaskKey): Promise<string> {
+  const answer = await client.call(receiptCall(task), receiptAnswer)
   return answer.receipt
 }
 

@@ -8,11 +8,11 @@ import {
   discovery,
   None,
 } from 'openid-client'
+import { readCapped } from '../client/read-capped.ts'
 import { isLoopback } from '../config/settings.ts'
 import { given } from './broker-url.ts'
 import type { Provider, SignInTerminal } from './identity-provider.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { readCapped } from './read-capped.ts'
 import { readSecretFile } from './secret-file.ts'
 import { CommandError, EXIT } from './terminal.ts'
 

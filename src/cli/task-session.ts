@@ -1,7 +1,14 @@
 /** One task from the command line: opened with evidence, given credentials, ended, and watched until it is over. */
 import type { Secret } from '../../issuers/shared/secret.ts'
 import {
-  heartbeatAnswer,
+  completeCall,
+  type Declared,
+  mintCall,
+  type Outcome,
+  openCall,
+  readCall,
+} from '../client/task-calls.ts'
+import {
   type LeaseAnswer,
   type Minted,
   mintAnswer,
@@ -24,19 +31,7 @@ export type TaskOptions = {
   minutes?: number
   heartbeatSeconds?: number
   lifetime?: 'step' | 'job' | 'run'
-} & DeclaredOptions
-
-/** What the caller says of itself; the broker takes it against the caller only. */
-export type DeclaredOptions = { confidence?: number; urgency?: 'low' | 'normal' | 'high' }
-
-export function declared({ confidence, urgency }: DeclaredOptions): DeclaredOptions {
-  return {
-    ...(confidence === undefined ? {} : { confidence }),
-    ...(urgency === undefined ? {} : { urgency }),
-  }
-}
-
-export type Outcome = 'completed' | 'failed' | 'cancelled'
+} & Declared
 
 /** @throws BrokerRefusal, CommandError */
 export async function openTask(
@@ -45,68 +40,36 @@ export async function openTask(
   asks: readonly AskDetail[],
   options: TaskOptions & { purpose: string },
 ): Promise<{ held: HeldTask; task: TaskAnswer }> {
-  const { agent, purpose, minutes, heartbeatSeconds, lifetime } = options
-  const body = {
-    evidence: { type: 'jwt', token: evidence.reveal() },
-    purpose,
-    authorization_details: asks,
-    ...(agent === undefined ? {} : { agent }),
-    ...(options.justification === undefined ? {} : { justification: options.justification }),
-    ...(minutes === undefined ? {} : { minutes }),
-    ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
-    ...(lifetime === undefined ? {} : { lifetime }),
-    ...declared(options),
-  }
-  const answer = await client.call(
-    { method: 'POST', path: '/v1/tasks', body, whenLost: 'reopen' },
-    openAnswer,
-  )
+  const answer = await client.call(openCall(evidence.reveal(), asks, options), openAnswer)
   return { held: { broker: client.url, id: answer.task.id, token: answer.task_token }, task: answer.task }
 }
 
-/** A lost answer is not asked for again: the credential it spoke of is in the ledger and dies with the task. */
+/** @throws BrokerRefusal, CommandError; (unavailable) where humans are asked first */
 export async function mint(
   client: Client,
-  { id, token }: HeldTask,
-  what: { ask: string } | ({ authorization_details: [AskDetail] } & DeclaredOptions),
+  held: HeldTask,
+  what: { ask: string } | ({ authorization_details: [AskDetail] } & Declared),
 ): Promise<Minted> {
-  const path = `/v1/tasks/${id}/credentials`
-  const call = { method: 'POST', path, token, body: what, whenLost: 'never' } as const
-  const answer = await client.call(call, mintAnswer)
+  const answer = await client.call(mintCall(held, what), mintAnswer)
   if (!('approval' in answer)) return answer
   throw new CommandError(
     `humans are asked (${printable(answer.approval)}): the ask ${printable(answer.ask)} waits for them.\n` +
-      `  Wait with: mayfly task wait ${id}`,
+      `  Wait with: mayfly task wait ${held.id}`,
     { exitCode: EXIT.unavailable },
   )
 }
 
-export function readTask(client: Client, { id, token }: HeldTask, signal?: AbortSignal): Promise<TaskAnswer> {
-  return client.call(
-    { method: 'GET', path: `/v1/tasks/${id}`, token, whenLost: 'repeat', ...(signal && { signal }) },
-    taskAnswer,
-  )
-}
-
-/** @param deadlineMs of one attempt: a connection that hangs must not outlast the agreed silence */
-export async function beat(
-  client: Client,
-  { id, token }: HeldTask,
-  { signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number },
-): Promise<void> {
-  const path = `/v1/tasks/${id}/heartbeat`
-  await client.call({ method: 'POST', path, token, whenLost: 'repeat', signal, deadlineMs }, heartbeatAnswer)
+export function readTask(client: Client, held: HeldTask, signal?: AbortSignal): Promise<TaskAnswer> {
+  return client.call({ ...readCall(held), ...(signal && { signal }) }, taskAnswer)
 }
 
 export function complete(
   client: Client,
-  { id, token }: HeldTask,
+  held: HeldTask,
   outcome: Outcome,
   detail?: string,
 ): Promise<TaskAnswer> {
-  const body = { outcome, ...(detail === undefined ? {} : { detail }) }
-  const path = `/v1/tasks/${id}/complete`
-  return client.call({ method: 'POST', path, token, body, whenLost: 'repeat' }, taskAnswer)
+  return client.call(completeCall(held, outcome, detail), taskAnswer)
 }
 
 /** Ends a task whose opening led to nothing; the error that led here matters more than one that comes now. */

@@ -1,5 +1,6 @@
 /** `mayfly task wait`: until humans have answered for everything that the task asked for. */
 import { z } from 'zod'
+import { waitCall } from '../client/task-calls.ts'
 import { taskAnswer } from './answers.ts'
 import { createClient } from './client.ts'
 import { CLI_LIMITS } from './limits.ts'
@@ -29,14 +30,7 @@ export async function taskWait(
   const end = terminal.now() + options.seconds * 1_000
   for (;;) {
     const left = Math.max(0, Math.ceil((end - terminal.now()) / 1_000))
-    const task = await client.call(
-      {
-        ...{ method: 'GET', path: `/v1/tasks/${held.id}`, token: held.token, whenLost: 'repeat' },
-        prefer: `wait=${Math.min(left, CLI_LIMITS.waitSeconds)}`,
-        deadlineMs: CLI_LIMITS.callMs + CLI_LIMITS.waitSeconds * 1_000,
-      },
-      waitedTask,
-    )
+    const task = await client.call(waitCall(held, left), waitedTask)
     const waits = task.asks.some(ask => ask.state === 'pending')
     if (waits && terminal.now() < end) {
       // The broker may have had no place for one more that waits.

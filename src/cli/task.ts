@@ -1,4 +1,5 @@
 /** `mayfly task open | show | complete`: a task whose token is kept in a file between commands. */
+import type { Outcome } from '../client/task-calls.ts'
 import type { TaskAnswer } from './answers.ts'
 import { readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
@@ -11,7 +12,6 @@ import {
   abandon,
   complete,
   describeLease,
-  type Outcome,
   openTask,
   purposeOf,
   readTask,

@@ -1,3 +1,4 @@
+import { declared } from '../client/task-calls.ts'
 import type { Minted } from './answers.ts'
 import { readAsks } from './ask.ts'
 import { type BrokerOption, given } from './broker-url.ts'
@@ -6,7 +7,7 @@ import type { EvidenceOption } from './evidence.ts'
 import { note, printJson, shortTime } from './print.ts'
 import { openToFile } from './task.ts'
 import { readTaskFile, type TaskFileOption } from './task-file.ts'
-import { abandon, declared, mint, purposeOf, type TaskOptions } from './task-session.ts'
+import { abandon, mint, purposeOf, type TaskOptions } from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
 
 export type TokenOptions = BrokerOption &

@@ -1,0 +1,26 @@
+/** `mayfly/client`. */
+// biome-ignore-start lint/performance/noBarrelFile: this is the package's entry, and nothing of ours imports it.
+export type {
+  Approval,
+  AskState,
+  Detail,
+  Lease,
+  TaskState,
+  TaskStatus,
+} from './answers.ts'
+export {
+  type Ask,
+  type AwsAsk,
+  type AwsSession,
+  aws,
+  type CredentialValue,
+  github,
+  jwt,
+  type TokenAsk,
+} from './asks.ts'
+export type { Credential } from './credential.ts'
+export { type EvidenceSource, type EvidenceWanted, fromFile, fromGithubActions } from './evidence.ts'
+export { createMayfly, type Mayfly, type MayflyOptions, type TaskOptions } from './mayfly.ts'
+export { isDenied, isPending, isUnavailable, MayflyError, type Problem } from './mayfly-error.ts'
+export type { EndOptions, Task, TaskAsk, TaskAsks } from './task.ts'
+// biome-ignore-end lint/performance/noBarrelFile: this is the package's entry, and nothing of ours imports it.

@@ -1,0 +1,68 @@
+import { type Opened, readOpened } from './answers.ts'
+import type { Ask } from './asks.ts'
+import { type EvidenceSource, jwtFrom } from './evidence.ts'
+import { MayflyError } from './mayfly-error.ts'
+import { completeCall, type OpenOptions, openCall } from './task-calls.ts'
+import { demandSameAsks } from './task-record.ts'
+import { request } from './transport.ts'
+import { orAborted, type World } from './world.ts'
+
+export type Broker = { world: World; url: string; evidence: EvidenceSource }
+
+/** `aheadMs`: how far the broker's clock is ahead of this one, and what the answer took: never less than that. */
+export type OpenedTask = Opened & { aheadMs: number }
+
+/**
+ * Evidence in, a task out. Where the signal comes before the answer, whatever the answer opens is ended.
+ *
+ * @throws MayflyError; the signal's reason
+ */
+export async function openTask(
+  { world, url, evidence }: Broker,
+  asks: readonly Ask[],
+  options: OpenOptions & { signal?: AbortSignal },
+): Promise<OpenedTask> {
+  const { signal } = options
+  signal?.throwIfAborted()
+  if (new Set(asks).size !== asks.length)
+    throw new MayflyError('one object stands twice among the asks: make one for each', {
+      code: 'ask_unknown',
+    })
+  const token = await evidenceFrom({ world, url, evidence }, signal)
+  let sentAt = world.now()
+  const call = {
+    ...openCall(token, asks, options),
+    ...(signal && { unwanted: signal }),
+    onSend: () => {
+      sentAt = world.now()
+    },
+  }
+  const opening = request(world, url, call).then(readOpened)
+  try {
+    const opened = await orAborted(opening, signal)
+    demandSameAsks(opened, asks)
+    return { ...opened, aheadMs: opened.task.openedAt.getTime() - sentAt }
+  } catch (error) {
+    void endUnwanted({ world, url }, opening)
+    throw error
+  }
+}
+
+async function evidenceFrom({ world, url, evidence }: Broker, signal: AbortSignal | undefined) {
+  const ask = async () => evidence({ ...world, broker: url, ...(signal && { signal }) })
+  return jwtFrom(await orAborted(ask(), signal), 'what the evidence source gave')
+}
+
+/** A task that nobody waits for any longer; one that cannot be ended now lapses or reaches its deadline. */
+async function endUnwanted({ world, url }: Pick<Broker, 'world' | 'url'>, opening: Promise<Opened>) {
+  try {
+    const { task, token } = await opening
+    await request(
+      world,
+      url,
+      completeCall({ id: task.id, token }, 'cancelled', 'given up while it was opened'),
+    )
+  } catch {
+    // Nothing was opened, or nobody can be told.
+  }
+}
