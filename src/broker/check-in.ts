@@ -5,7 +5,7 @@ import type { LedgerWrite } from '../store/ledger.ts'
 import type { CheckInRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { endTask } from './end-task.ts'
+import { type EndOptions, endTask } from './end-task.ts'
 
 /** With the task: the first is due one interval after it was opened. */
 export async function requireCheckIns(
@@ -38,7 +38,11 @@ export async function checkIn(broker: Broker, actor: string, id: string): Promis
 export async function endUnattended(broker: Broker): Promise<boolean> {
   const { endBatch } = broker.limits
   const tasks = await broker.ledger.read.tasksUnattended(await broker.ledger.now(), endBatch)
-  const end = { actor: 'broker', detail: 'no human checked in' }
+  // Somebody may check in between the look and the lock.
+  const end: EndOptions = {
+    ...{ actor: 'broker', detail: 'no human checked in' },
+    onlyIf: ({ id }, _now, tx) => tx.isUnattended(id),
+  }
   await Promise.all(tasks.map(id => endTask(broker, id, 'lapsed', end)))
   return tasks.length === endBatch
 }

@@ -78,7 +78,7 @@ export async function claimEvidence(
   if (!isRetry(broker, tx.now, claim, earlier, before)) throw new SpentEvidence(earlier, claim)
   if (!(await tx.reuseEvidence(claim.id, { task: earlier.task }, { task: task.id, used_at: tx.now })))
     throw new SpentEvidence(earlier, claim)
-  await endWithin(tx, earlier.task, 'cancelled', {
+  await endWithin(broker, tx, earlier.task, 'cancelled', {
     actor: 'broker',
     detail: 'the answer was lost; opened again',
   })

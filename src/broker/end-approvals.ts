@@ -4,17 +4,25 @@ import type { LedgerWrite } from '../store/ledger.ts'
 import type { Broker } from './broker.ts'
 import { tellWebhooks } from './tell-webhooks.ts'
 
-/** With the tasks that asked: part of the transaction that ends them. What was given stays, and mints nothing. */
+/**
+ * With the tasks that asked: part of the transaction that ends them. What was given stays, and mints nothing.
+ *
+ * @returns how many
+ */
 export async function cancelApprovals(
+  broker: Pick<Broker, 'newId' | 'outbox'>,
   tx: LedgerWrite,
   tasks: readonly string[],
   actor: string,
-): Promise<void> {
+): Promise<number> {
   const gone = await tx.cancelApprovals(tasks, { by: actor, reason: 'the task ended' })
-  for (const { id, ask, task, agent } of gone) {
+  for (const row of gone) {
+    const { id, ask, task, agent } = row
     await tx.moveAsk(ask, ['pending'], 'cancelled')
     await record(tx, 'approval.cancelled', { actor, task, agent }, { approval: id })
+    await tellWebhooks(broker, tx, 'approval.decided', row)
   }
+  return gone.length
 }
 
 /** A batch of those that were not answered in time. @returns whether there may be more */

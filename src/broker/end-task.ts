@@ -10,10 +10,15 @@ export type EndOptions = {
   actor: string
   detail?: string
   /** Asked under the lock: what was a reason to end it when it was looked for may have passed. */
-  onlyIf?: (task: TaskRow, now: number) => boolean
+  onlyIf?: (task: TaskRow, now: number, tx: LedgerWrite) => boolean | Promise<boolean>
 }
 
-export type Ended = { ended: TaskRow[]; leases: LeaseRow[] }
+export type Ended = {
+  ended: TaskRow[]
+  leases: LeaseRow[]
+  /** Approvals that waited for humans. */
+  cancelled: number
+}
 
 /**
  * Ends a task and everything below it: in one transaction the tasks end and their leases, minted or being
@@ -26,33 +31,41 @@ export async function endTask(
   end: TaskEnd,
   options: EndOptions,
 ): Promise<Ended> {
-  const done = await broker.ledger.write(tx => endWithin(tx, task, end, options))
-  broker.wake()
-  const holding = new Set(done.leases.map(lease => lease.task))
-  if (done.ended.some(({ id }) => !holding.has(id))) broker.settled()
-  for (const { id } of done.ended) broker.waits.wake(id)
+  const done = await broker.ledger.write(tx => endWithin(broker, tx, task, end, options))
+  wakeEnded(broker, done)
   return done
+}
+
+/** After the commit: whoever has something to do now. */
+export function wakeEnded(broker: Broker, { ended, leases, cancelled }: Ended): void {
+  broker.wake()
+  const holding = new Set(leases.map(lease => lease.task))
+  if (ended.some(({ id }) => !holding.has(id))) broker.settled()
+  for (const { id } of ended) broker.waits.wake(id)
+  if (cancelled > 0) broker.outbox.wake()
 }
 
 /** The same inside a transaction that does more (a retry that replaces the earlier task). */
 export async function endWithin(
+  broker: Pick<Broker, 'newId' | 'outbox'>,
   tx: LedgerWrite,
   task: string,
   end: TaskEnd,
   options: EndOptions,
 ): Promise<Ended> {
   const descent = await tx.lockDescent(task)
-  const isReason = descent.every(row => row.id !== task || (options.onlyIf?.(row, tx.now) ?? true))
-  if (!isReason) return { ended: [], leases: [] }
+  const top = descent.find(row => row.id === task)
+  const isReason = top === undefined || (await options.onlyIf?.(top, tx.now, tx)) !== false
+  if (!isReason) return { ended: [], leases: [], cancelled: 0 }
   const below = descent.filter(row => row.id !== task).map(row => row.id)
   const ended = await tx.endTasks([task], end, options.detail ?? null)
   if (below.length > 0)
     ended.push(...(await tx.endTasks(below, end === 'revoked' ? 'revoked' : 'cancelled', `${task} ended`)))
-  if (ended.length === 0) return { ended, leases: [] }
+  if (ended.length === 0) return { ended, leases: [], cancelled: 0 }
 
   const ids = ended.map(row => row.id)
   const leases = await tx.revokeLeasesOf(ids)
-  await cancelApprovals(tx, ids, options.actor)
+  const cancelled = await cancelApprovals(broker, tx, ids, options.actor)
   for (const row of ended) {
     await record(
       tx,
@@ -70,5 +83,5 @@ export async function endWithin(
   for (const agent of agents.toSorted()) await tx.giveBudget(activeTasksBudget(agent))
   await tx.cutHolds([...ids, ...endedEarly(leases)], tx.now)
   for (const id of await tx.settleTasks(ids)) await record(tx, 'task.settled', { actor: 'broker', task: id })
-  return { ended, leases }
+  return { ended, leases, cancelled }
 }

@@ -11,7 +11,7 @@ import { cancelAboveRead } from './agent-quarantine.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { endedEarly } from './credential-budget.ts'
-import { endWithin } from './end-task.ts'
+import { endWithin, wakeEnded } from './end-task.ts'
 
 export const revocationPrefix = 'revocation/'
 
@@ -116,14 +116,13 @@ async function runBatch(broker: Broker, row: RevocationRow): Promise<boolean> {
 }
 
 async function endForRevocation(broker: Broker, row: RevocationRow, task: string): Promise<void> {
-  const settled = await broker.ledger.write(async tx => {
-    const { ended, leases } = await endWithin(tx, task, 'revoked', { actor: row.actor, detail: row.reason })
+  const done = await broker.ledger.write(async tx => {
+    const options = { actor: row.actor, detail: row.reason }
+    const { ended, leases, cancelled } = await endWithin(broker, tx, task, 'revoked', options)
     await tx.noteReached(row.id, { tasks: ended.length, leases: leases.map(lease => lease.id) })
-    const holding = new Set(leases.map(lease => lease.task))
-    return ended.some(({ id }) => !holding.has(id))
+    return { ended, leases, cancelled }
   })
-  if (settled) broker.settled()
-  broker.wake()
+  wakeEnded(broker, done)
 }
 
 async function revokeForRevocation(tx: LedgerWrite, row: RevocationRow, lease: LeaseRow): Promise<void> {

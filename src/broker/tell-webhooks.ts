@@ -4,7 +4,7 @@ import type { Broker } from './broker.ts'
 
 /** Owes every webhook a message about an approval, from this transaction on. */
 export async function tellWebhooks(
-  broker: Broker,
+  broker: Pick<Broker, 'newId' | 'outbox'>,
   tx: LedgerWrite,
   event: Exclude<DeliveryRow['event'], 'task.ended'>,
   { id, task }: Pick<ApprovalRow, 'id' | 'task'>,

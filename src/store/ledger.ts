@@ -392,6 +392,8 @@ export interface LedgerWrite {
   insertCheckIn(row: CheckInRow): Promise<void>
   /** A human was there: the next is due one interval from now. Undefined: nobody is waited for. */
   noteCheckIn(task: string, by: string): Promise<CheckInRow | undefined>
+  /** Whether a human is waited for, and late. */
+  isUnattended(task: string): Promise<boolean>
 
   insertLease(row: LeaseRow): Promise<void>
   /** intended -> active. False: the lease is no longer intended. */

@@ -311,6 +311,11 @@ const broken: Broken[] = [
     breakIt: writing(tx => ({ usePreapproval: async id => (await tx.usePreapproval(id)) || true })),
   },
   {
+    store: 'takes whoever was looked after for unattended',
+    caughtBy: 'a task that a human looks after is unattended when they were not there in time',
+    breakIt: writing(tx => ({ isUnattended: async task => (await tx.isUnattended(task)) || true })),
+  },
+  {
     store: 'runs two drills of an issuer',
     caughtBy: 'one drill of an issuer runs at a time, and finishes once',
     breakIt: writing(tx => ({

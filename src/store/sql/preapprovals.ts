@@ -13,7 +13,12 @@ export type PreapprovalReads = Pick<
 >
 export type PreapprovalWrites = Pick<
   LedgerWrite,
-  'insertPreapproval' | 'usePreapproval' | 'revokePreapproval' | 'insertCheckIn' | 'noteCheckIn'
+  | 'insertPreapproval'
+  | 'usePreapproval'
+  | 'revokePreapproval'
+  | 'insertCheckIn'
+  | 'noteCheckIn'
+  | 'isUnattended'
 >
 
 export function preapprovalReads({ db }: SqlDialect, run: Run): PreapprovalReads {
@@ -89,6 +94,9 @@ export function preapprovalWrites({ db }: SqlDialect): (tx: Transaction) => Prea
       .where('task', '=', p.task)
       .returningAll(),
   )
+  const unattended = prepare((p: { task: string; now: number }) =>
+    db.selectFrom('check_ins').select('task').where('task', '=', p.task).where('due_at', '<=', p.now),
+  )
   return ({ run, now }) => ({
     async insertPreapproval(row) {
       await run(insert(row))
@@ -105,5 +113,6 @@ export function preapprovalWrites({ db }: SqlDialect): (tx: Transaction) => Prea
     async noteCheckIn(task, by) {
       return (await run(checkIn({ task, by, now }))).rows[0]
     },
+    isUnattended: async task => (await run(unattended({ task, now }))).rows.length > 0,
   })
 }

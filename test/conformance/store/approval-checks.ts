@@ -23,7 +23,16 @@ function vote(of: string, human: string, over: Partial<VoteRow> = {}): VoteRow {
 function preapproval(id: string, over: Partial<PreapprovalRow> = {}): PreapprovalRow {
   return {
     ...{ id, agent: 'builder', agent_digest: 'generation', issuer: 'github', issuer_digest: 'settings' },
-    ...{ ask: '{}', digest: 'digest', human: 'h', name: 'h', email: null, groups: '[]', reason: 'a release', uses: 2 },
+    ...{
+      ask: '{}',
+      digest: 'digest',
+      human: 'h',
+      name: 'h',
+      email: null,
+      groups: '[]',
+      reason: 'a release',
+      uses: 2,
+    },
     ...{ created_at: start, expires_at: start + minute, mac: 'mac', used: 0, revoked_at: null },
     ...{ revoked_by: null, ...over },
   }
@@ -209,8 +218,12 @@ export const approvalChecks: readonly StoreCheck[] = [
       })
       assert.deepEqual(await ledger.read.tasksUnattended(start + minute - 1, 9), [])
       assert.deepEqual(await ledger.read.tasksUnattended(start + minute, 9), ['t'], 'u has ended')
+      const isUnattended = (id: string) => ledger.write(tx => tx.isUnattended(id))
+      assert.equal(await isUnattended('t'), false)
       setNow(start + minute)
+      assert.deepEqual([await isUnattended('t'), await isUnattended('none')], [true, false])
       const seen = await ledger.write(tx => tx.noteCheckIn('t', 'operator:a'))
+      assert.equal(await isUnattended('t'), false)
       const row = { task: 't', every_ms: minute, due_at: start + 2 * minute, last_by: 'operator:a' }
       assert.deepEqual([{ ...seen }, { ...(await ledger.read.checkIn('t')) }], [row, row])
       assert.equal(await ledger.write(tx => tx.noteCheckIn('none', 'operator:a')), undefined)

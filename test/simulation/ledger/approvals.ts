@@ -22,6 +22,7 @@ type ApprovalWrites = Pick<
   | 'revokePreapproval'
   | 'insertCheckIn'
   | 'noteCheckIn'
+  | 'isUnattended'
 >
 
 const byVote = by<{ voted_at: number; human: string }>(
@@ -97,7 +98,12 @@ export function approvalWrites(io: StatementIo): ApprovalWrites {
 
 type PreapprovalWrites = Pick<
   LedgerWrite,
-  'insertPreapproval' | 'usePreapproval' | 'revokePreapproval' | 'insertCheckIn' | 'noteCheckIn'
+  | 'insertPreapproval'
+  | 'usePreapproval'
+  | 'revokePreapproval'
+  | 'insertCheckIn'
+  | 'noteCheckIn'
+  | 'isUnattended'
 >
 
 function preapprovalWrites(io: StatementIo): PreapprovalWrites {
@@ -122,6 +128,8 @@ function preapprovalWrites(io: StatementIo): PreapprovalWrites {
         const to = (row: { every_ms: number }) => ({ due_at: now + row.every_ms, last_by: actor })
         return (await io.update('check_ins', () => true, to, [task]))[0]
       }),
+    isUnattended: task =>
+      statement('isUnattended', () => (io.get('check_ins', task)?.due_at ?? Number.POSITIVE_INFINITY) <= now),
   }
 }
 
