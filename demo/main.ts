@@ -78,13 +78,14 @@ function conclude({ text, broken }: Timeline, outstanding: number): boolean {
 const INTRODUCTION = `Mayfly gives workloads credentials that live as long as the task, and die with it.
 
 Every "allowed" and "refused" below is the answer to a request over a socket on this machine. GitHub, AWS and
-the identity provider are stand-ins: they check signatures, scopes and times by the real ones' rules, and
+the identity providers are stand-ins: they check signatures, scopes and times by the real ones' rules, and
 Mayfly has no say in what they answer. The refusals are the point: each is what should happen. If anything
 does not go as it should, the demo says NOT AS PROMISED, and fails.`
 
 const WHERE_TO_GO_NEXT = `
 Where to go next
-  README.md            one exchange by hand, with curl; and how a GitHub Actions job uses Mayfly today
-  config/mayfly.yaml   what Mayfly trusts and issues; config/agents/ says who may have what
-  data/mayfly.db       where the ledger will be, once you run: npm start
+  npm run demo -- --stay   this world, to play in: one exchange with curl, an approval by hand
+  README.md                what Mayfly does, a page for each part of it, and a GitHub Actions job that uses it
+  config/mayfly.yaml       what Mayfly trusts and issues; config/agents/ and policies/ say who may have what
+  data/mayfly.db           where the ledger will be, once you run: npm start
 `
