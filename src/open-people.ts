@@ -7,7 +7,7 @@ import type { Settings } from './config.ts'
 const hour = 60 * 60_000
 
 export function openPeople(
-  { operators }: Pick<Settings, 'operators'>,
+  { operators, namespaces }: Pick<Settings, 'operators' | 'namespaces'>,
   deps: Pick<AttestorDeps, 'now' | 'fetch'>,
   roles: Roles,
 ): People {
@@ -15,6 +15,14 @@ export function openPeople(
     bootstrapTokens: operators.bootstrap_tokens,
     dualControl: operators.dual_control,
     roles,
+    owning: (agent, team) => {
+      const [namespace = '', name] = agent.split('.')
+      const isOfNamespace = name !== undefined && Object.hasOwn(namespaces, namespace)
+      return [
+        ...(Object.hasOwn(operators.teams, team) ? operators.teams[team]! : []),
+        ...(isOfNamespace ? namespaces[namespace]!.owners : []),
+      ]
+    },
     ...(operators.oidc === undefined ? {} : { signIn: openSignIn(operators.oidc, deps) }),
   }
 }

@@ -27,7 +27,13 @@ export function approvalFacts({ digest }: ApprovalRow, votes: readonly Agreed[])
   }
 }
 
-/** Of the agent and of every agent above it: what a child asks, its parents' owners caused. */
-export function ownersOf(broker: Broker, line: readonly Pick<TaskRow, 'agent'>[]): Owner[] {
-  return line.flatMap(({ agent }) => broker.agents().get(agent)?.owner ?? [])
+/**
+ * Of the agent and of every agent above it: what a child asks, its parents' owners caused. Whoever is of the team
+ * or the namespace by the settings owns it too, whatever their group is called.
+ */
+export function ownersOf({ agents, people }: Broker, line: readonly Pick<TaskRow, 'agent'>[]): Owner[] {
+  return line.flatMap(({ agent }) => {
+    const owner = agents().get(agent)?.owner
+    return owner === undefined ? [] : [{ ...owner, groups: people.owning?.(agent, owner.business) ?? [] }]
+  })
 }

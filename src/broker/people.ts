@@ -10,6 +10,8 @@ export type People = {
   /** Absent: no identity provider for operators is configured. */
   signIn?: SignIn
   roles: Roles
+  /** Groups of humans who are of this team, or of the namespace of this agent, by the settings. */
+  owning?(agent: string, team: string): readonly string[]
   dualControl: DualControl
   /** How each kind is put in force that the API can change. */
   executors?: { [Kind in keyof DualControl]?: ChangeExecutor }

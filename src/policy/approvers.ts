@@ -4,7 +4,8 @@ import type { ApprovalRequirement } from './facts.ts'
 /** A human, as the identity provider describes them. */
 export type Approver = { id: string; name: string; email?: string; groups: readonly string[] }
 
-export type Owner = { business: string; technical: string }
+/** `groups`: of humans who are of the team, or of the namespace, under names of their own. */
+export type Owner = { business: string; technical: string; groups?: readonly string[] }
 
 /** One human who agrees. `owner`: they own the agent, or one above it. */
 export type Agreed = { human: string; groups: readonly string[]; owner: boolean }
@@ -18,8 +19,8 @@ export type Lacking = ApprovalRequirement & { has: number }
  */
 export function owns({ id, name, email, groups }: Approver, owners: readonly Owner[]): boolean {
   const theirs = new Set([id, name, ...(email === undefined ? [] : [email]), ...groups].map(folded))
-  return owners.some(
-    ({ business, technical }) => theirs.has(folded(business)) || theirs.has(folded(technical)),
+  return owners.some(({ business, technical, groups: owning = [] }) =>
+    [business, technical, ...owning].some(one => theirs.has(folded(one))),
   )
 }
 
