@@ -7,7 +7,7 @@ import type { Agent } from '../policy/agent.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { KnownAgentRow } from '../store/rows.ts'
 import { acceptedBuild, buildOf, putCertification } from './agent-build.ts'
-import { changeStanding, changeWithin, readAgent } from './agent-standing.ts'
+import { carryOut, changeWithin, readAgent } from './agent-standing.ts'
 import type { Broker, Identity } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 
@@ -78,19 +78,31 @@ export async function holdToBuild(
 }
 
 /** Evidence that names a build other than the declared and the certified one: quarantine, and then go on. */
-export async function holdEvidenceToBuild(broker: Broker, agent: Agent, { claims }: Identity): Promise<void> {
+export async function holdEvidenceToBuild(
+  broker: Broker,
+  agent: Agent,
+  { claims }: Pick<Identity, 'claims'>,
+): Promise<void> {
   const { buildClaim } = broker.lifeCycle
   const named = buildClaim === undefined ? undefined : claims[buildClaim]
   if (typeof named !== 'string') return
-  const row = await readAgent(broker, agent.name)
-  const accepted = [agent.build, acceptedBuild(broker, row)].filter(one => typeof one === 'string')
-  if (accepted.length === 0 || accepted.includes(digestOf(named)) || row.standing !== 'active') return
+  const isStrange = (row: KnownAgentRow) => {
+    const accepted = [agent.build, acceptedBuild(broker, row)].filter(one => typeof one === 'string')
+    return accepted.length > 0 && !accepted.includes(digestOf(named)) && row.standing === 'active'
+  }
+  if (!isStrange(await readAgent(broker, agent.name))) return
   const order = strangeBuild(agent.name, 'evidence of another build than the certified one')
+  const run = await broker.ledger.write(async tx => {
+    // Its owner may have certified this very build since.
+    const row = await tx.lockAgent(agent.name, 'update')
+    return row !== undefined && isStrange(row) ? changeWithin(broker, tx, order, 'broker') : undefined
+  })
+  if (run === undefined) return
   broker.log.warn(
     { alarm: 'agent_build_changed', agent: agent.name },
     'quarantined: evidence of another build',
   )
-  await changeStanding(broker, order, 'broker')
+  await carryOut(broker, run)
 }
 
 const strangeBuild = (agent: string, reason: string) =>

@@ -1,5 +1,6 @@
 /** Two brokers on one PostgreSQL: a mint or an opening while its agent is suspended or quarantined. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { certifyAgent, holdEvidenceToBuild } from '../../src/broker/agent-certification.ts'
 import { changeStanding } from '../../src/broker/agent-standing.ts'
 import type { StandingVerb } from '../../src/broker/agent-transitions.ts'
 import type { Broker } from '../../src/broker/broker.ts'
@@ -26,7 +27,9 @@ function races(postgres: TestPostgres): void {
   let a: Broker
   let b: Broker
   beforeAll(async () => {
-    const shared = await createSharedInstallation(postgres)
+    const shared = await createSharedInstallation(postgres, {
+      settings: { life_cycle: { build_claim: 'build_digest' } },
+    })
     installation = shared.installation
     database = shared.database
     servers = [await startSharedBroker(installation), await startSharedBroker(installation)]
@@ -136,6 +139,39 @@ function races(postgres: TestPostgres): void {
         ...{ standing_by: null, standing_run: null },
       }),
     )
+  })
+
+  describe('certify × evidence of another build', () => {
+    const digest = (of: string) => `sha256:${of.repeat(64)}`
+    const certify = (broker: Broker, of: string) => {
+      const until = installation.clock.now() + 1_000_000
+      return certifyAgent(broker, { agent: 'reviewer', build: digest(of), until, reason: 'seen' }, 'olga')
+    }
+    const evidence = (broker: Broker, of: string) => {
+      const claims = { build_digest: digest(of) }
+      return holdEvidenceToBuild(broker, broker.agents().get('reviewer')!, { claims })
+    }
+    const standing = async () => (await a.ledger.read.agent('reviewer'))?.standing
+
+    test('the certification first: what it is evidence of is vouched for by now', async () => {
+      await certify(a, 'a')
+      const { first, second, waited } = await overlap(
+        [a, 'certifyAgent', broker => certify(broker, 'b')],
+        () => evidence(b, 'b'),
+        waiting,
+      )
+      expect([waited, code(first), code(second), await standing()]).toEqual([true, 'done', 'done', 'active'])
+    })
+
+    test('the evidence first: in quarantine, until its owner says otherwise', async () => {
+      const { first, second, waited } = await overlap(
+        [a, 'moveAgent', broker => evidence(broker, 'c')],
+        () => certify(b, 'd'),
+        waiting,
+      )
+      expect([waited, code(first), code(second)]).toEqual([true, 'done', 'done'])
+      expect(await standing()).toBe('quarantined')
+    })
   })
 
   test('set free', async () => {

@@ -1,7 +1,10 @@
 /** Two brokers on one PostgreSQL: of answers, expiry and end that meet exactly one counts, and so does each mint. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { changeStanding } from '../../src/broker/agent-standing.ts'
+import type { StandingVerb } from '../../src/broker/agent-transitions.ts'
 import { approve, deny } from '../../src/broker/answer-approval.ts'
 import type { Broker } from '../../src/broker/broker.ts'
+import { checkIn, endUnattended } from '../../src/broker/check-in.ts'
 import { expireApprovals } from '../../src/broker/end-approvals.ts'
 import { endTask } from '../../src/broker/end-task.ts'
 import { requestCredential } from '../../src/broker/grant-ask.ts'
@@ -30,6 +33,11 @@ function races(postgres: TestPostgres): void {
   let policy: AskingPolicy
   beforeAll(async () => {
     ;({ installation, database } = await createSharedInstallation(postgres))
+    const reviewer = { ...installation.agents.reviewer!, check_in_minutes: 10 }
+    await installation.configure({
+      agents: { reviewer },
+      settings: { ledger: { type: 'postgres', url_file: 'ledger-url' }, kek_file: 'kek' },
+    })
     servers = await Promise.all([startSharedBroker(installation), startSharedBroker(installation)])
     ;[a, b] = servers.map(({ broker }) => broker) as [Broker, Broker]
   })
@@ -178,6 +186,104 @@ function races(postgres: TestPostgres): void {
       opened.map(async ({ approval }) => (await a.ledger.read.approval(approval))!.state),
     )
     expect(states.sort()).toEqual(['approved', 'pending', 'pending', 'pending'])
+  })
+
+  const quarantine = (broker: Broker, verb: StandingVerb = 'quarantine') =>
+    changeStanding(
+      broker,
+      { agent: 'release', verb, reason: 'a race', cause: 'operator', mayWiden: verb === 'activate' },
+      'operator:test',
+    )
+  const nothingMinted = async ({ task }: OpenedTask) =>
+    expect((await a.ledger.read.leases({ task: task.id }, { limit: 9 })).items).toEqual([])
+
+  test('approve first, quarantine after it: what was agreed to mints nothing', async () => {
+    const opened = await open()
+    const { first, second } = await overlap(
+      [a, 'answerApproval', broker => yes(broker, opened)],
+      () => quarantine(b),
+      waiting,
+    )
+    expect([code(first), code(second)]).toEqual(['done', 'done'])
+    expect(code((await Promise.allSettled([mint(b, opened)]))[0]!)).toMatch(/agent_quarantined|ask_denied/)
+    await nothingMinted(opened)
+    await quarantine(a, 'activate')
+  })
+
+  test('quarantine first: whoever agrees before what waits is cancelled agrees to nothing', async () => {
+    const opened = await open()
+    const { first, second } = await overlap(
+      [a, 'withdrawApproval', broker => quarantine(broker)],
+      () => yes(b, opened),
+      waiting,
+    )
+    expect([code(first), code(second)]).toEqual(['done', 'approval_over'])
+    await expectOne(opened, ['cancelled'])
+    await quarantine(a, 'activate')
+    expect(code((await Promise.allSettled([mint(b, opened)]))[0]!)).toBe('approval_over')
+    await nothingMinted(opened)
+  })
+
+  test('approve × a change of policy: what was agreed to under the other set mints nothing', async () => {
+    const opened = await open()
+    const { first, second } = await overlap(
+      [a, 'answerApproval', broker => yes(broker, opened)],
+      async () => {
+        policy.version = 'two'
+        return mint(b, opened)
+      },
+      waiting,
+    )
+    expect([code(first), code(second)]).toEqual(['done', 'approval_pending'])
+    expect(code((await Promise.allSettled([mint(b, opened)]))[0]!)).toBe('approval_pending')
+    expect((await a.ledger.read.approval(opened.approval))?.state).toBe('cancelled')
+    await nothingMinted(opened)
+  })
+
+  test('a change of policy × approve: what is shown is not what would be minted, and humans are asked anew', async () => {
+    const opened = await open()
+    policy.version = 'two'
+    expect((await Promise.allSettled([yes(a, opened), yes(b, opened, 'bob')])).map(code)).toEqual([
+      'approval_over',
+      'approval_over',
+    ])
+    const { items } = await a.ledger.read.approvals({ task: opened.task.id }, { limit: 9 })
+    expect(items.map(row => row.state).sort()).toEqual(['cancelled', 'pending'])
+  })
+
+  // Regression: whoever checked in between the look and the end was not heard.
+  describe('check-in × lapse', () => {
+    const attended = async () => {
+      const evidence = { type: 'jwt' as const, token: installation.svid('/agent/reviewer') }
+      const opened = await openTask(a, {
+        ...{ evidence, purpose: 'a race', asks: [], mintFirst: false, minutes: 60 },
+      })
+      installation.clock.advance(11 * 60_000)
+      return opened.task.id
+    }
+    const state = async (id: string) => (await a.ledger.read.task(id))?.state
+
+    test('the check-in first: the task goes on', async () => {
+      const id = await attended()
+      const { first, second, waited } = await overlap(
+        [a, 'noteCheckIn', broker => checkIn(broker, 'operator:ada', id)],
+        () => endUnattended(b),
+        waiting,
+      )
+      expect([waited, code(first), code(second)]).toEqual([true, 'done', 'done'])
+      expect(await state(id)).toBe('active')
+    })
+
+    test('the lapse first: the check-in is too late', async () => {
+      const id = await attended()
+      const { first, second, waited } = await overlap(
+        [a, 'endTasks', endUnattended],
+        () => checkIn(b, 'operator:ada', id),
+        waiting,
+      )
+      expect([waited, code(first), code(second)]).toEqual([true, 'done', 'task_not_active'])
+      expect(await state(id)).not.toBe('active')
+    })
   })
 
   test('set free: approve, deny, expire and end, all at once', async () => {

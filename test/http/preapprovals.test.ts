@@ -223,4 +223,21 @@ describe('messages', () => {
     for (const { body: message } of [...of(machines), ...of(chat)])
       expect(JSON.stringify(message)).not.toContain(body.task_token)
   })
+
+  // Regression: whoever was asked was not told that nobody needed to answer any more.
+  test('the end of the task is told to whoever was asked', async () => {
+    const { body } = await ask()
+    const [{ id }] = body.task.approvals
+    await api.call('POST', `/v1/tasks/${body.task.id}/complete`, body.task_token, { outcome: 'completed' })
+    const of = (receiver: WebhookReceiver) =>
+      receiver.taken
+        .map(
+          ({ body: message }) => message as { type?: string; data?: { approval?: string; state?: string } },
+        )
+        .filter(one => JSON.stringify(one).includes(id))
+    await until(() => of(machines).some(one => one.type === 'approval.decided'))
+    const decided = of(machines).find(one => one.type === 'approval.decided')
+    expect(decided?.data).toMatchObject({ approval: id, state: 'cancelled', reason: 'the task ended' })
+    await until(() => of(chat).length === 2)
+  })
 })
