@@ -21,14 +21,23 @@ export function agentRoutes(broker: Broker): Hono<Env> {
 
   routes.get('/', async c => {
     const { flag } = query(c, agentsQuery)
-    return c.json({ items: (await viewAgents(c.get('broker'), flag)).map(renderView), next: null })
+    const items: object[] = []
+    for (const view of await viewAgents(c.get('broker'), flag))
+      if (await maySee(c, view.row.name)) items.push(renderView(view))
+    return c.json({ items, next: null })
   })
 
-  routes.get('/:name', async c => c.json(renderView(await viewAgent(c.get('broker'), c.req.param('name')))))
+  routes.get('/:name', async c => {
+    const name = c.req.param('name')
+    if (!(await maySee(c, name))) throw new BrokerError('not_found', 'no such agent')
+    return c.json(renderView(await viewAgent(c.get('broker'), name)))
+  })
 
-  routes.get('/:name/offboarding', async c =>
-    c.json(renderReport(await offboardingReport(c.get('broker'), c.req.param('name')))),
-  )
+  routes.get('/:name/offboarding', async c => {
+    const name = c.req.param('name')
+    if (!(await maySee(c, name))) throw new BrokerError('not_found', 'no such agent')
+    return c.json(renderReport(await offboardingReport(c.get('broker'), name)))
+  })
 
   for (const verb of Object.keys(GOALS) as StandingVerb[])
     routes.post(`/:name/${verb}`, async c => c.json(renderView(await change(c, c.req.param('name'), verb))))
@@ -47,6 +56,18 @@ export function agentRoutes(broker: Broker): Hono<Env> {
   })
 
   return routes
+}
+
+/** Whoever reads here at all sees the operator's own agents; those of a namespace are for whom roles let. */
+async function maySee(c: Context<Env>, agent: string): Promise<boolean> {
+  if (!agent.includes('.')) return true
+  try {
+    await operatorFor(c, 'read', { agent })
+    return true
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'forbidden') return false
+    throw error
+  }
 }
 
 /** Narrowing takes a session; whatever lets the agent do more takes a sign-in for it alone. */

@@ -73,6 +73,18 @@ describe('a human', () => {
     const names = body.items.map((row: { name: string }) => row.name)
     // What the operator shares with all.
     expect(names).toEqual(['aws', 'github', 'jwt'])
+    const agentsAs = async (id: string, path: string) => {
+      const authorization = `Bearer ${await sessionOf(broker, installation, id)}`
+      return fetch(`${broker.url}/v1/agents${path}`, { headers: { authorization } })
+    }
+    const seenBy = async (id: string) => {
+      const { items } = (await (await agentsAs(id, '')).json()) as { items: { name: string }[] }
+      return items.some(({ name }) => name === 'payments.payer')
+    }
+    expect([await seenBy('bill'), await seenBy('paul'), await seenBy('vera')]).toEqual([false, true, true])
+    for (const path of ['/payments.payer', '/payments.payer/offboarding'])
+      expect((await agentsAs('bill', path)).status).toBe(404)
+    expect((await agentsAs('paul', '/payments.payer')).status).toBe(200)
   })
 
   test('in no group sees nothing of anybody, and a viewer changes nothing', async () => {

@@ -55,8 +55,11 @@ when { resource has namespace && principal in resource.namespace };
 // What a namespace has registered is for its own team, beside those who run the installation or watch over it.
 @id("namespaces-keep-to-themselves")
 forbid (principal, action == Mayfly::Action::"read", resource)
-when { resource.kind == "namespace" && !(resource has namespace && principal in resource.namespace) }
-unless { principal in Mayfly::Role::"admin" || principal in Mayfly::Role::"viewer" };
+when { resource has namespace && !(principal in resource.namespace) }
+unless {
+  principal in Mayfly::Role::"admin" || principal in Mayfly::Role::"viewer" ||
+  (resource has team && principal in resource.team)
+};
 
 // All but approve: whoever sets the rules does not answer for the asks.
 @id("admin-runs-the-installation")
