@@ -6,7 +6,6 @@ import { record } from '../audit/record.ts'
 import { canonicalDigest } from '../canonical.ts'
 import type { ApprovalRequirement, PolicyRequest, PolicyVerdict } from '../policy/facts.ts'
 import { type Bounds, judgeAsk } from '../policy/judge-ask.ts'
-import { judgeNarrowOnly } from '../policy/narrow-only.ts'
 import type { Seen } from '../policy/shadow.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { DecisionRow } from '../store/rows.ts'
@@ -15,8 +14,8 @@ import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { shownHuman } from './human.ts'
 import { humanAccess } from './human-access.ts'
+import { judgeLine } from './judge-line.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
-import { policyRequest } from './policy-request.ts'
 
 /** How one ask fared, in the order in which they were given. */
 export type AskVerdict = { outcome: DecisionRow['outcome']; requires: readonly ApprovalRequirement[] }
@@ -59,14 +58,13 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
   if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
   const quarantine = await quarantineOf(broker, about, within.facts.phase)
   if (quarantine !== undefined) return { outcome: 'deny', requires: [], reasons: [quarantine], facts: plain }
-  const request = await policyRequest(broker, about, asked, within.facts)
-  const verdict = await judgeNarrowOnly(broker.policy, request, about.declared)
+  const { request, own, verdict } = await judgeLine(broker, about, asked, within.facts)
   if (verdict.failed)
     throw new BrokerError('policy_unavailable', 'policy could not be judged; try again', {
       retryAfterMs: broker.limits.policyRetryAfterMs,
     })
   const facts = { ...plain, ...told(broker, request), ...explained(verdict) }
-  const seen = { request, declared: about.declared, verdict, hash: broker.policy.hash() }
+  const seen = { request, declared: about.declared, verdict: own, hash: broker.policy.hash() }
   // The provider is asked last, and only about what is allowed otherwise.
   const access = verdict.outcome === 'deny' ? undefined : await humanAccess(broker, about, asked)
   if (access?.allowed === false)

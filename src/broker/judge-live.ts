@@ -1,9 +1,10 @@
 /** Whether policy would let a live credential be minted now, as things are. */
 import type { Issuer } from '../../issuers/issuer.ts'
-import type { ApprovalRequirement, Declared } from '../policy/facts.ts'
-import { judgeNarrowOnly } from '../policy/narrow-only.ts'
+import type { ApprovalRequirement, Declared, PolicyVerdict } from '../policy/facts.ts'
+import { judgeNarrowOnly, stricter } from '../policy/narrow-only.ts'
 import type { LeaseRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
+import { judgedAbove } from './judge-line.ts'
 import { declaredIn, judgedTask } from './judged.ts'
 import { NOTHING_HELD, policyRequest } from './policy-request.ts'
 
@@ -19,13 +20,18 @@ export async function isAllowedStill(broker: Broker, { task, above, lease, issue
   if (broker.policy.hash() === 'none') return true
   const ask: unknown = JSON.parse(lease.granted)
   const asked = { issuerName: lease.issuer, issuer, ask }
-  const request = await policyRequest(broker, judgedTask(task, [...above]), asked, issuer.facts(ask))
-  const verdict = await judgeNarrowOnly(
-    broker.policy,
-    { ...request, context: { ...request.context, held: NOTHING_HELD } },
-    await declaredFor(broker, lease),
-  )
-  if (verdict.failed) throw new Error('policy could not be judged')
+  const about = judgedTask(task, above)
+  const declared = await declaredFor(broker, lease)
+  let verdict: PolicyVerdict | undefined
+  for (const one of [about, ...judgedAbove(broker, about)]) {
+    if (!broker.agents().has(one.agent)) return false
+    const request = await policyRequest(broker, one, asked, issuer.facts(ask))
+    const unheld = { ...request, context: { ...request.context, held: NOTHING_HELD } }
+    const said = await judgeNarrowOnly(broker.policy, unheld, declared)
+    if (said.failed) throw new Error('policy could not be judged')
+    verdict = verdict === undefined ? said : stricter(verdict, said)
+  }
+  if (verdict === undefined) return false
   if (verdict.outcome !== 'needs_approval') return verdict.outcome === 'allow'
   const approval = await broker.ledger.read.approvalOf(lease.ask_id)
   if (approval === undefined || approval.minted === 0) return false

@@ -22,7 +22,7 @@ export type Judged = {
   /** Epoch ms. */
   deadline: number
   /** The tasks above, root first. */
-  line: readonly Pick<TaskRow, 'id' | 'agent'>[]
+  line: readonly TaskRow[]
   /** On whose behalf. */
   human?: Human
   /** Nobody outside is asked about that human: it is only being supposed. */
