@@ -49,6 +49,16 @@ export async function findEvidence(
   )
 }
 
+/** The ID token of the human on whose behalf, where a file is named. */
+export async function readHuman(
+  terminal: Terminal,
+  { onBehalfOfFile: file }: { onBehalfOfFile?: string },
+): Promise<Secret | undefined> {
+  if (file === undefined) return undefined
+  const text = await readEvidence(terminal, file)
+  return asSecret(() => jwtFrom(text, file))
+}
+
 async function readEvidence(terminal: Terminal, file: string): Promise<string> {
   try {
     return file === '-'

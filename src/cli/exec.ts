@@ -5,7 +5,7 @@ import { type AskDetail, readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
 import { checkVariables, childEnvironment } from './child-environment.ts'
 import { type Client, createClient } from './client.ts'
-import { type EvidenceOption, findEvidence } from './evidence.ts'
+import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
 import { keepAlive } from './keep-alive.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { note, printable, shortTime, showAsk } from './print.ts'
@@ -92,7 +92,8 @@ async function openFor(
   // Only the program's name: its arguments may hold what nobody should read in an audit log.
   const purpose = purposeOf(terminal, options.purpose, `mayfly exec ${printable(basename(command[0] ?? ''))}`)
   const heartbeatSeconds = options.heartbeatSeconds ?? CLI_LIMITS.heartbeatSeconds
-  return openTask(client, evidence, asks, { ...options, purpose, heartbeatSeconds })
+  const human = await readHuman(terminal, options)
+  return openTask(client, evidence, asks, { ...options, purpose, heartbeatSeconds }, human)
 }
 
 /** The broker answers the asks of a task in the order in which they were made. */

@@ -39,6 +39,7 @@ const answer = z.looseObject({
   facts: z.looseObject({
     purpose: z.string().optional(),
     declared: z.record(z.string(), z.unknown()).optional(),
+    human: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string() }).optional(),
     identity: z
       .looseObject({
         attestor: z.string(),
@@ -93,6 +94,9 @@ function describe(shown: Answer): string[] {
           line('proven', `${facts.identity.subject} by ${facts.identity.attestor}`),
           ...pairs(facts.identity.claims),
         ]),
+    ...(facts.human === undefined
+      ? []
+      : [line('for', `${facts.human.name} (${facts.human.issuer}#${facts.human.subject})`)]),
     ...(facts.declared === undefined ? [] : [line('declared', JSON.stringify(facts.declared))]),
     ...shown.reasons.map(reason => line('because', reason)),
     ...facts.asks.flatMap(describeAsk),

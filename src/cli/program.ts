@@ -83,6 +83,7 @@ function addBrokerCommands(program: Command, terminal: Terminal): void {
 function addTaskCommands(program: Command, terminal: Terminal): void {
   const task = program.command('task').description('one bounded piece of work, and what it may hold')
   withOpening(task.command('open'))
+    .option(...BEHALF_OPTION)
     .description('prove what this is, and open a task; its token goes into a file')
     .option('--heartbeat-seconds <n>', 'end the task after such a silence', wholeNumber)
     .addOption(
@@ -120,6 +121,7 @@ function addTaskCommands(program: Command, terminal: Terminal): void {
 function addCredentialCommands(program: Command, terminal: Terminal): void {
   withOpening(program.command('token'))
     .description('print one credential, for another program to read')
+    .option(...BEHALF_OPTION)
     .option('--task-token-file <file>', 'of the task that asks; without one a task is opened and lives on')
     .option('--print', 'even where a terminal would show it')
     .option('--json', 'print the whole answer')
@@ -128,6 +130,7 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
   withOpening(program.command('exec'))
     .description('run a command that holds credentials for as long as it runs')
     .argument('<command...>', 'after --, the command and its arguments')
+    .option(...BEHALF_OPTION)
     .option(
       '--heartbeat-seconds <n>',
       'end the task after such a silence',
@@ -239,6 +242,7 @@ function addOperatorCommands(program: Command, terminal: Terminal): void {
     .description('end tasks, or take credentials back, now; new ones of the same are refused meanwhile')
     .option('--task <id>', 'a task and everything below it')
     .option('--agent <name>', 'every task of an agent')
+    .option('--human <id>', 'every task on behalf of a human, ISSUER#SUBJECT')
     .option('--issuer <name>', "an issuer's credentials")
     .option('--repository <name>', 'credentials for a repository, owner/name or its number')
     .option('--role <arn>', 'credentials of a role')
@@ -314,9 +318,14 @@ function addProofCommands(program: Command, terminal: Terminal): void {
     .action(async (issuer, options) => (await import('./drill.ts')).drill(terminal, issuer, options))
 }
 
-const REVOKE_HELP = `Several of --task, --agent, --issuer, --repository, --role and --lease must all be so. With --task and
---agent alone, tasks end with all they hold; with any of the others, credentials are taken back and their
+const REVOKE_HELP = `Several of --task, --agent, --human, --issuer, --repository, --role and --lease must all be so. With
+--task, --agent and --human alone, tasks end with all they hold; with any of the others, credentials are taken back and their
 tasks go on. A task that is still wanted can get new ones afterwards: --hold refuses them.`
+
+const BEHALF_OPTION = [
+  '--on-behalf-of-file <file>',
+  'the ID token of the human on whose behalf, good once',
+] as const
 
 /** What opening a task takes, wherever it is done. */
 function withOpening(command: Command): Command {

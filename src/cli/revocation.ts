@@ -8,6 +8,7 @@ import { CommandError, usageError } from './terminal.ts'
 export type FilterOptions = {
   task?: string
   agent?: string
+  human?: string
   issuer?: string
   repository?: string
   role?: string
@@ -17,16 +18,16 @@ export type FilterOptions = {
 
 /** @throws CommandError (usage) where nothing is named, or everything and something */
 export function readFilter({ everything, ...options }: FilterOptions): RevocationFilter {
-  const { task, agent, issuer, repository, role, lease } = options
+  const { task, agent, human, issuer, repository, role, lease } = options
   const filter = Object.fromEntries(
-    Object.entries({ task, agent, issuer, repository, role, lease }).filter(
+    Object.entries({ task, agent, human, issuer, repository, role, lease }).filter(
       ([, value]) => value !== undefined,
     ),
   )
   if ((everything === true) === Object.keys(filter).length > 0)
     throw usageError(
-      'say what to revoke: --task, --agent, --issuer, --repository, --role, --lease, or several of them ' +
-        'that must all be so; or --everything',
+      'say what to revoke: --task, --agent, --human, --issuer, --repository, --role, --lease, or several of ' +
+        'them that must all be so; or --everything',
     )
   return filter
 }

@@ -31,6 +31,8 @@ export type TaskOptions = {
   minutes?: number
   heartbeatSeconds?: number
   lifetime?: 'step' | 'job' | 'run'
+  /** A file with the ID token of the human on whose behalf. */
+  onBehalfOfFile?: string
 } & Declared
 
 /** @throws BrokerRefusal, CommandError */
@@ -39,8 +41,11 @@ export async function openTask(
   evidence: Secret,
   asks: readonly AskDetail[],
   options: TaskOptions & { purpose: string },
+  human?: Secret,
 ): Promise<{ held: HeldTask; task: TaskAnswer }> {
-  const answer = await client.call(openCall(evidence.reveal(), asks, options), openAnswer)
+  const call = openCall(evidence.reveal(), asks, options)
+  const behalf = human === undefined ? {} : { on_behalf_of: { type: 'jwt', token: human.reveal() } }
+  const answer = await client.call({ ...call, body: { ...(call.body as object), ...behalf } }, openAnswer)
   return { held: { broker: client.url, id: answer.task.id, token: answer.task_token }, task: answer.task }
 }
 

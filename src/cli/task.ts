@@ -4,7 +4,7 @@ import type { TaskAnswer } from './answers.ts'
 import { readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
 import { type Client, createClient } from './client.ts'
-import { type EvidenceOption, findEvidence } from './evidence.ts'
+import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
 import { note, printable, printJson, shortTime, showAsk } from './print.ts'
 import { reserveSecretFile } from './secret-file.ts'
 import { type HeldTask, readTaskFile, type TaskFileOption, taskFilePath, writeTaskFile } from './task-file.ts'
@@ -49,7 +49,8 @@ export async function openToFile(
 ) {
   const client = createClient(terminal, brokerUrl(terminal, options))
   const evidence = await findEvidence(terminal, client.url, options)
-  const { held, task } = await openTask(client, evidence, asks, options)
+  const human = await readHuman(terminal, options)
+  const { held, task } = await openTask(client, evidence, asks, options, human)
   try {
     return { client, held, task, file: await writeTaskFile(terminal, held, options) }
   } catch (error) {

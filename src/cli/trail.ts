@@ -32,6 +32,7 @@ const trailAnswer = z.looseObject({
     ended_at: z.string().nullable(),
     end_detail: z.string().nullable(),
     identity: z.looseObject({ attestor: z.string(), issuer: z.string(), subject: z.string() }),
+    on_behalf_of: z.looseObject({ id: z.string(), name: z.string() }).nullish(),
   }),
   ancestors: z.array(task),
   descendants: z.array(task),
@@ -70,10 +71,11 @@ export function isBy(entry: ProviderLogEntry, lease: Pick<Credential, 'lease' | 
 }
 
 function head({ task, ancestors, descendants }: Trail): string[] {
-  const { identity } = task
+  const { identity, on_behalf_of: behalf } = task
   return [
     `${task.id} of ${printable(task.agent)}: ${printable(task.purpose)}`,
     `  proven by ${printable(identity.attestor)}: ${printable(identity.subject)} (${printable(identity.issuer)})`,
+    ...(behalf == null ? [] : [`  on behalf of ${printable(behalf.name)} (${printable(behalf.id)})`]),
     ...ancestors.map(one => `  below ${one.id} of ${printable(one.agent)}`),
     ...descendants.map(one => `  above ${one.id} of ${printable(one.agent)}, ${one.end ?? one.state}`),
   ]
