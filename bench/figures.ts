@@ -1,14 +1,14 @@
 /** How figures are made and printed. A row is one line that a script can read. */
 
-/** `least`: good at or above the bar. `most`: good at or below it. */
-export type Row = { name: string; ratio: number; bar: number; good: 'least' | 'most' }
+/** `least`: good at or above the bar. `most`: good at or below it. Without a bar it is there to be known. */
+export type Row = { name: string; ratio: number; bar?: number; good: 'least' | 'most' }
 
 export function meetsBar({ ratio, bar, good }: Row): boolean {
-  return good === 'least' ? ratio >= bar : ratio <= bar
+  return bar === undefined || (good === 'least' ? ratio >= bar : ratio <= bar)
 }
 
 export function line({ name, ratio, bar }: Row): string {
-  return `bench ${name} ratio=${ratio.toFixed(2)} bar=${bar}`
+  return `bench ${name} ratio=${ratio.toFixed(2)} bar=${bar ?? 'none'}`
 }
 
 export function median(values: readonly number[]): number {

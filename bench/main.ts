@@ -9,6 +9,7 @@ import { benchEnds } from './ends.ts'
 import { benchExchange } from './exchange.ts'
 import { line, meetsBar, type Row } from './figures.ts'
 import { describeMachine, rawSyncsPerSecond } from './machine.ts'
+import { benchPolicy } from './policy.ts'
 import { benchReap } from './reap.ts'
 import { openShelf, type Place, type Shelf } from './shelf.ts'
 import { refuseFastSync, SYNC_MS, slowSync } from './slow-sync.ts'
@@ -106,6 +107,7 @@ function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: s
   const ends = short ? { windows: 3, seconds: 1, stuck: 1_000 } : { windows: 9, seconds: 2, stuck: 10_000 }
   return [
     ['exchange', at => benchExchange(shelf, at, { ...common, ...exchange })],
+    ['policy', at => benchPolicy(shelf, at, { ...common, ...exchange, rounds: short ? 3 : 5 })],
     ['reap', at => benchReap(shelf, at, { ...common, ...reap })],
     ['start', at => benchStart(shelf, at, { ...common, rounds: short ? 2 : 5 })],
     ['ends', at => benchEnds(shelf, at, { ...common, ...ends })],

@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import type { PolicyTexts } from './policies.ts'
 import type { Place, Shelf } from './shelf.ts'
 
 export const AUDIENCE = 'https://mayfly.bench'
@@ -15,8 +16,11 @@ const AGENTS = Array.from({ length: 8 }, (_, index) => `worker-${index}`)
 export type Provider = {
   issuer: string
   jwks: object
-  /** Exchange requests as forms, each with an RS256 ID token of its own (what GitHub signs with). */
-  mint(count: number): string[]
+  /**
+   * Exchange requests as forms, each with an RS256 ID token of its own (what GitHub signs with).
+   * @param kind `different`: each has an environment of its own, a claim that policies look at.
+   */
+  mint(count: number, options?: { kind: 'same' | 'different' }): string[]
   close(): Promise<void>
 }
 
@@ -29,7 +33,7 @@ export async function startProvider(): Promise<Provider> {
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const header = base64url(JSON.stringify({ alg: 'RS256', typ: 'JWT', kid: 'bench' }))
 
-  const token = (index: number): string => {
+  const token = (index: number, different: boolean): string => {
     const iat = Math.floor(Date.now() / 1_000)
     const claims = {
       ...{ iss: issuer, aud: AUDIENCE, sub: AGENTS[index % AGENTS.length], jti: randomUUID() },
@@ -37,21 +41,23 @@ export async function startProvider(): Promise<Provider> {
       // As much as a job's token says of itself.
       ...{ repository: 'acme/api', repository_id: '1', repository_owner_id: '5001', event_name: 'push' },
       ...{ ref: 'refs/heads/main', workflow: 'release', run_id: '1234567890', run_attempt: '1' },
+      ...(different ? { environment: `preview-${randomUUID()}` } : {}),
     }
     const input = `${header}.${base64url(JSON.stringify(claims))}`
     return `${input}.${sign('sha256', Buffer.from(input), privateKey).toString('base64url')}`
   }
-  const form = (index: number): string =>
+  const form = (index: number, different: boolean): string =>
     new URLSearchParams({
       grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
       subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
-      subject_token: token(index),
+      subject_token: token(index, different),
       authorization_details: JSON.stringify([{ type: 'jwt', audience: ORDERS, scopes: ['orders.read'] }]),
     }).toString()
   return {
     issuer,
     jwks,
-    mint: count => Array.from({ length: count }, (_, index) => form(index)),
+    mint: (count, { kind } = { kind: 'same' }) =>
+      Array.from({ length: count }, (_, index) => form(index, kind === 'different')),
     close: () =>
       new Promise(resolve => {
         server.closeAllConnections()
@@ -67,6 +73,8 @@ export type Installed = {
   provider?: string
   /** By name; every agent may have all of them. */
   issuers: Readonly<Record<string, { type: string }>>
+  /** Judged by none where there are none. */
+  policies?: PolicyTexts
 }
 
 /** Signs what it hands out, and asks nobody. */
@@ -82,7 +90,7 @@ export const jwtIssuer = {
  */
 export async function writeConfig(
   directory: string,
-  { place, kek, provider: issuer = 'http://127.0.0.1:9', issuers }: Installed,
+  { place, kek, provider: issuer = 'http://127.0.0.1:9', issuers, policies }: Installed,
 ): Promise<string> {
   const settings = {
     listen: { host: '127.0.0.1', port: 0 },
@@ -96,10 +104,15 @@ export async function writeConfig(
       idp: {
         ...{ type: 'oidc', issuer, audience: AUDIENCE, jwks_uri: `${issuer}/jwks` },
         max_age_seconds: 3_600,
-        claims: { repository_id: 'string', ref: 'string', event_name: 'string', run_id: 'string' },
+        claims: {
+          ...{ repository_id: 'string', ref: 'string', event_name: 'string', run_id: 'string' },
+          // What the starter set looks at besides.
+          ...{ head_ref: 'string', environment: 'string' },
+        },
       },
     },
     issuers,
+    ...(policies === undefined ? {} : { policies_dir: 'policies' }),
     outbound: { allow_loopback: true },
     limits: { requests_per_minute_per_source: 1_000_000, exchanges_per_minute_per_source: 1_000_000 },
   }
@@ -107,6 +120,9 @@ export async function writeConfig(
   await mkdir(join(directory, 'resource-servers'), { recursive: true })
   for (const [name, text] of Object.entries({ kek, 'ledger-url': place.url }))
     await writeFile(join(directory, name), `${text}\n`, { mode: 0o600 })
+  await mkdir(join(directory, 'policies'), { recursive: true })
+  for (const [name, text] of Object.entries(policies ?? {}))
+    await writeFile(join(directory, 'policies', name), text)
   const path = join(directory, 'mayfly.yaml')
   await writeFile(path, stringify(settings))
   for (const name of AGENTS)
