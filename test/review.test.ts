@@ -130,7 +130,9 @@ test('a token of the App that the ledger does not know is an alarm, and the comm
   const at = { '@timestamp': installation.clock.now(), actor: 'mayfly[bot]', repo: 'acme/api' }
   await saveLog('known.jsonl', [{ ...at, action: 'git.clone', hashed_token: sha256(secret, 'base64') }])
   const known = await shell.ok(['review', '--app', 'mayfly[bot]', '--github-audit', 'known.jsonl'])
-  expect(known.out).toContain('1 entry of the log read, no unknown credential.')
+  expect(known.out).toContain(
+    '1 entry of the log read, 1 credential of mayfly[bot] among them, none unknown.',
+  )
   await saveLog('stolen.jsonl', [
     { ...at, action: 'git.clone', hashed_token: sha256(secret, 'base64') },
     { ...at, action: 'git.push', hashed_token: sha256('ghs_minted_by_a_thief', 'base64') },
@@ -141,6 +143,11 @@ test('a token of the App that the ledger does not know is an alarm, and the comm
     `UNKNOWN CREDENTIAL ${sha256('ghs_minted_by_a_thief', 'hex')}: git.push by mayfly[bot]`,
   )
   expect(out.match(/UNKNOWN CREDENTIAL/g)).toHaveLength(1)
+  // What was not looked for is not told as not found.
+  const unlooked = await shell.ok(['review', '--github-audit', 'stolen.jsonl'])
+  expect(unlooked.out).toContain('3 entries of the log read, and none held against the ledger')
+  const misnamed = await shell.ok(['review', '--app', 'mayfly', '--github-audit', 'stolen.jsonl'])
+  expect(misnamed.out).toContain('no credential of mayfly among them')
   const { body } = await api.call('GET', '/v1/audit', operator)
   const unknown = body.items.filter((row: { event: string }) => row.event === 'credential.unknown')
   expect(unknown).toHaveLength(1)

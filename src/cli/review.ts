@@ -78,9 +78,11 @@ export async function review(terminal: Terminal, options: ReviewOptions): Promis
     { method: 'GET', path: `/v1/review?${query}`, token, whenLost: 'repeat' },
     reviewAnswer,
   )
-  const strangers = await strangersIn(client, token, entries, options.app)
-  if (options.json === true) printJson(terminal, { ...answer, unknown_credentials: strangers })
-  else terminal.out(`${describe(answer, strangers, entries.length).join('\n')}\n`)
+  const { held, strangers } = await strangersIn(client, token, entries, options.app)
+  const looked = { entries: entries.length, app: options.app, held }
+  if (options.json === true)
+    printJson(terminal, { ...answer, unknown_credentials: strangers, credentials_looked_up: held })
+  else terminal.out(`${describe(answer, strangers, looked).join('\n')}\n`)
   // Somebody else mints with the App's key or in the broker's role.
   if (strangers.length > 0) terminal.exitWith(EXIT.failure)
 }
@@ -103,7 +105,8 @@ function moment(text: string | undefined, option: string): number | undefined {
 type Stranger = { credential: string; seen: ProviderLogEntry }
 
 /**
- * Credentials of the App or of roles that the log shows and the ledger does not know. Of GitHub's entries those by
+ * Credentials of the App or of roles that the log shows and the ledger does not know, and how many were `held`
+ * against it. Of GitHub's entries those by
  * the App's own login count; of AWS's those of sessions that carry a lease's name or none of a person's.
  */
 async function strangersIn(
@@ -111,7 +114,7 @@ async function strangersIn(
   token: Secret,
   entries: readonly ProviderLogEntry[],
   app: string | undefined,
-): Promise<Stranger[]> {
+): Promise<{ held: number; strangers: Stranger[] }> {
   const seen = new Map<string, { sighting: object; entry: ProviderLogEntry }>()
   for (const entry of entries) {
     const sighting = sightingOf(entry, app)
@@ -130,7 +133,7 @@ async function strangersIn(
     for (const [index, { lease, sha256, session }] of items.entries())
       if (lease === null) strangers.push({ credential: sha256 ?? session ?? '', seen: batch[index]!.entry })
   }
-  return strangers
+  return { held: all.length, strangers }
 }
 
 function sightingOf(
@@ -149,7 +152,7 @@ function sightingOf(
 function describe(
   { from, to, agents, surplus, unasked }: z.infer<typeof reviewAnswer>,
   strangers: readonly Stranger[],
-  entries: number,
+  looked: Looked,
 ): string[] {
   return [
     `From ${from} to ${to}:`,
@@ -180,10 +183,19 @@ function describe(
         `UNKNOWN CREDENTIAL ${credential}: ${seen.action} by ${seen.actor ?? 'somebody'} at ${new Date(seen.at).toISOString()}; this broker never handed it out`,
       ),
     ),
-    ...(entries > 0 && strangers.length === 0
-      ? [`${count(entries, 'entry')} of the log read, no unknown credential.`]
-      : []),
+    ...(looked.entries > 0 && strangers.length === 0 ? [printable(nothingFound(looked))] : []),
   ]
+}
+
+type Looked = { entries: number; app: string | undefined; held: number }
+
+/** What was not looked for was not found either: that is not to read like good news. */
+function nothingFound({ entries, app, held }: Looked): string {
+  const read = `${entries === 1 ? '1 entry' : `${entries} entries`} of the log read`
+  if (app === undefined)
+    return `${read}, and none held against the ledger: say whose credentials must be its own with --app.`
+  if (held === 0) return `${read}, and no credential of ${app} among them: is it called so there?`
+  return `${read}, ${count(held, 'credential')} of ${app} among them, none unknown.`
 }
 
 function rowOf({ agent, owner, risk_tier, tasks, decisions, credentials }: AgentAnswer): string[] {
