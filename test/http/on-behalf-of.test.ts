@@ -1,11 +1,14 @@
 /** Agents that act on behalf of humans, through the port: what each side proves, and what neither can do alone. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { approve } from '../../src/broker/answer-approval.ts'
 import { sessionNonce } from '../../src/broker/operator-nonce.ts'
+import type { Operator } from '../../src/broker/operators.ts'
 import { announceRestored } from '../../src/broker/restored.ts'
 import { unblock } from '../../src/broker/revocations.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, ORDERS, RESOURCE_SERVER, startBroker } from '../fakes/installation.ts'
 import { type Answer, type Api, createApi, type OpenedTask } from '../support/api.ts'
+import { askingPolicy } from '../support/asking-policy.ts'
 import { createDelegation, type Delegation, HUMANS } from '../support/delegation.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 
@@ -341,6 +344,62 @@ describe('at GitHub, no more than the human', () => {
       expect(since.every(one => one.permissions.contents === undefined && !one.alive)).toBe(true)
     },
   )
+})
+
+describe('policy and approval', () => {
+  let before: typeof broker.broker.policy
+  beforeAll(() => {
+    before = broker.broker.policy
+  })
+  afterEach(() => {
+    broker.broker.policy = before
+  })
+
+  test('the human is judged beside the agent', async () => {
+    const judged: (string | undefined)[] = []
+    broker.broker.policy = {
+      ...askingPolicy(),
+      async judge({ human }) {
+        judged.push(human?.subject)
+        const nothing = { determining: [], reasons: ['not for Hanna'], requires: [], nearest: [] }
+        return { ...nothing, outcome: human?.subject === 'hanna' ? 'deny' : 'allow' }
+      },
+    }
+    expect((await openFor([asks.orders])).body.code).toBe('ask_denied')
+    await api.open([asks.orders])
+    expect(judged).toEqual(['hanna', undefined])
+  })
+
+  test('what policy keeps from a parent it keeps from the child', async () => {
+    const root = await api.open([], { evidence: svid('coder') })
+    const ticket = await ticketFor(root, [asks.orders])
+    const nothing = { determining: [], reasons: ['not for the coder'], requires: [], nearest: [] }
+    broker.broker.policy = {
+      ...askingPolicy(),
+      judge: async ({ agent }) => ({ ...nothing, outcome: agent.name === 'coder' ? 'deny' : 'allow' }),
+    }
+    const body = { evidence: svid('reviewer'), ticket, purpose: 'p', authorization_details: [asks.orders] }
+    expect((await api.call('POST', '/v1/tasks', undefined, body)).body.code).toBe('ask_denied')
+  })
+
+  test('whoever it is asked on behalf of cannot approve it; another human can', async () => {
+    broker.broker.policy = askingPolicy()
+    const claims = { aud: HUMANS, groups: ['engineering'], github_login: 'hanna', github_id: 4711 }
+    const on_behalf_of = jwt(await installation.signInAs('cleo', { claims }))
+    const waiting = await openFor([asks.api], { on_behalf_of })
+    expect(waiting.status, JSON.stringify(waiting.body)).toBe(202)
+    const approval = await broker.broker.ledger.read.approvalOf(waiting.body.task.asks[0].id)
+    expect(JSON.parse(approval!.document).on_behalf_of).toMatchObject({ subject: 'cleo' })
+    const human = (subject: string, more = {}): Operator => ({
+      ...{ id: `${installation.people.issuer}#${subject}`, name: subject, groups: ['approvers'] },
+      ...{ kind: 'human', fresh: true, ...more },
+    })
+    const own = approve(broker.broker, human('cleo'), approval!.id, null)
+    await expect(own).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await approve(broker.broker, human('dan'), approval!.id, null)).toMatchObject({
+      state: 'approved',
+    })
+  })
 })
 
 describe('the switch for a human', () => {

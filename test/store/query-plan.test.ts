@@ -81,6 +81,7 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
   ['revoking leases', /INDEX leases_open/, all => all.leases({ state: 'revoking' }, { limit: 9 })],
   ['active tasks', /INDEX tasks_open\b/, all => all.tasks({ state: 'active' }, { limit: 9 })],
   ['tasks', /INDEX tasks_opened/, all => all.tasks({}, { limit: 9 })],
+  ['tasks of a human', /INDEX tasks_human \(human=\?\)/, all => all.tasks({ human: 'h' }, { limit: 9 })],
   ['claimReceipts', /INDEX receipts_due \(due_at<\?\)/, all => all.claimReceipts(9, 2)],
   ['nextReceiptDue', /INDEX receipts_due/, all => all.nextReceiptDue()],
   ['childReceipts', /INDEX task_descendants \(ancestor=\? AND distance=\?\)/, all => all.childReceipts('t')],

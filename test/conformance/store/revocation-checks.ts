@@ -134,6 +134,29 @@ export const revocationChecks: StoreCheck[] = [
     },
   },
   {
+    name: 'tasks and leases are listed by the human on whose behalf, whose facts are kept as they were',
+    async run({ ledger }) {
+      const facts = { human: 'https://id.test#hanna', human_facts: '{"name":"Hanna"}' }
+      await ledger.write(async tx => {
+        await tx.insertTask(task('hers', facts), [])
+        await tx.insertTask(task('child', { ...facts, parent: 'hers', root: 'hers', depth: 1 }), ['hers'])
+        await tx.insertTask(task('other', { human: 'https://id.test#eve', human_facts: '{}' }), [])
+        await tx.insertTask(task('own'), [])
+        for (const one of ['hers', 'child', 'other', 'own']) await tx.insertLease(lease(`of ${one}`, one))
+      })
+      const { human } = facts
+      const tasks = await ledger.read.tasks({ state: 'active', human }, { limit: 9 })
+      assert.deepEqual(ids(tasks.items).sort(), ['child', 'hers'])
+      assert.deepEqual(
+        tasks.items.map(row => row.human_facts),
+        [facts.human_facts, facts.human_facts],
+      )
+      const leases = await ledger.read.leases({ state: 'outstanding', human }, { limit: 9 })
+      assert.deepEqual(ids(leases.items).sort(), ['of child', 'of hers'])
+      assert.deepEqual((await ledger.read.task('own'))?.human, null)
+    },
+  },
+  {
     name: 'tasks and leases are listed within a task: it and all below it',
     async run({ ledger }) {
       await family(ledger)
