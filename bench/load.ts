@@ -1,8 +1,12 @@
 /** A load client that costs next to nothing: keep-alive connections, one request at a time on each. */
 import { connect, type Socket } from 'node:net'
 
+/** So many times one request is sent again that was answered with "try again". */
+const TRIES = 200
+
 /**
- * Posts every body once, spread over the connections, and gives up at the first answer that is not 200.
+ * Posts every body until it is answered with 200, spread over the connections: again where the answer is 503, as a
+ * client does, though at once. Gives up at any other answer.
  * @returns seconds from the first byte to the last answer.
  */
 export async function post(url: string, bodies: readonly string[], connections: number): Promise<number> {
@@ -41,10 +45,14 @@ function open(host: string, port: number): Promise<Socket> {
 function drain(socket: Socket, queue: Iterator<string>): Promise<void> {
   return new Promise((resolve, reject) => {
     let received = ''
+    let sent = ''
+    let tries = 0
     const next = () => {
       const { done, value } = queue.next()
-      if (done) resolve()
-      else socket.write(value)
+      if (done) return resolve()
+      sent = value
+      tries = 1
+      socket.write(sent)
     }
     socket.setTimeout(30_000, () => reject(new Error('a request was not answered within 30 s')))
     socket.once('error', reject)
@@ -52,9 +60,12 @@ function drain(socket: Socket, queue: Iterator<string>): Promise<void> {
     socket.on('data', chunk => {
       received += chunk.toString('latin1')
       if (!isWhole(received)) return
-      if (!received.startsWith('HTTP/1.1 200 ')) reject(new Error(`answered ${received.slice(0, 1_000)}`))
+      const answer = received
       received = ''
-      next()
+      if (answer.startsWith('HTTP/1.1 200 ')) return next()
+      tries += 1
+      if (answer.startsWith('HTTP/1.1 503 ') && tries <= TRIES) socket.write(sent)
+      else reject(new Error(`answered ${answer.slice(0, 1_000)}`))
     })
     next()
   })
