@@ -70,6 +70,7 @@ export function liveTask<Asks extends readonly Ask[]>(
     beat: ({ signal, deadlineMs }) => call({ ...heartbeatCall(key), deadlineMs }, { signal }),
   })
   life.whenEnded(() => record.close())
+  if (record.state !== 'active') record.close()
 
   /** What a scope that ends says, where its own word was lost. */
   let wanted: Outcome = 'completed'
@@ -81,7 +82,7 @@ export function liveTask<Asks extends readonly Ask[]>(
   }
 
   return {
-    ...{ id, agent, decision: opened.decision, signal: over.signal },
+    ...{ id, agent, token: key.token, decision: opened.decision, signal: over.signal },
     get state() {
       return record.state
     },

@@ -2,11 +2,12 @@
  * Short-lived credentials for one bounded piece of work, from a Mayfly broker. Runs wherever `fetch` and
  * `AbortSignal` are: Node 24, Deno, Bun. docs/client.md is the guide.
  */
+import type { Secret } from '../../issuers/shared/secret.ts'
 import type { Ask } from './asks.ts'
 import { brokerOrigin } from './broker-origin.ts'
 import type { EvidenceSource } from './evidence.ts'
 import { liveTask } from './live-task.ts'
-import { openTask } from './open-task.ts'
+import { openTask, resumeTask } from './open-task.ts'
 import { surroundings } from './surroundings.ts'
 import type { Signal, Task } from './task.ts'
 import type { OpenOptions } from './task-calls.ts'
@@ -32,6 +33,11 @@ export type Mayfly = {
    */
   openTask<const Asks extends readonly Ask[]>(options: TaskOptions<Asks>): Promise<Task<Asks>>
   /**
+   * A task that another process of the workload opened (a step after the job's own, say), by `task.id` and
+   * `task.token`. Its asks are as the broker has them; only one process should keep it alive.
+   */
+  resumeTask(held: Signal & { id: string; token: Secret | string }): Promise<Task>
+  /**
    * A task for as long as `work` runs: completed when it returns, failed when it throws, cancelled where it
    * throws after `options.signal` was aborted. What it threw is thrown on, also where the end could not be told.
    */
@@ -53,6 +59,11 @@ export function createMayfly({ url: address, evidence, ...world }: MayflyOptions
   return {
     url,
     openTask: open,
+    async resumeTask(held) {
+      const found = await resumeTask(broker, held)
+      const asks: readonly Ask[] = found.task.asks.map(one => one.authorizationDetails)
+      return liveTask(broker, asks, found)
+    },
     async withTask(options, work) {
       const task = await open(options)
       const worked = await Promise.resolve(task)

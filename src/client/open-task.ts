@@ -1,8 +1,9 @@
-import { type Opened, readOpened } from './answers.ts'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { type Opened, readOpened, readTask } from './answers.ts'
 import type { Ask } from './asks.ts'
 import { type EvidenceSource, jwtFrom } from './evidence.ts'
 import { MayflyError } from './mayfly-error.ts'
-import { completeCall, type OpenOptions, openCall } from './task-calls.ts'
+import { completeCall, type OpenOptions, openCall, readCall } from './task-calls.ts'
 import { demandSameAsks } from './task-record.ts'
 import { request } from './transport.ts'
 import { orAborted, type World } from './world.ts'
@@ -10,7 +11,7 @@ import { orAborted, type World } from './world.ts'
 export type Broker = { world: World; url: string; evidence: EvidenceSource }
 
 /** `aheadMs`: how far the broker's clock is ahead of this one, and what the answer took: never less than that. */
-export type OpenedTask = Opened & { aheadMs: number }
+export type OpenedTask = Omit<Opened, 'decision'> & { decision: string | null; aheadMs: number }
 
 /**
  * Evidence in, a task out. Where the signal comes before the answer, whatever the answer opens is ended.
@@ -46,6 +47,16 @@ export async function openTask(
     void endUnwanted({ world, url }, opening)
     throw error
   }
+}
+
+/** A task that was opened elsewhere, by its id and token. The broker's clock is taken to be this one. */
+export async function resumeTask(
+  { world, url }: Pick<Broker, 'world' | 'url'>,
+  { id, token, signal }: { id: string; token: Secret | string; signal?: AbortSignal },
+): Promise<OpenedTask> {
+  const key = { id, token: typeof token === 'string' ? new Secret(token) : token }
+  const task = readTask(await request(world, url, { ...readCall(key), ...(signal && { signal }) }))
+  return { task, token: key.token, decision: null, aheadMs: 0 }
 }
 
 async function evidenceFrom({ world, url, evidence }: Broker, signal: AbortSignal | undefined) {

@@ -64,11 +64,11 @@ export function mintCall(
     'ask' in what
       ? { ask: what.ask }
       : { authorization_details: what.authorization_details, ...declared(what), ...wish(what) }
-  return { method: 'POST', path: `/v1/tasks/${id}/credentials`, token, body, whenLost: 'never' }
+  return { method: 'POST', path: `${pathOf(id)}/credentials`, token, body, whenLost: 'never' }
 }
 
 export function readCall({ id, token }: TaskKey): Call {
-  return { method: 'GET', path: `/v1/tasks/${id}`, token, whenLost: 'repeat' }
+  return { method: 'GET', path: pathOf(id), token, whenLost: 'repeat' }
 }
 
 /** Answered when humans have, or after so many seconds; the broker may have had no place for one more that waits. */
@@ -81,18 +81,18 @@ export function waitCall(task: TaskKey, seconds: number): Call {
 }
 
 export function heartbeatCall({ id, token }: TaskKey): Call {
-  return { method: 'POST', path: `/v1/tasks/${id}/heartbeat`, token, whenLost: 'repeat' }
+  return { method: 'POST', path: `${pathOf(id)}/heartbeat`, token, whenLost: 'repeat' }
 }
 
 /** The new deadline counts from when the broker takes it: a second call moves it by the time between them. */
 export function extendCall({ id, token }: TaskKey, body: { minutes: number; reason: string }): Call {
-  return { method: 'POST', path: `/v1/tasks/${id}/extend`, token, body, whenLost: 'repeat' }
+  return { method: 'POST', path: `${pathOf(id)}/extend`, token, body, whenLost: 'repeat' }
 }
 
 /** The first end stands; another call is told of it. */
 export function completeCall({ id, token }: TaskKey, outcome: Outcome, detail?: string): Call {
   const body = { outcome, ...(detail === undefined ? {} : { detail }) }
-  return { method: 'POST', path: `/v1/tasks/${id}/complete`, token, body, whenLost: 'repeat' }
+  return { method: 'POST', path: `${pathOf(id)}/complete`, token, body, whenLost: 'repeat' }
 }
 
 /** A lost ticket was used by nobody and goes with its time, but counts until then. */
@@ -100,14 +100,19 @@ export function ticketCall(
   { id, token }: TaskKey,
   body: { agent: string; minutes: number; authorization_details: readonly AskDetail[] },
 ): Call {
-  return { method: 'POST', path: `/v1/tasks/${id}/tickets`, token, body, whenLost: 'never' }
+  return { method: 'POST', path: `${pathOf(id)}/tickets`, token, body, whenLost: 'never' }
 }
 
 export function receiptCall({ id, token }: TaskKey): Call {
   return {
-    ...{ method: 'GET', path: `/v1/tasks/${encodeURIComponent(id)}/receipt`, token },
+    ...{ method: 'GET', path: `${pathOf(id)}/receipt`, token },
     whenLost: 'repeat',
   }
+}
+
+/** An id may come from a file. */
+function pathOf(id: string): string {
+  return `/v1/tasks/${encodeURIComponent(id)}`
 }
 
 export function declared({ confidence, urgency }: Declared): Declared {

@@ -20,7 +20,11 @@ export type TaskRecord = {
 
 type Entry = { -readonly [Name in keyof TaskAsk]: TaskAsk[Name] }
 
-export function createRecord({ task }: Opened, asked: readonly Ask[], whenOver: () => void): TaskRecord {
+export function createRecord(
+  { task }: Pick<Opened, 'task'>,
+  asked: readonly Ask[],
+  whenOver: () => void,
+): TaskRecord {
   let { state, deadline } = task
   const asks = asked.map((one, index): Entry => {
     const granted = task.asks[index]!

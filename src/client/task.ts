@@ -24,9 +24,11 @@ export type TaskAsks<Asks extends readonly Ask[]> = readonly [
 /** Every method throws a `MayflyError`, or the reason of a signal that it was given. */
 export type Task<Asks extends readonly Ask[] = readonly Ask[]> = AsyncDisposable & {
   readonly id: string
+  /** All authority over the task: for another process of the same workload, which resumes it or ends it. */
+  readonly token: Secret
   readonly agent: string
-  /** The decision by which it was opened. */
-  readonly decision: string
+  /** The decision by which it was opened; null where it was resumed. */
+  readonly decision: string | null
   /** As last heard of. */
   readonly state: TaskState
   readonly deadline: Date

@@ -135,8 +135,12 @@ function json(text: string): unknown {
 function isUnsent(cause: unknown): boolean {
   const code = causeCode(cause)
   if (code === 'ECONNREFUSED' || code === 'ConnectionRefused') return true
-  return cause instanceof TypeError && /\(os error (?:111|61|10061)\)/.test(cause.message)
+  const innermost = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+  return innermost instanceof Error && REFUSED_IN_DENO.test(innermost.message)
 }
+
+/** ECONNREFUSED on Linux, macOS and Windows. */
+const REFUSED_IN_DENO = /client error \(Connect\): .*\(os error (?:111|61|10061)\)/
 
 /** The innermost code of an error, or its name: a word. */
 export function causeCode(error: unknown): string {

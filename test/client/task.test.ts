@@ -202,6 +202,24 @@ describe('a task', () => {
     expect(task.state).toBe('settled')
   })
 
+  test('goes on in another process, which ends it', async () => {
+    const task = await open([orders])
+    const first = await task.credential(orders)
+    const mayfly = mayflyFor(() => Promise.reject(new Error('no evidence is needed')))
+    const again = await mayfly.resumeTask({ id: task.id, token: task.token.reveal() })
+    expect(again).toMatchObject({ id: task.id, agent: 'release', decision: null, state: 'active' })
+    const [ask] = again.asks
+    const second = await again.credential(ask!)
+    expect([second.ask === first.ask, second.lease === first.lease]).toEqual([true, false])
+    await again.complete()
+    const { id, token } = task
+    expect((await mayfly.resumeTask({ id, token })).signal.aborted).toBe(true)
+    await task.read()
+    expect([task.signal.aborted, background.size]).toEqual([true, 0])
+    const wrong = mayfly.resumeTask({ id: '../leases', token: task.token })
+    expect(await rejection(wrong)).toMatchObject({ status: 404 })
+  })
+
   test('a ticket opens a task below it', async () => {
     const parent = mayflyFor(() => installation.svid('spiffe://acme.test/agent/coder'))
     const child = mayflyFor(() => installation.svid('spiffe://acme.test/agent/reviewer'))

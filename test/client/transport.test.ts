@@ -55,13 +55,16 @@ describe('a lost answer', () => {
 
   test.each([
     ['Node', new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })],
-    ['Bun', Object.assign(new Error('Unable to connect.'), { code: 'ConnectionRefused' })],
+    ['Bun', Object.assign(new TypeError('Unable to connect.'), { code: 'ECONNREFUSED' })],
+    ['an older Bun', Object.assign(new Error('Unable to connect.'), { code: 'ConnectionRefused' })],
     [
       'Deno',
-      new TypeError(
-        'error sending request for url (http://127.0.0.1:1/x): client error (Connect): ' +
-          'tcp connect error: Connection refused (os error 111)',
-      ),
+      new TypeError('fetch failed', {
+        cause: new Error(
+          'error sending request for url (http://127.0.0.1:1/x): client error (Connect): ' +
+            'tcp connect error: Connection refused (os error 111)',
+        ),
+      }),
     ],
   ])('nothing was sent, as %s says it: sent again whatever it is', async (_, refused) => {
     const { call, waits } = network(refused, refused, fine)
