@@ -70,12 +70,7 @@ function placed({ agents }: Broker, on: OperatedOn): OperatedOn {
  * @throws BrokerError `fresh_sign_in_needed`, `evidence_rejected`, `attestation_unavailable`
  */
 export async function demandFresh(broker: Broker, idToken: Secret, boundTo: string): Promise<Operator> {
-  const { signIn } = broker.people
-  if (signIn === undefined)
-    throw new BrokerError(
-      'fresh_sign_in_needed',
-      'no identity provider for operators is configured (operators.oidc in mayfly.yaml)',
-    )
+  const signIn = demandProvider(broker)
   const human = await verifyHuman(broker, signIn, idToken)
   const operator: Operator = { ...operatorOf(human), fresh: true }
   const stale = staleness(human, boundTo, signIn, broker.limits, await broker.ledger.now())
@@ -85,6 +80,24 @@ export async function demandFresh(broker: Broker, idToken: Secret, boundTo: stri
     record(tx, 'operator.sign_in_refused', { actor: actorOf(operator) }, { detail: refused, boundTo }),
   )
   throw new BrokerError('fresh_sign_in_needed', `${refused}: sign in again, for this alone`)
+}
+
+/**
+ * Whose ID token it is, which is not used up by this and agrees to nothing: for strangers to be turned away by,
+ * before anything is looked up for them.
+ *
+ * @throws BrokerError `fresh_sign_in_needed`, `evidence_rejected`, `attestation_unavailable`
+ */
+export async function recogniseHuman(broker: Broker, idToken: Secret): Promise<Operator> {
+  return operatorOf(await verifyHuman(broker, demandProvider(broker), idToken))
+}
+
+function demandProvider({ people: { signIn } }: Broker): SignIn {
+  if (signIn !== undefined) return signIn
+  throw new BrokerError(
+    'fresh_sign_in_needed',
+    'no identity provider for operators is configured (operators.oidc in mayfly.yaml)',
+  )
 }
 
 /** Why a verified token is no fresh sign-in for this, or undefined. */

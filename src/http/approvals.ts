@@ -10,6 +10,7 @@ import {
   demandFresh,
   type Operator,
   type OperatorAction,
+  recogniseHuman,
 } from '../broker/operators.ts'
 import { showApproval } from '../broker/show-approval.ts'
 import { parseToken } from '../keys/tokens.ts'
@@ -17,12 +18,26 @@ import { approvalsQuery, approveBody, denyBody } from './approval-schemas.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { given, page, query } from './page.ts'
+import { createExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 import { renderApproval, renderShown } from './render-approval.ts'
 
 export function approvalRoutes(broker: Broker): Hono<Env> {
   const { bodyBytes } = broker.limits
   const routes = new Hono<Env>()
+  const gate = createExchangeGate(broker.limits, broker.now)
+
+  /** Who answers, having signed in for this answer to this document. @throws BrokerError */
+  async function freshHuman(c: Context<Env>, verb: Verb, id_token: string): Promise<Operator> {
+    const within = c.get('broker')
+    const idToken = new Secret(id_token)
+    // Strangers do not learn what there is to be answered.
+    await gate.pass(c.get('source'), () => recogniseHuman(within, idToken))
+    const row = await openApproval(within, c.req.param('id') ?? '')
+    const human = await demandFresh(within, idToken, bindingOf(verb, row))
+    await authorizeOperator(within, human, 'approve', { agent: row.agent })
+    return human
+  }
 
   routes.get('/', async c => {
     await operatorOf(c, 'read')
@@ -52,19 +67,6 @@ export function approvalRoutes(broker: Broker): Hono<Env> {
   })
 
   return routes
-}
-
-/** Who answers, having signed in for this answer to this document. @throws BrokerError */
-async function freshHuman(c: Context<Env>, verb: Verb, idToken: string): Promise<Operator> {
-  const broker = c.get('broker')
-  const row = await openApproval(broker, c.req.param('id') ?? '')
-  const human = await demandFresh(broker, new Secret(idToken), bindingOf(verb, row))
-  const owner = broker.agents().get(row.agent)?.owner.business
-  await authorizeOperator(broker, human, 'approve', {
-    agent: row.agent,
-    ...(owner === undefined ? {} : { owner }),
-  })
-  return human
 }
 
 /** Workloads have nothing to look for here, whatever they hold. */

@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import type { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
-import { actorOf, authorizeOperator, demandFresh } from '../broker/operators.ts'
+import { actorOf, authorizeOperator, demandFresh, recogniseHuman } from '../broker/operators.ts'
 import {
   openPreapproval,
   type PreapprovalOrder,
@@ -15,6 +15,7 @@ import { preapprovalBody, preapprovalPreviewBody, preapprovalsQuery } from './ap
 import { operatorOf, refuseBearers } from './approvals.ts'
 import type { Env } from './guard.ts'
 import { given, page, query } from './page.ts'
+import { createExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 import { renderPreapproval } from './render-approval.ts'
 import { toAsk } from './to-ask.ts'
@@ -22,6 +23,7 @@ import { toAsk } from './to-ask.ts'
 export function preapprovalRoutes(broker: Broker): Hono<Env> {
   const { bodyBytes } = broker.limits
   const routes = new Hono<Env>()
+  const gate = createExchangeGate(broker.limits, broker.now)
 
   routes.get('/', async c => {
     await operatorOf(c, 'read')
@@ -47,10 +49,13 @@ export function preapprovalRoutes(broker: Broker): Hono<Env> {
   routes.post('/', async c => {
     await refuseBearers(c)
     const { id_token, ...body } = await readJson(c, preapprovalBody, bodyBytes)
+    const idToken = new Secret(id_token)
+    const on = { agent: body.agent }
+    // Before anything of the agent is looked at, or asked of a provider.
+    const known = await gate.pass(c.get('source'), () => recogniseHuman(c.get('broker'), idToken))
+    await authorizeOperator(c.get('broker'), { ...known, fresh: true }, 'approve', on)
     const planned = await planPreapproval(c.get('broker'), orderOf(body))
-    const human = await demandFresh(c.get('broker'), new Secret(id_token), preapprovalBinding(planned.digest))
-    const owner = broker.agents().get(body.agent)?.owner.business
-    const on = { agent: body.agent, ...(owner === undefined ? {} : { owner }) }
+    const human = await demandFresh(c.get('broker'), idToken, preapprovalBinding(planned.digest))
     await authorizeOperator(c.get('broker'), human, 'approve', on)
     return c.json(renderPreapproval(await openPreapproval(c.get('broker'), human, planned)), 201)
   })
