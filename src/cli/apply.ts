@@ -38,7 +38,7 @@ export async function apply(
   const answer = await client.call(call, applyAnswer)
   if (options.json === true) printJson(terminal, answer)
   else if (typeof answer.pending === 'string')
-    terminal.out(`Proposed: another human agrees with: mayfly changes approve ${printable(answer.pending)}\n`)
+    terminal.out(`Proposed: another human agrees with: mayfly change approve ${printable(answer.pending)}\n`)
   else
     terminal.out(`Registered: generation ${String(answer.generation)}. Every broker has it within seconds.\n`)
 }

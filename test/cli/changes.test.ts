@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
 import { startBroker } from '../fakes/installation.ts'
@@ -51,4 +53,16 @@ test('a second human sees all of a change, signs in for it, and it is applied', 
   expect((await shell.fails(1, ['change', 'deny', pending, '--reason', 'late'])).err).toContain(
     'approval_over',
   )
+})
+
+test('whoever proposes is told the command for the second human, as it is', async () => {
+  const text = '@id("payments.short") forbid (principal, action, resource) when { context.ttlSeconds > 600 };'
+  const file = join(shell.home, 'payments.short.cedar')
+  await writeFile(file, text)
+  const proposed = await signIn(shell.start(['apply', '-f', file, '--reason', 'shorter']), 'bo')
+  const [, command] = /agrees with: mayfly (change approve chg_\w+)/.exec(proposed.out) ?? []
+  expect(command, proposed.out + proposed.err).toBeDefined()
+  // The same human is refused, which says that there is such a command.
+  const again = await signIn(shell.start(command!.split(' ')), 'bo')
+  expect(again.err).toContain('another human than the one who proposed it must agree')
 })
