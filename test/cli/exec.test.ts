@@ -207,7 +207,9 @@ describe('what is refused starts nothing', () => {
       ...script('console.log(1)'),
     ])
     expect(out).toBe('')
-    expect(err).toMatch(/Denied: .*\(ask_denied\)\n {2}Quote decision dec_\w+ .*\n {4}mayfly explain dec_\w+\n {2}Ask for less/)
+    expect(err).toMatch(
+      /Denied: .*\(ask_denied\)\n {2}Quote decision dec_\w+ .*\n {4}mayfly explain dec_\w+\n {2}Ask for less/,
+    )
   })
 
   test('no broker', async () => {
