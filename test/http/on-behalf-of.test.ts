@@ -5,6 +5,7 @@ import { sessionNonce } from '../../src/broker/operator-nonce.ts'
 import type { Operator } from '../../src/broker/operators.ts'
 import { announceRestored } from '../../src/broker/restored.ts'
 import { unblock } from '../../src/broker/revocations.ts'
+import { AlteredRow, verifiedTask } from '../../src/broker/verified-rows.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, ORDERS, RESOURCE_SERVER, startBroker } from '../fakes/installation.ts'
 import { type Answer, type Api, createApi, type OpenedTask } from '../support/api.ts'
@@ -344,6 +345,16 @@ describe('at GitHub, no more than the human', () => {
       expect(since.every(one => one.permissions.contents === undefined && !one.alive)).toBe(true)
     },
   )
+})
+
+test.each([
+  ['taken out', { human: null, human_facts: null }],
+  ['another', { human: 'https://id.test#eve' }],
+  ['in another group', { human_facts: '{"groups":["admins"]}' }],
+])('a human who is %s in the ledger: the row is refused', async (_, altered) => {
+  const task = opened(await openFor([]))
+  const row = (await broker.broker.ledger.read.task(task.id))!
+  expect(() => verifiedTask(broker.broker, { ...row, ...altered })).toThrow(AlteredRow)
 })
 
 describe('policy and approval', () => {
