@@ -11,10 +11,10 @@ import { tellWebhooks } from './tell-webhooks.ts'
  */
 export async function quarantineOf(
   broker: Broker,
-  { agent, line }: Judged,
+  { agent, line, heldUnderLocks }: Judged,
   phase: Phase,
 ): Promise<string | undefined> {
-  if (phase === 'read') return undefined
+  if (phase === 'read' || heldUnderLocks) return undefined
   for (const name of new Set([agent, ...line.map(task => task.agent)]))
     if ((await broker.ledger.read.agent(name))?.standing === 'quarantined')
       return `${name} is in quarantine: it may only read`

@@ -27,6 +27,11 @@ export type Judged = {
   human?: Human
   /** Nobody outside is asked about that human: it is only being supposed. */
   supposed?: true
+  /**
+   * What records this decision holds every agent of it to its standing, under the locks: nobody asks for it before,
+   * and where one may not, it is judged once more, with the question.
+   */
+  heldUnderLocks?: true
   /** What the caller said of itself as it asked. */
   declared?: Declared
   /** Where it is judged again: the decision of before. */

@@ -22,6 +22,7 @@ import { attest } from './attest.ts'
 import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
 import type { Broker, Identity } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
 import { takeTask } from './budgets.ts'
 import { requireCheckIns } from './check-in.ts'
 import {
@@ -128,6 +129,11 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   } catch (error) {
     if (error instanceof SpentEvidence) throw await refuseAgain(broker, error.claim, error.earlier)
     if (error instanceof WorkOver) throw await rejectOver(broker, identity.attestor, error)
+    if (isQuarantine(error)) {
+      // Told as the denial that it is, with a decision to look up; unless there is worse to tell.
+      for (const one of [claim, beside]) await refuseSpent(broker, one)
+      await judge(broker, agent, identity, { parent, human }, request, 'asking')
+    }
     throw error
   }
   if (replaced !== undefined) reissued(broker, task.id, replaced)
@@ -211,12 +217,16 @@ async function parentOf(
   return { ticket: row, line: [...(await broker.ledger.read.ancestors(parent.id)), parent] }
 }
 
+const isQuarantine = (error: unknown) => error instanceof BrokerError && error.code === 'agent_quarantined'
+
+/** @param standing whether it is asked for before the locks; always, where somebody else is told of the asks. */
 async function judge(
   broker: Broker,
   agent: Agent,
   identity: Identity,
   { parent, human }: { parent: Parent | undefined; human: Human | undefined },
   request: OpenRequest,
+  standing: 'asking' | 'under locks' = 'under locks',
 ): Promise<Judged> {
   const bounds = [
     ...(parent === undefined ? [] : [...(await boundsOf(broker, parent.line)), ticketBound(parent.ticket)]),
@@ -224,12 +234,14 @@ async function judge(
   ]
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
   const { minutes, purpose } = request
+  const isJudgedAlone = broker.policy.hash() === 'none' && broker.shadow === undefined && human === undefined
   const about = {
     ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose },
     deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
     line: parent?.line ?? [],
     ...(request.declared === undefined ? {} : { declared: request.declared }),
     ...(human === undefined ? {} : { human }),
+    ...(isJudgedAlone && standing === 'under locks' ? { heldUnderLocks: true as const } : {}),
   }
   const { row: decision, asks: verdicts } = await decide(broker, about, asks, bounds)
   await demandAllowed(broker, decision, 'the agent may not have what was asked')

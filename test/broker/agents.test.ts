@@ -109,6 +109,23 @@ describe('quarantine', () => {
     const kept = await api.call('GET', `/v1/decisions/${decision}`, operator)
     expect(kept.body.reasons).toEqual(['coder is in quarantine: it may only read'])
   })
+
+  test('so is the denial of an opening that would write, and of one below it', async () => {
+    const parent = await coder([asks.api])
+    const ticket = await api.call('POST', `/v1/tasks/${parent.id}/tickets`, parent.token, {
+      ...{ agent: 'reviewer', minutes: 5, authorization_details: [asks.api] },
+    })
+    await change('coder', 'quarantine')
+    const opening = { purpose: 'a test', authorization_details: [asks.api] }
+    const below = { ...svid('/agent/reviewer'), ticket: ticket.body.ticket }
+    for (const from of [svid('/agent/coder'), below]) {
+      const { status, body } = await api.call('POST', '/v1/tasks', undefined, { ...opening, ...from })
+      expect([status, body.code]).toEqual([403, 'ask_denied'])
+      const kept = await api.call('GET', `/v1/decisions/${body.decision}`, operator)
+      expect(kept.body.reasons).toEqual(['coder is in quarantine: it may only read'])
+    }
+    expect(await shown('coder')).toMatchObject({ body: { active_tasks: 1 } })
+  })
 })
 
 describe('suspension', () => {
