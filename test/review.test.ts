@@ -73,6 +73,10 @@ test('a trail tells a task from its evidence to its receipt, and what was done w
   expect(out).toContain(`at github: repo.add_deploy_key acme/api with ${task.lease}`)
   expect(out).toContain('LEFT BEHIND')
   expect(out).not.toContain('git.clone')
+  // Of the broker's own task, too, in which the name was looked up.
+  const own = await broker.broker.ledger.read.leases({ agent: 'mayfly' }, { limit: 1 })
+  const ownTrail = await shell.ok(['trail', own.items[0]!.task])
+  expect(ownTrail.out).toContain("the broker's own")
   expect(out).not.toContain(task.secret)
 })
 

@@ -24,6 +24,8 @@ const shownAnswer = approvalAnswer.extend({
     task: z.looseObject({ id: z.string(), purpose: z.string() }),
     agent: z.looseObject({ name: z.string(), digest: z.string() }),
     line: z.array(z.looseObject({ task: z.string(), agent: z.string() })),
+    on_behalf_of: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string() }).optional(),
+    issuer: z.looseObject({ name: z.string(), digest: z.string() }),
     ask: z.looseObject({ id: z.string(), authorization_details: detail }),
     ...{ phase: z.string(), permissions: z.array(z.string()), may_leave_access: z.boolean() },
     ...{ revocability: z.string(), deadline: z.string(), mints: z.number() },
@@ -103,7 +105,7 @@ async function fetchShown(terminal: Terminal, id: string, options: Options): Pro
 /** All of what would be minted, however long: what is cut is not what is agreed to. */
 function tell(terminal: Terminal, shown: Shown): void {
   const { document: it, unusual } = shown
-  const { task, agent, untrusted } = it
+  const { task, agent, untrusted, on_behalf_of: behalf } = it
   const line = it.line.map(one => one.agent).join(' > ')
   const fresh = [
     ...(unusual.phase ? [`the phase ${it.phase}`] : []),
@@ -113,6 +115,8 @@ function tell(terminal: Terminal, shown: Shown): void {
   const lines = [
     `${shown.id} ${shown.state}, to be answered before ${shortTime(shown.expires_at)}`,
     `  agent      ${agent.name} (${agent.digest.slice(0, 12)})${line === '' ? '' : `, for ${line}`}`,
+    ...(behalf === undefined ? [] : [`  for human  ${behalf.name} (${behalf.issuer}#${behalf.subject})`]),
+    `  issuer     ${it.issuer.name} (${it.issuer.digest.slice(0, 12)})`,
     `  task       ${task.id}, until ${shortTime(it.deadline)}`,
     `  phase      ${it.phase}; ends ${it.revocability}${it.may_leave_access ? '; MAY LEAVE ACCESS BEHIND' : ''}`,
     `  rights     ${it.permissions.join(', ')}`,

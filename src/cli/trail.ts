@@ -31,7 +31,8 @@ const trailAnswer = z.looseObject({
     opened_at: z.string(),
     ended_at: z.string().nullable(),
     end_detail: z.string().nullable(),
-    identity: z.looseObject({ attestor: z.string(), issuer: z.string(), subject: z.string() }),
+    /** Empty where the broker works for itself: a look-up, a drill. */
+    identity: z.looseObject({ attestor: z.string(), issuer: z.string(), subject: z.string() }).partial(),
     on_behalf_of: z.looseObject({ id: z.string(), name: z.string() }).nullish(),
   }),
   ancestors: z.array(task),
@@ -74,11 +75,16 @@ function head({ task, ancestors, descendants }: Trail): string[] {
   const { identity, on_behalf_of: behalf } = task
   return [
     `${task.id} of ${printable(task.agent)}: ${printable(task.purpose)}`,
-    `  proven by ${printable(identity.attestor)}: ${printable(identity.subject)} (${printable(identity.issuer)})`,
+    `  ${proof(identity)}`,
     ...(behalf == null ? [] : [`  on behalf of ${printable(behalf.name)} (${printable(behalf.id)})`]),
     ...ancestors.map(one => `  below ${one.id} of ${printable(one.agent)}`),
     ...descendants.map(one => `  above ${one.id} of ${printable(one.agent)}, ${one.end ?? one.state}`),
   ]
+}
+
+function proof({ attestor, subject, issuer }: Trail['task']['identity']): string {
+  if (attestor === undefined) return "the broker's own: nobody had to prove anything"
+  return `proven by ${printable(attestor)}: ${printable(subject ?? '')} (${printable(issuer ?? '')})`
 }
 
 type Line = { at: string; text: string }

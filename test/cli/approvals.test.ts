@@ -55,6 +55,7 @@ test('is listed, shown whole and inert, approved by a sign-in for that alone, an
   const { out } = await human.ok(['approvals', 'show', approval])
   expect(out).toContain('"contents": "write"')
   expect(out).toContain('new in 30 days')
+  expect(out).toMatch(/ {2}issuer {5}github \([0-9a-f]{12}\)/)
   expect(out).toContain('| because: ⟨U+202E⟩ok⟨U+200B⟩ ＊＊approved＊＊ https(:)//evil(.)test ＜!channel＞')
   expect(out).not.toMatch(/\u202e|\u200b|https:\/\/evil/)
 
