@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { Phase } from '../../issuers/issuer.ts'
 import { LIMITS } from '../../src/limits.ts'
 import { type Metrics, noMetrics } from '../../src/metrics.ts'
 import type { PolicyRequest } from '../../src/policy/facts.ts'
@@ -100,6 +101,25 @@ describe('the host', () => {
     await host.engine.judge(request({ context: { ttlSeconds: 1_000 } }))
     await host.engine.judge(request({ agent: { name: 'other' } }))
     expect(counted).toEqual(['allow judged', 'allow remembered', 'deny judged', 'allow judged'])
+  })
+
+  test('remembers across mints where only what kind they were is looked at', async () => {
+    const { host, counted } = start()
+    const set = await prepared(
+      host,
+      '@id("a") permit(principal, action, resource) unless { context.held.phases.agent.contains("deploy") };',
+    )
+    set.install()
+    const held = (agent: readonly Phase[], count: number) => {
+      const phases = { lineage: [], agent, owner: agent }
+      return request({
+        context: { held: { phases, credentials: { lineage: 0, agent: count, owner: count } } },
+      })
+    }
+    await host.engine.judge(held(['read'], 1))
+    await host.engine.judge(held(['read'], 2))
+    await host.engine.judge(held(['deploy', 'read'], 3))
+    expect(counted).toEqual(['allow judged', 'allow remembered', 'deny judged'])
   })
 
   test('judges nothing after it is stopped', async () => {

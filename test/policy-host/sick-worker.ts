@@ -4,7 +4,12 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { ThreadJob, ThreadQuestion, ThreadReady } from '../../src/policy-host/thread.ts'
 
 const [file] = (workerData as ThreadJob).files
-const loaded = { hash: 'sick', needs: { held: false }, reads: { context: null, claims: null }, policies: [] }
+const loaded = {
+  hash: 'sick',
+  needs: { held: false },
+  reads: { context: null, claims: null, held: null },
+  policies: [],
+}
 const ready: ThreadReady = existsSync(file?.name ?? '')
   ? { type: 'broken', fault: 'the canary is dead' }
   : { type: 'ready', loaded }

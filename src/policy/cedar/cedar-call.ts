@@ -155,9 +155,18 @@ function contextOf(
   }
 }
 
-const NOTHING_HELD: PolicyRequest['context']['held'] = {
-  phases: { lineage: [], agent: [], owner: [] },
-  credentials: { lineage: 0, agent: 0, owner: 0 },
+/** Counts rise with every mint: where only phases are looked at, they would keep every verdict from being remembered. */
+function heldThatIsRead(
+  { phases, credentials }: PolicyRequest['context']['held'],
+  names: Reads['held'],
+): PolicyRequest['context']['held'] {
+  const read = (name: string) => names === null || names.includes(name)
+  const phasesOf = (scope: keyof typeof phases) => (read(`phases.${scope}`) ? phases[scope] : [])
+  const countOf = (scope: keyof typeof credentials) => (read(`credentials.${scope}`) ? credentials[scope] : 0)
+  return {
+    phases: { lineage: phasesOf('lineage'), agent: phasesOf('agent'), owner: phasesOf('owner') },
+    credentials: { lineage: countOf('lineage'), agent: countOf('agent'), owner: countOf('owner') },
+  }
 }
 
 /**
@@ -189,7 +198,7 @@ export function trimmed(request: PolicyRequest, reads: Reads, vocabulary: Vocabu
       mayLeaveAccess: context.mayLeaveAccess,
       ...(confidence === undefined || !read('confidence') ? {} : { confidence }),
       ...(urgency === undefined || !read('urgency') ? {} : { urgency }),
-      held: read('held') ? context.held : NOTHING_HELD,
+      held: heldThatIsRead(context.held, reads.held),
       now: read('now', 'nowSeconds', 'weekday', 'hour') ? context.now : 0,
       digest: approval !== undefined || read('digest') ? context.digest : '',
       ...(approval === undefined ? {} : { approval }),

@@ -3,25 +3,38 @@
  * verdict depends on nothing else and can be remembered for every request that agrees in the rest.
  */
 
-/** `null`: all of them. Names are members of the context, and of `context.claims`. */
-export type Reads = { context: readonly string[] | null; claims: readonly string[] | null }
+/**
+ * `null`: all of them. Names are members of the context, of `context.claims`, and of `context.held` with a member
+ * of theirs: `phases.agent`.
+ */
+export type Reads = {
+  context: readonly string[] | null
+  claims: readonly string[] | null
+  held: readonly string[] | null
+}
 
 /** @param policies in Cedar's JSON form */
 export function readsOf(policies: readonly unknown[]): Reads {
   const context = new Set<string>()
   const claims = new Set<string>()
+  const held = new Set<string>()
   let whole = false
   let allClaims = false
-  const note = ([member, claim]: readonly string[]) => {
+  let allHeld = false
+  const note = ([member, part, scope]: readonly string[]) => {
     if (member === undefined) whole = true
     else if (member !== 'claims') context.add(member)
-    else if (claim === undefined) allClaims = true
-    else claims.add(claim)
+    else if (part === undefined) allClaims = true
+    else claims.add(part)
+    if (member !== 'held') return
+    if (part === undefined || scope === undefined) allHeld = true
+    else held.add(`${part}.${scope}`)
   }
   for (const policy of policies) visit(policy, note)
   return {
     context: whole ? null : [...context].sort(),
     claims: whole || allClaims ? null : [...claims].sort(),
+    held: whole || allHeld ? null : [...held].sort(),
   }
 }
 

@@ -31,7 +31,17 @@ describe('a set', () => {
     const set = compiled(
       '@id("a") permit(principal, action, resource) when { context.claims has environment && context.ttlSeconds < 9 };',
     )
-    expect(set.reads).toEqual({ context: ['ttlSeconds'], claims: ['environment'] })
+    expect(set.reads).toEqual({ context: ['ttlSeconds'], claims: ['environment'], held: [] })
+  })
+
+  test.each([
+    ['context.held.phases.agent.contains("deploy")', ['phases.agent']],
+    ['context.held.credentials.owner > 5', ['credentials.owner']],
+    ['context.held.phases == context.held.phases', null],
+    ['context == context', null],
+  ])('of what was given out before, by %s, it looks at %j', (condition, held) => {
+    const set = compiled(`@id("a") permit(principal, action, resource) when { ${condition} };`)
+    expect(set.reads.held).toEqual(held)
   })
 })
 
