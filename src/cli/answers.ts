@@ -28,7 +28,7 @@ export const taskAnswer = z.looseObject({
   purpose: z.string(),
   deadline: z.string(),
   heartbeat_seconds: z.number().nullable(),
-  asks: z.array(z.looseObject({ id: z.string(), authorization_details: detail })),
+  asks: z.array(z.looseObject({ id: z.string(), state: z.string(), authorization_details: detail })),
   credentials: z.array(leaseAnswer).default([]),
 })
 export type TaskAnswer = z.infer<typeof taskAnswer>

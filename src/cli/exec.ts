@@ -13,18 +13,27 @@ import type { HeldTask } from './task-file.ts'
 import {
   abandon,
   complete,
+  isPending,
   mint,
   openTask,
   purposeOf,
   type TaskOptions,
   tellEnd,
+  tellPending,
+  untilAnswered,
   untilQuiet,
 } from './task-session.ts'
 import { type Child, type ChildEnd, CommandError, type Terminal, usageError } from './terminal.ts'
 
 export type ExecOptions = BrokerOption &
   EvidenceOption &
-  TaskOptions & { ask?: string[]; askJson?: string[]; graceSeconds?: number; quiet?: boolean }
+  TaskOptions & {
+    ask?: string[]
+    askJson?: string[]
+    graceSeconds?: number
+    waitSeconds?: number
+    quiet?: boolean
+  }
 
 type Credentials = { ask: AskDetail; minted: Minted }[]
 
@@ -52,6 +61,11 @@ export async function exec(
   let credentials: Credentials
   try {
     signals.throwIfAny()
+    for (const line of tellPending(task)) say(line)
+    if (task.asks.some(isPending)) {
+      const seconds = options.waitSeconds ?? CLI_LIMITS.answerSeconds
+      await untilAnswered(terminal, client, held, seconds, () => signals.throwIfAny())
+    }
     credentials = await mintAll(client, held, task, asks)
     signals.throwIfAny()
   } catch (error) {

@@ -24,6 +24,11 @@ export const CLI_LIMITS = {
   revokeWatchSeconds: 60,
   revokePollMs: 250,
 
+  /** How long exec and token wait for humans. */
+  answerSeconds: 600,
+  /** One look of such a wait, so that a signal ends it soon. */
+  waitLookSeconds: 5,
+
   /** Longer than the broker gives a drill. */
   drillMs: 11 * 60 * second,
   drillPollMs: 250,

@@ -123,6 +123,8 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
     .description('print one credential, for another program to read')
     .option(...BEHALF_OPTION)
     .option('--task-token-file <file>', 'of the task that asks; without one a task is opened and lives on')
+    .option('--ask-id <id>', 'instead of --ask: one that the task made before, and that was granted since')
+    .option('--wait-seconds <n>', 'how long to wait for humans', wholeNumber, CLI_LIMITS.answerSeconds)
     .option('--print', 'even where a terminal would show it')
     .option('--json', 'print the whole answer')
     .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}\n\n${TASK_FILE_HELP}`)
@@ -143,6 +145,7 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
       wholeNumber,
       CLI_LIMITS.graceSeconds,
     )
+    .option('--wait-seconds <n>', 'how long to wait for humans', wholeNumber, CLI_LIMITS.answerSeconds)
     .option('--quiet', 'say nothing but errors')
     .passThroughOptions()
     .addHelpText('after', `\n${EXEC_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)

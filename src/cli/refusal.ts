@@ -1,5 +1,11 @@
 /** What the broker refused, for a person: what was wrong, where to look it up, what to do. */
-import { ADVICE as CLIENT_ADVICE, describe, isUnavailable, type MayflyError } from '../client/mayfly-error.ts'
+import {
+  ADVICE as CLIENT_ADVICE,
+  describe,
+  isPending,
+  isUnavailable,
+  type MayflyError,
+} from '../client/mayfly-error.ts'
 import { printable } from './print.ts'
 import { CommandError, EXIT } from './terminal.ts'
 
@@ -45,5 +51,6 @@ const ADVICE: Readonly<Record<string, string>> = {
 function exitCodeOf(refused: MayflyError): number {
   if (refused.code === 'ask_invalid') return EXIT.usage
   if (refused.status === 401 || refused.status === 403) return EXIT.denied
-  return isUnavailable(refused) ? EXIT.unavailable : EXIT.failure
+  if (isUnavailable(refused) || isPending(refused)) return EXIT.unavailable
+  return EXIT.failure
 }

@@ -7,6 +7,7 @@ import {
   type Outcome,
   openCall,
   readCall,
+  waitCall,
 } from '../client/task-calls.ts'
 import {
   type LeaseAnswer,
@@ -62,6 +63,40 @@ export async function mint(
       `  Wait with: mayfly task wait ${held.id}`,
     { exitCode: EXIT.unavailable },
   )
+}
+
+/**
+ * Waits until humans have answered for everything that the task asked for, or for so many seconds; the asks that
+ * still wait are `pending` in what is returned. @param check runs between looks, and ends the waiting by a throw
+ */
+export async function untilAnswered(
+  terminal: Terminal,
+  client: Client,
+  held: HeldTask,
+  seconds: number,
+  check: () => void = () => {},
+): Promise<TaskAnswer> {
+  const end = terminal.now() + seconds * 1_000
+  for (;;) {
+    const left = Math.max(0, Math.ceil((end - terminal.now()) / 1_000))
+    const task = await client.call(waitCall(held, Math.min(left, CLI_LIMITS.waitLookSeconds)), taskAnswer)
+    check()
+    if (!task.asks.some(isPending) || terminal.now() >= end) return task
+    // The broker may have had no place for one more that waits.
+    await sleep(terminal, CLI_LIMITS.waitPollMs)
+  }
+}
+
+export const isPending = ({ state }: TaskAnswer['asks'][number]): boolean => state === 'pending'
+
+/** One line for each ask that waits for humans. */
+export function tellPending({ id, asks }: TaskAnswer): string[] {
+  const waiting = asks.filter(isPending)
+  if (waiting.length === 0) return []
+  return [
+    ...waiting.map(ask => `${ask.id} waits for humans: ${showAsk(ask.authorization_details)}`),
+    `until they have answered: mayfly task wait ${id}`,
+  ]
 }
 
 export function readTask(client: Client, held: HeldTask, signal?: AbortSignal): Promise<TaskAnswer> {

@@ -17,6 +17,7 @@ import {
   readTask,
   type TaskOptions,
   tellEnd,
+  tellPending,
   untilQuiet,
 } from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
@@ -37,6 +38,9 @@ export async function taskOpen(terminal: Terminal, options: OpenOptions): Promis
   if (options.json) return printJson(terminal, { task, task_token_file: file })
   terminal.out(
     `${task.id}\n  agent     ${printable(task.agent)}\n  deadline  ${shortTime(task.deadline)}\n  token in  ${file}\n` +
+      tellPending(task)
+        .map(line => `${line}\n`)
+        .join('') +
       `End it with: mayfly task complete --task-token-file ${file}\n`,
   )
 }
@@ -113,7 +117,9 @@ function describe(task: TaskAnswer): string[] {
     `  agent     ${printable(task.agent)}`,
     `  purpose   ${printable(task.purpose)}`,
     `  deadline  ${shortTime(task.deadline)}`,
-    ...task.asks.map(ask => `  ask       ${showAsk(ask.authorization_details)}`),
+    ...task.asks.map(
+      ask => `  ask       ${ask.id} ${printable(ask.state)}: ${showAsk(ask.authorization_details)}`,
+    ),
     ...task.credentials.map(lease => {
       if (lease.state === 'closed')
         return `  gone      ${lease.lease} ${showAsk(lease.authorization_details)}: ${lease.closed_as}`

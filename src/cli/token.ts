@@ -4,24 +4,44 @@ import { readAsks } from './ask.ts'
 import { type BrokerOption, given } from './broker-url.ts'
 import { createClient } from './client.ts'
 import type { EvidenceOption } from './evidence.ts'
+import { CLI_LIMITS } from './limits.ts'
 import { note, printJson, shortTime } from './print.ts'
 import { openToFile } from './task.ts'
 import { readTaskFile, type TaskFileOption } from './task-file.ts'
-import { abandon, mint, purposeOf, type TaskOptions } from './task-session.ts'
+import {
+  abandon,
+  isPending,
+  mint,
+  purposeOf,
+  type TaskOptions,
+  tellPending,
+  untilAnswered,
+} from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
 
 export type TokenOptions = BrokerOption &
   EvidenceOption &
   TaskOptions &
-  TaskFileOption & { ask?: string[]; askJson?: string[]; print?: boolean; json?: boolean }
+  TaskFileOption & {
+    ask?: string[]
+    askJson?: string[]
+    /** Of an ask that the task made before. */
+    askId?: string
+    waitSeconds?: number
+    print?: boolean
+    json?: boolean
+  }
 
 /**
  * `mayfly token`: one credential on stdout, for another program to read. With a task's file it is that task's;
- * without one a task is opened that lives on until its deadline, or until somebody ends it.
+ * without one a task is opened that lives on until its deadline, or until somebody ends it. Where humans are asked
+ * first it waits for them.
  */
 export async function token(terminal: Terminal, options: TokenOptions): Promise<void> {
   const [ask, ...more] = readAsks(options)
-  if (ask === undefined || more.length > 0) throw usageError('token prints one credential: give it one --ask')
+  const { askId, waitSeconds = CLI_LIMITS.answerSeconds } = options
+  if (more.length > 0 || (ask === undefined) === (askId === undefined))
+    throw usageError('token prints one credential: give it one --ask, or the --ask-id of one that was made')
   if (terminal.outIsTerminal && options.print !== true)
     throw usageError(
       'the credential would be shown on this terminal.\n' +
@@ -30,16 +50,20 @@ export async function token(terminal: Terminal, options: TokenOptions): Promise<
   const named = options.taskTokenFile ?? given(terminal.env.MAYFLY_TASK_TOKEN_FILE)
   if (named !== undefined) {
     const held = await readTaskFile(terminal, named)
-    const minted = await mint(createClient(terminal, held.broker), held, {
-      authorization_details: [ask],
-      ...declared(options),
-    })
-    return print(terminal, minted, options.json)
+    const client = createClient(terminal, held.broker)
+    const what =
+      ask === undefined
+        ? { ask: askId ?? '' }
+        : { authorization_details: [ask] as [typeof ask], ...declared(options) }
+    return print(terminal, await mint(client, held, what), options.json)
   }
+  if (ask === undefined) throw usageError('--ask-id is of a task: name its --task-token-file')
 
   const purpose = purposeOf(terminal, options.purpose, `mayfly token for ${ask.type}`)
   const { client, held, task, file } = await openToFile(terminal, { ...options, purpose }, [ask])
   try {
+    for (const line of tellPending(task)) note(terminal, line)
+    if (task.asks.some(isPending)) await untilAnswered(terminal, client, held, waitSeconds)
     const minted = await mint(client, held, { ask: task.asks[0]?.id ?? '' })
     note(terminal, `task ${held.id} lives until ${shortTime(task.deadline)}, and the credential no longer.`)
     note(terminal, `end both with: mayfly task complete --task-token-file ${file}`)

@@ -64,6 +64,9 @@ test('is listed, shown whole and inert, approved by a sign-in for that alone, an
   const waited = await waits.ended
   expect([waited.code, waited.out]).toEqual([0, expect.stringContaining('granted: github=acme/api')])
   const file = join(workload.home, '.local/state/mayfly', `${task}.json`)
+  const ask = /(ask_\w+) granted/.exec(waited.out)?.[1] ?? ''
+  const token = await workload.ok(['token', '--ask-id', ask, '--task-token-file', file])
+  expect(token.out).toMatch(/^ghs_\S+\n$/)
   const more = await workload.fails(4, ['token', '--ask', GITHUB, '--task-token-file', file])
   expect(more.err).toContain('humans are asked (apr_')
   expect((await human.fails(1, ['approvals', 'approve', approval])).err).toContain('is approved already')
@@ -99,4 +102,23 @@ test('a window is opened by a sign-in for exactly it, listed, used and revoked',
   expect(JSON.parse(out).task.asks[0].state).toBe('granted')
   const revoked = await human.run(['preapprovals', 'revoke', window])
   expect(revoked.code === 0 || revoked.err.includes('do not let you')).toBe(true)
+})
+
+test('exec and token say what waits, wait for it, and go on', async () => {
+  const args = ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', svid]
+  const child = [process.execPath, '-e', 'process.stdout.write(process.env.GITHUB_TOKEN.slice(0, 4))']
+  const waits = [workload.start(['exec', ...args, '--', ...child]), workload.start(['token', ...args])]
+  for (const one of waits) await one.says(/ask_\w+ waits for humans: github=acme\/api/)
+  const { out } = await human.ok(['approvals', '--json'])
+  for (const { id } of (JSON.parse(out) as { items: { id: string }[] }).items)
+    expect((await signIn(human.start(['approvals', 'approve', id]), 'cleo')).code).toBe(0)
+  const [ran, printed] = await Promise.all(waits.map(one => one.ended))
+  expect([ran?.code, ran?.out], ran?.err).toEqual([0, 'ghs_'])
+  expect([printed?.code, printed?.out.slice(0, 4)], printed?.err).toEqual([0, 'ghs_'])
+})
+
+test('exec starts nothing where nobody answers in time', async () => {
+  const args = ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', svid, '--wait-seconds', '1']
+  const { out, err } = await workload.fails(4, ['exec', ...args, '--', 'echo', 'started'])
+  expect([out, err]).toEqual(['', expect.stringContaining('humans are asked')])
 })
