@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
 import { endTask } from '../../src/broker/end-task.ts'
+import { requestCredential } from '../../src/broker/grant-ask.ts'
 import { openTask } from '../../src/broker/open-task.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, type Installation, ORDERS } from '../fakes/installation.ts'
@@ -329,6 +330,33 @@ function budgets(): void {
         (error: { code?: string }) => error.code,
       )
       expect(full).toBe('budget_exhausted')
+    })
+
+    test('mint × end: the minutes that were meant for writing are there again, whoever was first', async () => {
+      const [a, b] = servers.map(({ broker }) => broker) as [Broker, Broker]
+      const api = {
+        issuer: 'github',
+        ask: { repositories: ['acme/api'], permissions: { contents: 'write' } },
+      }
+      const used = async () => {
+        const { items } = (
+          await createApi(servers[0]!, installation).call('GET', '/v1/budgets?owner=team%20writing', operator)
+        ).body
+        return items[0].budgets.at(-1).used as number
+      }
+      for (const isMintFirst of [true, false]) {
+        const before = await used()
+        const opened = await openTask(a, {
+          ...{ evidence: await evidence('writing'), purpose: 'a race', asks: [api], mintFirst: false },
+        })
+        const { id } = opened.task
+        const mint = (broker: Broker) => requestCredential(broker, opened.task, { ask: opened.asks[0]!.id })
+        if (isMintFirst) await overlap([a, 'insertLease', mint], () => end(b, id), waiting)
+        else await overlap([b, 'endTasks', broker => end(broker, id)], () => mint(a), waiting)
+        while ((await a.ledger.read.task(id))?.state !== 'settled')
+          await Promise.all(servers.map(server => server.look()))
+        expect(await used()).toBeLessThanOrEqual(before + 1)
+      }
     })
   })
 
