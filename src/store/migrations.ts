@@ -18,6 +18,7 @@ import { budgetHolds } from './schema-11.ts'
 import { peopleSchema } from './schema-12.ts'
 import { shadowSchema } from './schema-13.ts'
 import { onBehalfOf } from './schema-14.ts'
+import { dueIds } from './schema-15.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -43,6 +44,7 @@ export const migrations: readonly Migration[] = [
   { id: 12, name: 'people', statements: peopleSchema },
   { id: 13, name: 'policy shadow', statements: shadowSchema },
   { id: 14, name: 'on behalf of', statements: onBehalfOf },
+  { id: 15, name: 'due ids', statements: dueIds },
 ]
 
 /**

@@ -48,6 +48,11 @@ async function plans(ask: (all: LedgerRead & LedgerWrite) => Promise<unknown>): 
 
 test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>([
   ['claimDue', /INDEX leases_due \(issuer=\? AND due_at<\?\)/, all => all.claimDue('i', 9, 2)],
+  [
+    'claimDue, choosing',
+    /COVERING INDEX leases_due \(issuer=\? AND due_at<\?\)/,
+    all => all.claimDue('i', 9, 2),
+  ],
   ['issuersDue', /INDEX leases_due \(issuer=\? AND due_at<\?\)/, all => all.issuersDue(1)],
   ['issuersDue, hopping', /INDEX leases_due \(issuer>\?\)/, all => all.issuersDue(1)],
   ['nextDue, leases', /INDEX leases_due \(issuer=\? AND due_at>\?\)/, all => all.nextDue(1)],
