@@ -4,7 +4,7 @@ import type { LedgerWrite } from '../store/ledger.ts'
 import type { AgentRow, KnownAgentRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { certificationMac, verifiedCertification } from './verified-rows.ts'
+import { certificationMac, isUnaltered, verifiedCertification } from './verified-rows.ts'
 
 type Keyed = Pick<Broker, 'keyring' | 'log'>
 
@@ -16,7 +16,8 @@ export function demandCertified(broker: Keyed, row: KnownAgentRow, now: number):
       'transition_refused',
       `the build of ${row.name} is not the certified one: certify it`,
     )
-  if (row.certified_until !== null && row.certified_until <= now)
+  const until = certifiedUntil(broker, row)
+  if (until !== null && until <= now)
     throw new BrokerError('transition_refused', `the certification of ${row.name} has run out: certify it`)
 }
 
@@ -34,6 +35,13 @@ export async function putCertification(
 export function acceptedBuild(broker: Keyed, row: KnownAgentRow): string | null {
   if (row.certified_mac === null) return null
   return verifiedCertification(broker, { ...row, mac: row.certified_mac }).certified_build
+}
+
+/** Epoch ms; null where nobody set an end. A date that no broker wrote has passed, loudly. */
+export function certifiedUntil(broker: Keyed, row: KnownAgentRow): number | null {
+  const { certified_mac: mac, certified_until: until } = row
+  if (mac === null) return until === null ? null : 0
+  return isUnaltered(() => verifiedCertification(broker, { ...row, mac })) ? until : 0
 }
 
 /** As its file declares it; null where it declares none. */

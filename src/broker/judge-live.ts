@@ -7,6 +7,8 @@ import type { Broker } from './broker.ts'
 import { judgedAbove } from './judge-line.ts'
 import { declaredIn, judgedTask } from './judged.ts'
 import { NOTHING_HELD, policyRequest } from './policy-request.ts'
+import { verifiedApproval } from './verified-approvals.ts'
+import { isUnaltered } from './verified-rows.ts'
 
 export type Live = { task: TaskRow; above: readonly TaskRow[]; lease: LeaseRow; issuer: Issuer }
 
@@ -35,6 +37,7 @@ export async function isAllowedStill(broker: Broker, { task, above, lease, issue
   if (verdict.outcome !== 'needs_approval') return verdict.outcome === 'allow'
   const approval = await broker.ledger.read.approvalOf(lease.ask_id)
   if (approval === undefined || approval.minted === 0) return false
+  if (!isUnaltered(() => verifiedApproval(broker, approval))) return false
   const met = JSON.parse(approval.requires) as ApprovalRequirement[]
   return verdict.requires.every(wanted => met.some(one => isAsMuch(one, wanted)))
 }

@@ -13,7 +13,7 @@ import { humanOf, mayActFor } from './human.ts'
 import { isAllowedStill } from './judge-live.ts'
 import { judgedTask } from './judged.ts'
 import { revokeLease } from './revoke.ts'
-import { taskMac, verifiedTask } from './verified-rows.ts'
+import { isUnaltered, taskMac, verifiedTask } from './verified-rows.ts'
 
 const NOTE = 'agents_to_reassess'
 /** The hash of the set of policies that what is live was last held against, or is about to be. */
@@ -73,7 +73,8 @@ async function reassessAgent(broker: Broker, agent: string, stopped: () => boole
 
 async function reassessTask(broker: Broker, task: TaskRow): Promise<void> {
   const ancestors = await broker.ledger.read.ancestors(task.id)
-  const over = await isOver(broker, task, ancestors.at(-1))
+  const isIntact = [...ancestors, task].every(row => isUnaltered(() => verifiedTask(broker, row)))
+  const over = isIntact ? await isOver(broker, task, ancestors.at(-1)) : ALTERED
   if (over !== undefined) {
     await endTask(broker, task.id, over.end, { actor: 'broker', detail: over.detail })
     return
@@ -97,6 +98,8 @@ async function reassessTask(broker: Broker, task: TaskRow): Promise<void> {
   for await (const lease of liveLeases(broker, task.id))
     if (!isCovered(lease) || !(await allowed(lease))) await revokeLease(broker, lease, 'broker')
 }
+
+const ALTERED = { end: 'revoked', detail: 'the ledger was altered outside the broker' } as const
 
 /** Why this task would not be opened now; undefined where it would. */
 async function isOver(

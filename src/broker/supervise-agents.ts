@@ -1,3 +1,4 @@
+import { certifiedUntil } from './agent-build.ts'
 import { changeStanding } from './agent-standing.ts'
 import { countFlags, viewAgents } from './agent-view.ts'
 import type { Broker } from './broker.ts'
@@ -10,7 +11,9 @@ export async function superviseAgents(broker: Broker): Promise<void> {
   const now = await broker.ledger.now()
   for (const row of await broker.ledger.read.agents()) {
     const works = row.standing === 'active' || row.standing === 'quarantined'
-    if (!works || row.certified_until === null || row.certified_until > now) continue
+    if (!works) continue
+    const until = certifiedUntil(broker, row)
+    if (until === null || until > now) continue
     broker.log.warn({ agent: row.name }, 'suspended: its certification has run out')
     const reason = 'its certification has run out'
     const order = {

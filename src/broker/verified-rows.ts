@@ -129,3 +129,14 @@ export function verified<Row extends { mac: string }>(
 export class AlteredRow extends Error {
   override name = 'AlteredRow'
 }
+
+/** For what is to be taken back, and not to be stopped, where a row was altered. The alarm was raised already. */
+export function isUnaltered(verify: () => unknown): boolean {
+  try {
+    verify()
+    return true
+  } catch (error) {
+    if (error instanceof AlteredRow) return false
+    throw error
+  }
+}

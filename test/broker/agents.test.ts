@@ -287,6 +287,21 @@ describe('the build', () => {
     expect((await change('coder', 'activate')).status).toBe(409)
     expect((await change('coder', 'certify', { valid_until: until_() })).body.status).toBe('active')
   })
+
+  test('a certification that somebody else than the broker put off has run out', async () => {
+    await change('coder', 'certify', { valid_until: until_() })
+    const { ledger } = broker.broker
+    const { certified_build, certified_until, certified_by, certified_mac } = (await ledger.read.agent(
+      'coder',
+    ))!
+    const later = { certified_until: certified_until! + 365 * 86_400_000 }
+    const fields = { certified_build, certified_by, certified_mac: certified_mac!, ...later }
+    await ledger.write(tx => tx.certifyAgent('coder', fields))
+    await superviseAgents(broker.broker)
+    expect((await shown('coder')).body).toMatchObject({ status: 'suspended' })
+    await ledger.write(tx => tx.certifyAgent('coder', { ...fields, certified_until }))
+    expect((await change('coder', 'certify', { valid_until: until_() })).body.status).toBe('active')
+  })
 })
 
 describe('offboarding', () => {

@@ -1,6 +1,6 @@
 /** What was allowed once is not allowed for good: narrowing, expiry, extension, prune and retries. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { reassess } from '../../src/broker/reassess.ts'
+import { noteChanged, reassess } from '../../src/broker/reassess.ts'
 import { registerAgents } from '../../src/broker/register-agents.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
@@ -216,6 +216,20 @@ describe('an agent', () => {
     await broker.reload()
     letGo.resolve()
     expect((await minting).body.code).toBe('ask_denied')
+    await expect.poll(alive).toEqual([])
+  })
+
+  test('whose row was altered outside the broker ends, and does not keep others from being looked at', async () => {
+    const [task, other] = [await api.open([asks.api]), await api.open([asks.api])]
+    await api.credential(task)
+    const { ledger } = broker.broker
+    await ledger.write(async tx => {
+      await tx.extendTask(task.id, tx.now + 50 * MINUTE, 'not of the broker')
+      await noteChanged(tx, ['release'])
+    })
+    await reassess(broker.broker)
+    expect(await ledger.read.task(task.id)).toMatchObject({ end: 'revoked' })
+    expect(await ledger.read.task(other.id)).toMatchObject({ state: 'active' })
     await expect.poll(alive).toEqual([])
   })
 
