@@ -1,14 +1,18 @@
 import { record } from '../audit/record.ts'
 import type { Agent } from '../policy/agent.ts'
+import { lacking } from '../policy/approvers.ts'
+import type { ApprovalFacts } from '../policy/facts.ts'
 import { matchAgent } from '../policy/match-agent.ts'
-import type { TaskRow } from '../store/rows.ts'
+import type { AskRow, DecisionRow, TaskRow } from '../store/rows.ts'
+import { agreedBy, approvalFacts, verifiedVotes } from './approval-votes.ts'
 import { boundsOf } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { decide, demandAllowed, newDecision } from './decide.ts'
+import { type AskVerdict, decide, demandAllowed, newDecision } from './decide.ts'
 import { judgedTask } from './judged.ts'
 import { issuerOf } from './lease-plan.ts'
 import { lockMintable } from './lock-mintable.ts'
+import { verifiedApproval } from './verified-approvals.ts'
 import { taskMac, verifiedTask } from './verified-rows.ts'
 
 const MINUTE_MS = 60_000
@@ -76,16 +80,40 @@ async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent) {
     await demandAllowed(broker, newDecision(broker, denied), message)
   }
   const bounds = await boundsOf(broker, [...line, task])
-  const asks = (await broker.ledger.read.asks(task.id))
-    .filter(ask => ask.state === 'granted')
-    .map(row => ({
-      issuerName: row.issuer,
-      issuer: issuerOf(broker, row.issuer),
-      ask: JSON.parse(row.ask) as unknown,
-    }))
-  const { row: decision } = await decide(broker, about, asks, bounds)
-  await demandAllowed(broker, decision, message)
+  const rows = (await broker.ledger.read.asks(task.id)).filter(ask => ask.state === 'granted')
+  const asks = rows.map(row => ({
+    issuerName: row.issuer,
+    issuer: issuerOf(broker, row.issuer),
+    ask: JSON.parse(row.ask) as unknown,
+  }))
+  let decided = await decide(broker, about, asks, bounds)
+  if (decided.row.outcome === 'needs_approval') {
+    // As at the mint: once more, with what humans agreed to.
+    const { asks: verdicts } = decided
+    const approved = await Promise.all(
+      asks.map(async (ask, at) => ({ ...ask, ...(await agreedTo(broker, rows[at]!, verdicts[at]!)) })),
+    )
+    decided = await decide(broker, about, approved, bounds)
+  }
+  const { row } = decided
+  const isLacking = row.outcome === 'needs_approval'
+  const why = isLacking ? `${message}: what it was granted needs approval now` : message
+  const decision: DecisionRow = isLacking ? { ...row, outcome: 'deny' } : row
+  await demandAllowed(broker, decision, why)
   return decision
+}
+
+/** What was agreed to for this ask, where it is as much as policy demands now; nothing otherwise. */
+async function agreedTo(
+  broker: Broker,
+  ask: AskRow,
+  { outcome, requires }: AskVerdict,
+): Promise<{ approval?: ApprovalFacts }> {
+  if (outcome !== 'needs_approval') return {}
+  const row = await broker.ledger.read.approvalOf(ask.id)
+  if (row === undefined || verifiedApproval(broker, row).state !== 'approved') return {}
+  const votes = agreedBy(await verifiedVotes(broker, row))
+  return lacking(requires, votes).length > 0 ? {} : { approval: approvalFacts(row, votes) }
 }
 
 /** A ticket's minutes count from the child's opening, however often it is extended. */

@@ -1,6 +1,7 @@
 /** Approvals through the HTTP port: what waits, who may answer, and that nothing but what was shown is minted. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { bindingOf, type Verb } from '../../src/broker/answer-approval.ts'
+import { isAllowedStill } from '../../src/broker/judge-live.ts'
 import { canonicalDigest } from '../../src/canonical.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
@@ -289,6 +290,51 @@ describe('once it is over', () => {
   })
 })
 
+describe('more time', () => {
+  const extend = ({ id, token }: OpenedTask) =>
+    api.call('POST', `/v1/tasks/${id}/extend`, token, { minutes: 50, reason: 'longer' })
+
+  test('is not given to what needs approval now and has none', async () => {
+    policy.requires = []
+    const evidence = { type: 'jwt', token: await installation.jobToken() }
+    const task = await api.open([write], { evidence })
+    policy.requires = [requirement()]
+    const refused = await extend(task)
+    expect([refused.status, refused.body]).toMatchObject([403, { code: 'ask_denied' }])
+    expect(refused.body.detail).toContain('needs approval')
+    const kept = await server.broker.ledger.read.decision(refused.body.decision)
+    expect(kept?.outcome).toBe('deny')
+  })
+
+  test('is given to what was approved, unless more humans are wanted by now', async () => {
+    const { task, approval } = await waiting()
+    await approve(approval)
+    expect((await extend(task)).status).toBe(200)
+    policy.requires = [requirement({ quorum: 2 })]
+    expect((await extend(task)).body.code).toBe('ask_denied')
+  })
+})
+
+test('a credential lives on by an approval that the broker wrote, and by no other', async () => {
+  const { task: opened, approval, ask } = await waiting()
+  await approve(approval)
+  await api.credential(opened)
+  const { broker } = server
+  const { read } = broker.ledger
+  const [lease] = (await read.leases({ task: opened.id }, { limit: 1 })).items
+  const live = {
+    task: (await read.task(opened.id))!,
+    above: [],
+    lease: lease!,
+    issuer: broker.issuers.get('github')!,
+  }
+  expect(await isAllowedStill(broker, live)).toBe(true)
+  const row = (await read.approvalOf(ask))!
+  const altered = { ...row, requires: JSON.stringify([requirement({ quorum: 9 })]) }
+  const ledger = { ...broker.ledger, read: { ...read, approvalOf: async () => altered } }
+  expect(await isAllowedStill({ ...broker, ledger }, live)).toBe(false)
+})
+
 describe('what was approved is what is minted', () => {
   const ledger = () => server.broker.ledger
   /** Swaps rows as somebody could who writes to the database, or changes what the mint stands on. */
@@ -399,4 +445,14 @@ describe('what was approved is what is minted', () => {
     expect((await show(it.approval)).body.minted).toBe(0)
     expect((await api.credential(it.task)).status).toBe(201)
   })
+})
+
+test('what it was given after it had asked does not make the phase a usual one', async () => {
+  installation.clock.advance(31 * 24 * 60 * 60_000)
+  const it = await waiting()
+  expect((await show(it.approval)).body.unusual.phase).toBe(true)
+  await approve(it.approval)
+  expect((await api.credential(it.task)).status).toBe(201)
+  expect((await show(it.approval)).body.unusual).toMatchObject({ phase: true, complete: true })
+  await api.complete(it.task)
 })
