@@ -1,4 +1,5 @@
 /** A client's call to a broker: there, the use case, and back; either leg may be lost. */
+import { ApprovalPending } from '../../src/broker/ask-approval.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { BrokerError, type ErrorCode } from '../../src/broker/broker-error.ts'
 import { withFreshConfiguration } from '../../src/broker/with-fresh-configuration.ts'
@@ -7,7 +8,10 @@ import type { Host } from './host.ts'
 import type { Chance } from './random.ts'
 import type { World } from './world.ts'
 
-export type Reply<T> = { is: 'answer'; value: T } | { is: 'refusal'; code: ErrorCode } | { is: 'lost' }
+export type Reply<T> =
+  | { is: 'answer'; value: T }
+  | { is: 'refusal'; code: ErrorCode; ask?: string }
+  | { is: 'lost' }
 
 const PATIENCE_MS = 40_000
 
@@ -16,7 +20,7 @@ export async function call<T>(
   world: World,
   chance: Chance,
   name: string,
-  run: (broker: Broker) => Promise<T>,
+  run: (broker: Broker, host: Host) => Promise<T>,
   onAnswer: (value: T) => void = () => {},
 ): Promise<Reply<T>> {
   const { scheduler, clients } = world
@@ -36,7 +40,7 @@ export async function call<T>(
     })
   }
   scheduler.after(host.process, chance.between(1, 50), `${name} arrives`, () => {
-    withFreshConfiguration(host.broker, run).then(
+    withFreshConfiguration(host.broker, broker => run(broker, host)).then(
       value => {
         onAnswer(value)
         back({ is: 'answer', value })
@@ -53,8 +57,15 @@ export async function call<T>(
 const isOnTime = (host: Host) => Math.abs(host.clockAhead) <= 2_000
 
 function told(world: World, name: string, error: unknown): Reply<never> {
-  if (error instanceof BrokerError) return { is: 'refusal', code: error.code }
-  if (error instanceof LedgerUnavailable) return { is: 'refusal', code: 'ledger_unavailable' }
+  if (error instanceof BrokerError) {
+    world.tally.refusal(error.code)
+    const waits = error instanceof ApprovalPending ? { ask: error.ask } : {}
+    return { is: 'refusal', code: error.code, ...waits }
+  }
+  if (error instanceof LedgerUnavailable) {
+    world.tally.refusal('ledger_unavailable')
+    return { is: 'refusal', code: 'ledger_unavailable' }
+  }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   world.oracle.fail(`${name} failed with what no client can be told: ${text}`)
   return { is: 'lost' }

@@ -5,7 +5,7 @@ import { authenticateTask } from '../../src/broker/authenticate.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { endTask } from '../../src/broker/end-task.ts'
 import { extendTask } from '../../src/broker/extend-task.ts'
-import { requestCredential } from '../../src/broker/grant-ask.ts'
+import { type CredentialRequest, requestCredential } from '../../src/broker/grant-ask.ts'
 import { heartbeat } from '../../src/broker/heartbeat.ts'
 import type { Credential } from '../../src/broker/issue-credential.ts'
 import { type OpenedTask, openTask } from '../../src/broker/open-task.ts'
@@ -26,7 +26,8 @@ type Session = {
   id: string
   agent: string
   token: string
-  asks: readonly string[]
+  /** Grows with what humans are asked for. */
+  asks: string[]
   heartbeatMs: number | null
   depth: number
 }
@@ -198,13 +199,16 @@ async function act(
   children: Promise<void>[],
   held: string[],
 ): Promise<void> {
-  const { world, chance } = client
+  const { chance } = client
   const ask = async () => {
-    const known = chance.hits(0.5) ? session.asks[0] : undefined
-    const request = known === undefined ? { wanted: someAsk(chance) } : { ask: known }
-    const mint = (broker: Broker, task: TaskRow) => requestCredential(broker, task, request)
-    const reply = await withTask(client, session, 'asks', mint, one => answered(world, one))
-    if (reply.is === 'answer') held.push(reply.value.secret.reveal())
+    const known = chance.hits(0.5) && session.asks.length > 0 ? chance.pick(session.asks) : undefined
+    const wish = chance.hits(0.3) ? { mints: chance.between(2, 3) } : {}
+    await mint(
+      client,
+      session,
+      known === undefined ? { wanted: someAsk(chance), wish } : { ask: known },
+      held,
+    )
   }
   switch (chance.below(8)) {
     case 0: {
@@ -233,6 +237,33 @@ async function act(
       return
     default:
       await Promise.all([ask(), chance.hits(0.3) ? ask() : undefined])
+  }
+}
+
+/** Where humans are asked first, it comes back for a while; sometimes twice at once. */
+async function mint(
+  client: Client,
+  session: Session,
+  request: CredentialRequest,
+  held: string[],
+): Promise<void> {
+  const { world, chance } = client
+  const attempt = async (wanted: CredentialRequest) => {
+    const use = (broker: Broker, task: TaskRow) => requestCredential(broker, task, wanted)
+    const reply = await withTask(client, session, 'asks', use, one => answered(world, one))
+    if (reply.is === 'answer') held.push(reply.value.secret.reveal())
+    return reply.is === 'refusal' ? reply.ask : undefined
+  }
+  const waiting = await attempt(request)
+  if (waiting === undefined) return
+  if (!session.asks.includes(waiting)) session.asks.push(waiting)
+  for (let left = chance.between(0, 4); left > 0; left -= 1) {
+    await rest(client, chance.between(2_000, 25_000))
+    const again = { ask: waiting }
+    const beside = chance.hits(0.3)
+    if (beside) world.tally.fault('client asks twice at once')
+    const [still] = await Promise.all([attempt(again), beside ? attempt(again) : undefined])
+    if (still === undefined) return
   }
 }
 

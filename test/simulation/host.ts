@@ -4,9 +4,6 @@ import type { Broker, Log } from '../../src/broker/broker.ts'
 import { noPeople } from '../../src/broker/people.ts'
 import type { Queue } from '../../src/broker/queue.ts'
 import { createReaper, type Reaper, type Schedule } from '../../src/broker/reaper.ts'
-import { reassess } from '../../src/broker/reassess.ts'
-import { reconfigure } from '../../src/broker/reconfigure.ts'
-import { registerAgents } from '../../src/broker/register-agents.ts'
 import { createReceiptQueue } from '../../src/broker/sign-receipts.ts'
 import { noWaits } from '../../src/broker/waits.ts'
 import { newId } from '../../src/keys/ids.ts'
@@ -15,13 +12,16 @@ import { newToken } from '../../src/keys/tokens.ts'
 import { LIMITS, type Limits } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
-import { noPolicy } from '../../src/policy/facts.ts'
+import type { FileSet } from '../../src/registry/files.ts'
+import { createInstalled } from '../../src/registry/installed.ts'
+import { createRegistry, keepFollowing, type LiveRegistry } from '../../src/registry/registry.ts'
 import { noTrace } from '../../src/trace.ts'
-import { agentsOf } from './agents.ts'
 import { simulatedAttestor } from './attestor.ts'
 import { SIM_BUDGETS } from './budgets.ts'
+import { readFiles, simSettings } from './files.ts'
 import { simulatedIssuers } from './issuers.ts'
 import type { Connection, Line } from './ledger.ts'
+import { noTypes, simulatedPolicies } from './policies.ts'
 import type { Process } from './scheduler.ts'
 import { fakeSignature } from './signature.ts'
 import type { World } from './world.ts'
@@ -30,6 +30,9 @@ export type Host = {
   name: string
   process: Process
   broker: Broker
+  registry: LiveRegistry
+  /** Digests of the files that it may judge by: those it has, and all that it was given or looked at since. */
+  files: ReadonlySet<string>
   connection: Connection
   /** Virtual ms by which its clock is ahead. */
   clockAhead: number
@@ -44,6 +47,9 @@ export const SIM_LIMITS: Limits = {
   reaperBackstopMs: 20_000,
   backoffCapMs: 60_000,
   retryAfterCapMs: 120_000,
+  followMs: 12_000,
+  approvalMs: 70_000,
+  offboardingLookMs: 30_000,
 }
 
 const CALLS_AT_ONE_MOMENT = 500
@@ -63,9 +69,22 @@ export function startHost(world: World, name: string): Host {
   const random = (size: number) => chance.bytes(size)
   const schedule: Schedule = (ms, run) => scheduler.after(process, ms, 'timer', run)
 
-  let agents = agentsOf(world.configuration)
-  let reloading = Promise.resolve()
-  let parts: { reaper: Reaper; watch: Watch; receipts: Queue } | undefined
+  let parts: { reaper: Reaper; watch: Watch; receipts: Queue; stopFollowing: () => Promise<void> } | undefined
+  const opened = {
+    attestors: new Map([['sim', simulatedAttestor(now)]]),
+    issuers: simulatedIssuers({
+      ...{ process, now, network: world.network, providers: world.providers, chance, sign: fakeSignature },
+      isWider: () => world.strikes('provider answers wider', chance, 'providerWider'),
+      isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
+    }),
+    issuerDigests: new Map<string, string>(),
+  }
+  const installed = createInstalled({ settings: simSettings, opened, ...noTypes })
+  const { install: _, resourceServers: __, ...live } = installed
+  const policies = simulatedPolicies({
+    travel: () => travelToJudge(world, process, chance),
+    isBroken: () => world.strikes('policy cannot be judged', chance, 'policyFails'),
+  })
   const plain: Broker = {
     ledger,
     keyring: createKeyring({ kek: world.kek, random }),
@@ -74,20 +93,16 @@ export function startHost(world: World, name: string): Host {
     trace: noTrace,
     limits: SIM_LIMITS,
     lifeCycle: { unusedDays: 90, certify: false },
-    defaults: { taskMinutes: 5 },
+    defaults: {
+      taskMinutes: 5,
+      ...(world.profile.checkInMinutes > 0 && {
+        checkIn: { tiers: ['medium'], minutes: world.profile.checkInMinutes },
+      }),
+    },
     now,
-    attestors: new Map([['sim', simulatedAttestor(now)]]),
-    issuers: simulatedIssuers({
-      ...{ process, now, network: world.network, providers: world.providers, chance, sign: fakeSignature },
-      isWider: () => world.strikes('provider answers wider', chance, 'providerWider'),
-      isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
-    }),
-    // The files of a simulated broker are its agents, and mints are held against each of those.
-    generation: () => 0,
-    stale: () => undefined,
-    agents: () => agents,
+    ...live,
     budgets: SIM_BUDGETS,
-    policy: noPolicy,
+    policy: policies.engine,
     people: noPeople,
     verifiedAgents: new Map(),
     // Introspection is not part of the simulation: it reads, and changes nothing.
@@ -95,8 +110,7 @@ export function startHost(world: World, name: string): Host {
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
     jitter: chance.uniform,
-    reloaded: () => reloading,
-    issuerDigests: new Map(['hub', 'brief', 'roles', 'jwt'].map(name => [name, name])),
+    reloaded: () => registry.follow(),
     waits: noWaits,
     outbox: { webhooks: [], wake() {} },
     wake: () => parts?.reaper.wake(),
@@ -104,9 +118,21 @@ export function startHost(world: World, name: string): Host {
   }
   const broker: Broker = { ...plain, ...mutation?.broker?.(plain, world) }
 
+  const registry = createRegistry(broker, {
+    ...{ settings: simSettings, opened, installed, policies, ...noTypes },
+    isAlone: world.profile.brokers === 1,
+    wait: ms => new Promise<void>(resolve => void schedule(ms, resolve)),
+  })
+  const files: string[] = []
+
   async function boot(): Promise<void> {
-    await registerAgents(broker, broker.agents())
-    await reassess(broker)
+    await use(readFiles(world.diskOf(name)))
+    registry.readFilesBy(async () => {
+      const read = readFiles(world.diskOf(name))
+      files.push(read.digest)
+      return read
+    })
+    const stopFollowing = keepFollowing(broker, registry, schedule)
     const reaper = createReaper(broker, mutation?.reaperSchedule?.(schedule) ?? schedule)
     const watch = createWatch(broker, schedule)
     const receipts = createReceiptQueue(broker, schedule, {
@@ -115,35 +141,35 @@ export function startHost(world: World, name: string): Host {
       webhooks: [],
       signed: () => {},
     })
-    parts = { reaper, watch, receipts }
+    parts = { reaper, watch, receipts, stopFollowing }
     await watch.look()
     reaper.wake()
     receipts.wake()
     host.isReady = true
   }
 
-  async function reload(): Promise<void> {
-    const next = agentsOf(world.configuration)
-    const install = () => {
-      agents = next
-    }
-    const wait = (ms: number) => new Promise<void>(resolve => void schedule(ms, resolve))
-    await reconfigure(broker, next, { install, wait })
+  async function use(read: FileSet): Promise<void> {
+    files.push(read.digest)
+    const outcome = await registry.use(read)
+    // In turn: what came before is no longer what it has.
+    files.splice(0, files.indexOf(read.digest))
+    if (!outcome.inForce) world.tally.fault('files are left behind')
   }
 
   const host: Host = {
     name,
     process,
     broker,
+    registry,
+    get files() {
+      return new Set(files)
+    },
     connection,
     clockAhead: 0,
     isReady: false,
-    reload() {
-      const run = reloading.then(reload)
-      reloading = run.catch(() => {})
-      return run
-    },
+    reload: () => use(readFiles(world.diskOf(name))),
     async stop() {
+      await parts?.stopFollowing()
       await parts?.watch.stop()
       await parts?.reaper.stop()
       await parts?.receipts.stop()
@@ -151,6 +177,13 @@ export function startHost(world: World, name: string): Host {
   }
   boot().catch(() => world.crash(host))
   return host
+}
+
+/** To the thread where policies are judged, and back. */
+function travelToJudge(world: World, process: Process, chance: World['chance']): Promise<void> | undefined {
+  const storm = world.storm()
+  if (storm === undefined || !chance.hits(storm.statementWaits)) return undefined
+  return world.scheduler.wait(process, chance.between(1, chance.hits(0.1) ? 1_000 : 20), 'policy is judged')
 }
 
 function lineOf(world: World, process: Process, chance: World['chance']): Line {

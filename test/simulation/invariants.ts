@@ -1,17 +1,22 @@
 /** What each commit must leave true. Pure: facts and changes in, problems out. */
 import type { LeaseRow, TaskRow } from '../../src/store/rows.ts'
 import { agentsOf } from './agents.ts'
+import { approvalChecks } from './approval-truth.ts'
 import { SIM_BUDGETS } from './budgets.ts'
 import type { Change } from './ledger/tables.ts'
+import { mintChecks } from './mint-truth.ts'
 import type { Facts } from './oracle.ts'
 import { receiptProblems } from './receipt-truth.ts'
+import { registryChecks } from './registry-truth.ts'
+import { standingChecks } from './standing-truth.ts'
 
 const widest = agentsOf('wide')
 const hour = 3_600_000
+const minute = 60_000
 /** An outage longer than this cannot be missed by a broker, however it stood still meanwhile. */
 const NOTICED_OUTAGE_MS = 70_000
 
-export function* commitChecks(facts: Facts, changes: readonly Change[]): Generator<string> {
+export function* commitChecks(facts: Facts, changes: readonly Change[], by: string): Generator<string> {
   const events = new Set<string>()
   for (const { table, after } of changes)
     if (table === 'audit' && after !== undefined)
@@ -37,6 +42,10 @@ export function* commitChecks(facts: Facts, changes: readonly Change[]): Generat
     if (row?.state !== 'closed' && row?.secret_sha256 == null)
       yield `the secret of ${lease} came, and the ledger did not keep it`
   }
+  yield* registryChecks(facts, changes, by)
+  yield* mintChecks(facts, changes, by)
+  yield* approvalChecks(facts, changes)
+  yield* standingChecks(facts, changes, events)
   yield* budgetChecks(facts, changes)
 }
 
@@ -103,7 +112,11 @@ function* openingChecks({ rows }: Facts, task: TaskRow, line: readonly string[])
     yield `task ${task.id} is not below the task that gave its ticket`
 }
 
-function* endChecks({ rows, beats, outages }: Facts, before: TaskRow, after: TaskRow): Generator<string> {
+function* endChecks(
+  { rows, beats, outages, tally }: Facts,
+  before: TaskRow,
+  after: TaskRow,
+): Generator<string> {
   const at = after.ended_at ?? 0
   for (const { task, ancestors } of rows.lines.values())
     if (ancestors.includes(after.id) && rows.tasks.get(task)?.state === 'active')
@@ -112,7 +125,16 @@ function* endChecks({ rows, beats, outages }: Facts, before: TaskRow, after: Tas
     if (lease.task === after.id && (lease.state === 'intended' || lease.state === 'active'))
       yield `${after.id} ended, and its lease ${lease.id} is ${lease.state}`
   if (after.end === 'expired' && before.deadline > at) yield `${after.id} expired before its deadline`
+  for (const approval of rows.approvals.values())
+    if (approval.task === after.id && approval.state === 'pending')
+      yield `${after.id} ended, and its approval ${approval.id} waits`
   if (after.end !== 'lapsed') return
+  if (after.end_detail === 'no human checked in') {
+    tally.edge('check-in missed')
+    if ((rows.check_ins.get(after.id)?.due_at ?? 0) > at)
+      yield `${after.id} lapsed, and a human had looked after it`
+    return
+  }
   if ((beats.get(after.id) ?? 0) > at && (before.heartbeat_due ?? 0) <= at)
     yield `${after.id} lapsed, and its heartbeat had been taken`
   const silence = before.heartbeat_ms ?? 0
@@ -189,6 +211,19 @@ function* budgetChecks({ rows }: Facts, changes: readonly Change[]): Generator<s
     )
     if (minted.length > limit) yield `${agent} was minted ${minted.length} credentials in one hour`
   }
+  for (const { table, after } of changes)
+    if (table === 'budgets' && after !== undefined && after.used > mostOf(after.key))
+      yield `${after.key} counts ${after.used}`
+}
+
+/** What owners and lineages may use up, by the names of their counters. */
+function mostOf(key: string): number {
+  const [word, kind] = key.split('/')
+  const { owners, lineages } = SIM_BUDGETS
+  const limits = kind === 'lineage' ? lineages : kind === 'owner' ? owners.default : {}
+  const name = word === 'credentials' ? 'credentials_per_hour' : word
+  if (name !== 'credentials_per_hour' && name !== 'write_minutes_per_day') return Number.POSITIVE_INFINITY
+  return (limits[name] ?? Number.POSITIVE_INFINITY) * (name === 'write_minutes_per_day' ? minute : 1)
 }
 
 /** Both agents have one owner. */

@@ -76,7 +76,8 @@ function hub(world: IssuerWorld, { name, windowMs, lifeMs }: HubSettings): Issue
     },
     covers: (ceiling, wanted) => includes(ceiling.items, wanted.items),
     facts: asked => ({
-      phase: 'propose',
+      // What an agent in quarantine may still have.
+      phase: asked.items.every(item => item === 'a') ? 'read' : 'propose',
       resources: asked.items.map(item => ({ type: 'Item', id: item, name: item, parents: [] })),
       permissions: [],
       mayLeaveAccess: false,

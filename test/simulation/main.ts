@@ -8,7 +8,7 @@ import { keepRealWorldOut } from './guard.ts'
 import { planted } from './planted.ts'
 import regressions from './regressions.json' with { type: 'json' }
 import { simulate } from './simulate.ts'
-import { createTally, edges, faultKinds } from './tally.ts'
+import { createTally, everything } from './tally.ts'
 
 const options = {
   seeds: { type: 'string', default: '1000' },
@@ -57,7 +57,7 @@ async function explore(): Promise<boolean> {
   }
   for (const [name, count] of total.counts) say(`${String(count).padStart(9)}  ${name}`)
   say(`${list.length} seeds, ${steps} events`)
-  const never = [...faultKinds, ...edges].filter(name => total.counts.get(name) === 0)
+  const never = everything.filter(name => total.counts.get(name) === 0)
   if (never.length > 0) say(`never happened: ${never.join(', ')}`)
   return never.length === 0 || seeds < ENOUGH_FOR_EVERYTHING
 }

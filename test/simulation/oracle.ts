@@ -5,13 +5,16 @@
 import type { Credential } from '../../src/broker/issue-credential.ts'
 import { secretHash } from '../../src/broker/lease-plan.ts'
 import type { Agent } from '../../src/policy/agent.ts'
+import type { Host } from './host.ts'
 import { commitChecks } from './invariants.ts'
 import type { Change } from './ledger/tables.ts'
 import type { Committed } from './ledger/transaction.ts'
 import type { Minted, Providers } from './providers.ts'
+import { verdictOf } from './registered.ts'
 import type { Scheduler } from './scheduler.ts'
 import { isWithin, type Scope, scopeProblem } from './scope.ts'
 import { claimsOf } from './signature.ts'
+import { standingProblems } from './standing-truth.ts'
 import type { Tally } from './tally.ts'
 
 export type Facts = {
@@ -23,7 +26,17 @@ export type Facts = {
   beats: Map<string, number>
   /** Virtual ms in which no broker could write; `to` is infinite while it goes on. */
   outages: { from: number; to: number }[]
+  /** Every generation of the registry, oldest first, and the moment of its COMMIT. */
+  generations: Generation[]
+  /** By approval: the leases that were minted under it and not given back. */
+  spent: Map<string, Set<string>>
+  hostOf: (name: string) => Pick<Host, 'broker' | 'files'> | undefined
 }
+
+export type Generation = { generation: number; files: string | null; at: number }
+
+/** No broker is later than this once nothing fails any more. */
+const OVERDUE_MS = 45_000
 
 /** Something that must never happen did. */
 export class Violation extends Error {
@@ -32,8 +45,8 @@ export class Violation extends Error {
 
 export type Oracle = ReturnType<typeof createOracle>
 
-export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
-  const facts: Facts = { ...given, beats: new Map(), outages: [] }
+export function createOracle(given: Omit<Facts, 'beats' | 'outages' | 'generations' | 'spent'>) {
+  const facts: Facts = { ...given, beats: new Map(), outages: [], generations: [], spent: new Map() }
   const { rows, providers, scheduler } = facts
   const answered = new Map<string, Credential>()
   /** The commit, counted from 1, that made a lease active or ended a task: moments are those of a beginning. */
@@ -62,7 +75,7 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
           scheduler.note(
             `${by} ${table} ${key} ${after?.state} ${after !== undefined && 'due_at' in after ? after.due_at : ''}`,
           )
-      for (const problem of commitChecks(facts, changes)) fail(`${problem} (committed by ${by})`)
+      for (const problem of commitChecks(facts, changes, by)) fail(`${problem} (committed by ${by})`)
     },
 
     onMint(one: Minted): void {
@@ -125,7 +138,17 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
         )
         if (agent.status !== 'active' || isCovered !== true)
           fail(`${lease.id} is active, and ${lease.agent} may no longer have it`)
+        if (verdictOf(rows, lease).forbids.length > 0) fail(`${lease.id} is active, and policy forbids it`)
       }
+      for (const agent of rows.agents.values())
+        for (const problem of standingProblems(rows, agent)) fail(problem)
+      const now = scheduler.now()
+      for (const { id, state, expires_at } of rows.approvals.values())
+        if (state === 'pending' && expires_at < now - OVERDUE_MS)
+          fail(`${id} waits, and it is too late for it`)
+      for (const { task, due_at } of rows.check_ins.values())
+        if (rows.tasks.get(task)?.state === 'active' && due_at < now - OVERDUE_MS)
+          fail(`${task} goes on, and no human has looked after it`)
     },
 
     /** A while after the last fault: whatever could be ended by telling its provider was ended. */
@@ -153,6 +176,10 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages'>) {
           fail(`${key} counts ${used} tasks, and there is none`)
       for (const { holder, key, until } of rows.budget_holds.values())
         if (until === null) fail(`${holder} holds on to ${key}`)
+      for (const { name, standing } of rows.agents.values())
+        if (standing === 'offboarding') fail(`${name} is still on its way out`)
+      for (const { id, state } of rows.approvals.values())
+        if (state === 'pending') fail(`${id} waits for ever`)
       for (const task of rows.tasks.values())
         if (task.system === 0 && rows.receipts.get(task.id)?.jws == null)
           fail(`task ${task.id} has no receipt`)

@@ -31,6 +31,15 @@ export type Profile = {
   providerOutages: number
   reloads: number
   operatorEnds: number
+  /** How often an agent is suspended or put in quarantine. */
+  incidents: number
+  /** How often an agent goes for good. */
+  offboards: number
+  /** How often a team registers something. */
+  applies: number
+  policyFails: number
+  /** A human must look after each task this often; 0: never. */
+  checkInMinutes: number
 }
 
 /** Each kind of fault is off in half of the seeds, so that what one hides another seed shows. */
@@ -63,5 +72,10 @@ export function drawProfile(chance: Chance): Profile {
     providerOutages: some(2),
     reloads: some(3),
     operatorEnds: some(3),
+    incidents: some(4),
+    offboards: chance.hits(0.2) ? 1 : 0,
+    applies: some(3),
+    policyFails: rate(0.03),
+    checkInMinutes: chance.hits(0.3) ? chance.between(1, 2) : 0,
   }
 }

@@ -2,6 +2,7 @@
 import type { Log } from '../../src/broker/broker.ts'
 import { runClient } from './client.ts'
 import type { Mutation } from './mutation.ts'
+import { people, runHuman } from './people.ts'
 import { brewStorm, calm } from './storm.ts'
 import type { Tally } from './tally.ts'
 import { createWorld, type World } from './world.ts'
@@ -48,7 +49,7 @@ async function live(world: World): Promise<void> {
   const clients = Array.from({ length: profile.clients }, (_, index) =>
     runClient(world, `client-${index + 1}`),
   )
-  const working = Promise.all(clients)
+  const working = Promise.all([...clients, ...people.map(one => runHuman(world, one))])
   working.catch(error => oracle.fail(`a client failed: ${(error as Error).stack}`))
   await runOn(world, start + profile.stormMs)
   calm(world)

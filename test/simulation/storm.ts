@@ -3,8 +3,9 @@ import type { Work } from '../../attestors/attestor.ts'
 import { endTask } from '../../src/broker/end-task.ts'
 import { endWork } from '../../src/broker/end-work.ts'
 import { revokeLease } from '../../src/broker/revoke.ts'
-import { configurations } from './agents.ts'
 import { call } from './call.ts'
+import { otherFiles } from './files.ts'
+import { applyTeam, offboard, standAgents } from './operators.ts'
 import type { Chance } from './random.ts'
 import type { World } from './world.ts'
 
@@ -15,13 +16,14 @@ const minute = 60 * second
 export function brewStorm(world: World): void {
   const { scheduler, profile, clients } = world
   const chance = world.chance.fork()
+  const over = scheduler.now() + profile.stormMs
   const at = (count: number, label: string, run: () => void) => {
     for (let left = count; left > 0; left -= 1)
       scheduler.after(clients, chance.below(profile.stormMs), label, () => {
         if (world.storm() !== undefined) run()
       })
   }
-  at(profile.pauses, 'a broker stands still', () => pauseOne(world, chance))
+  at(profile.pauses, 'a broker stands still', () => pauseOne(world, chance, over))
   at(profile.clockJumps, 'a clock jumps', () => {
     const host = chance.pick(world.hosts)
     host.clockAhead = chance.pick([-10 * minute, -90 * second, -second, 0, second, 90 * second, 10 * minute])
@@ -40,7 +42,10 @@ export function brewStorm(world: World): void {
       world.network.setDown(provider, false),
     )
   })
-  at(profile.reloads, 'agents change', () => reconfigure(world, chance))
+  at(profile.reloads, 'files change', () => deploy(world, chance))
+  at(profile.applies, 'a team registers', () => void applyTeam(world, chance))
+  at(profile.incidents, 'an agent is looked into', () => void standAgents(world, chance))
+  at(profile.offboards, 'an agent goes', () => void offboard(world, chance))
   at(profile.operatorEnds, 'an operator acts', () => void operate(world, chance))
 }
 
@@ -50,18 +55,22 @@ export function calm(world: World): void {
   world.setLedgerDown(false)
   closeOutage(world)
   for (const provider of ['hub', 'brief', 'roles']) world.network.setDown(provider, false)
+  // The operator brings everything up to date, with a version that nobody has had.
+  world.files = { ...world.files, version: world.files.version + 1 }
   for (const host of world.hosts) {
     host.clockAhead = 0
-    host.process.pausedUntil = 0
+    world.putOnDisk(host.name, world.files)
+    reload(world, host.name, 0)
   }
 }
 
 /** The database takes a transaction back from whoever stands still inside it. */
-function pauseOne(world: World, chance: Chance): void {
+function pauseOne(world: World, chance: Chance, over: number): void {
   const { scheduler, tally, clients } = world
   const host = chance.pick(world.hosts)
   const ms = chance.pick([3, 12, 70, 100, 200, 300]) * second
-  host.process.pausedUntil = scheduler.now() + ms
+  // Events that wait for it wait until then, whatever is said later.
+  host.process.pausedUntil = Math.min(over, scheduler.now() + ms)
   tally.fault('broker paused')
   if (ms > minute) tally.fault('broker paused past its claim')
   if (ms > 10 * second)
@@ -86,15 +95,27 @@ function closeOutage({ oracle, scheduler }: World): void {
   if (last !== undefined && last.to === Number.POSITIVE_INFINITY) last.to = scheduler.now()
 }
 
-/** Every broker reads the new files, each at its own time. */
-function reconfigure(world: World, chance: Chance): void {
-  const next = chance.pick(configurations.filter(one => one !== world.configuration))
-  if (next !== 'wide') world.tally.fault('agents narrowed')
-  world.configuration = next
-  for (const host of world.hosts)
-    world.scheduler.after(host.process, chance.between(0, 20_000), 'reloads', () => {
-      host.reload().catch(() => {})
+/** Other files, at each broker at its own time: some read them when told, some find them, some never get them. */
+function deploy(world: World, chance: Chance): void {
+  const { scheduler, tally, clients } = world
+  const before = world.files
+  const next = otherFiles(before, chance)
+  world.files = next
+  if (next.agents !== 'wide') tally.fault('agents narrowed')
+  if (next.policies !== before.policies) tally.fault('policies changed')
+  for (const { name } of world.hosts)
+    scheduler.after(clients, chance.between(0, 20_000), `files come to ${name}`, () => {
+      if (chance.hits(0.1)) return tally.fault('files never come')
+      world.putOnDisk(name, next)
+      if (chance.hits(0.2)) return tally.fault('nobody tells a broker of its files')
+      reload(world, name, chance.between(0, 5_000))
     })
+}
+
+function reload(world: World, name: string, inMs: number): void {
+  const host = world.hosts.find(one => one.name === name)
+  if (host !== undefined)
+    world.scheduler.after(host.process, inMs, 'reloads', () => void host.reload().catch(() => {}))
 }
 
 async function operate(world: World, chance: Chance): Promise<void> {

@@ -1,4 +1,5 @@
 /** What happened, counted: a fault that never struck, or an edge that nobody went, shows nothing. */
+import type { ErrorCode } from '../../src/broker/broker-error.ts'
 
 export const faultKinds = [
   'broker crashed',
@@ -26,6 +27,14 @@ export const faultKinds = [
   'end of a job told late',
   'end of a job told twice',
   'agents narrowed',
+  'policies changed',
+  'files never come',
+  'nobody tells a broker of its files',
+  'files are left behind',
+  'a team registered a policy',
+  'policy cannot be judged',
+  'a human answers late',
+  'a human answers twice',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
@@ -56,13 +65,76 @@ export const edges = [
   'ticket new > open',
   'ticket open > redeemed',
   'receipt owed > signed',
+  'agent active > suspended',
+  'agent active > quarantined',
+  'agent active > offboarding',
+  'agent quarantined > active',
+  'agent quarantined > suspended',
+  'agent quarantined > offboarding',
+  'agent suspended > active',
+  'agent suspended > quarantined',
+  'agent suspended > offboarding',
+  'agent offboarding > offboarded',
+  'ask new > granted',
+  'ask new > pending',
+  'ask pending > granted',
+  'ask pending > denied',
+  'ask pending > expired',
+  'ask pending > cancelled',
+  'ask granted > pending',
+  'approval new > pending',
+  'approval new > approved',
+  'approval pending > approved',
+  'approval pending > denied',
+  'approval pending > expired',
+  'approval pending > cancelled',
+  'approval approved > cancelled',
+  'approval one mint more',
+  'approval one mint back',
+  'vote by a human',
+  'vote by a window',
+  'window new > open',
+  'window open > taken back',
+  'check-in noted',
+  'check-in missed',
+  'registry next generation',
 ] as const
+/** What somebody must have been told at least once. */
+export const refusals = [
+  'agent_not_active',
+  'agent_quarantined',
+  'approval_over',
+  'approval_pending',
+  'approved_already',
+  'ask_denied',
+  'budget_exhausted',
+  'configuration_stale',
+  'evidence_rejected',
+  'forbidden',
+  'ledger_unavailable',
+  'policy_unavailable',
+  'provider_answered_wider',
+  'provider_refused',
+  'provider_unavailable',
+  'registry_moved',
+  'task_not_active',
+  'ticket_rejected',
+  'transition_refused',
+] as const satisfies readonly ErrorCode[]
+
 export type Edge = (typeof edges)[number]
+
+/** All that must happen in many histories. */
+export const everything: readonly string[] = [
+  ...faultKinds,
+  ...edges,
+  ...refusals.map(code => `refused ${code}`),
+]
 
 export type Tally = ReturnType<typeof createTally>
 
 export function createTally() {
-  const counts = new Map<string, number>([...faultKinds, ...edges].map(name => [name, 0]))
+  const counts = new Map<string, number>(everything.map(name => [name, 0]))
   const add = (name: string, count = 1) => {
     counts.set(name, (counts.get(name) ?? 0) + count)
   }
@@ -73,6 +145,7 @@ export function createTally() {
       add(name)
       return (edges as readonly string[]).includes(name)
     },
+    refusal: (code: ErrorCode) => add(`refused ${code}`),
     counts: counts as ReadonlyMap<string, number>,
     addAll(other: { counts: ReadonlyMap<string, number> }) {
       for (const [name, count] of other.counts) add(name, count)

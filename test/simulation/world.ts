@@ -1,7 +1,7 @@
 /** Everything of one simulated history: brokers, clients, ledger, providers, and who watches over them. */
 import type { Log } from '../../src/broker/broker.ts'
 import { type Kek, kekOf } from '../../src/keys/kek.ts'
-import type { Configuration } from './agents.ts'
+import { type Files, firstFiles } from './files.ts'
 import { type Host, startHost } from './host.ts'
 import { createSimulatedLedger, type Line, type SimulatedLedger } from './ledger.ts'
 import type { Mutation } from './mutation.ts'
@@ -28,7 +28,11 @@ export type World = {
   kek: Kek
   mutation: Mutation | undefined
   log: Log | undefined
-  configuration: Configuration
+  /** The newest files there are. */
+  files: Files
+  /** What stands on a broker's disk. */
+  diskOf: (host: string) => Files
+  putOnDisk(host: string, files: Files): void
   hosts: Host[]
   clients: Process
   isLedgerDown: () => boolean
@@ -59,6 +63,8 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
   let isStorm = true
   let isLedgerDown = false
   let number = 0
+  const first = firstFiles(chance.fork())
+  const disks = new Map<string, Files>()
   const storm = () => (isStorm ? profile : undefined)
 
   const lineOwners = new Map<Line, string>()
@@ -71,12 +77,17 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
     now: scheduler.now,
     onCommit: (changes, by) => oracle.onCommit(changes, lineOwners.get(by) ?? 'nobody'),
   })
-  const oracle: Oracle = createOracle({ rows: ledger.rows, providers, scheduler, tally })
+  const oracle: Oracle = createOracle({
+    ...{ rows: ledger.rows, providers, scheduler, tally },
+    hostOf: name => world.hosts.find(host => host.name === name),
+  })
   const network = createNetwork({ scheduler, chance: chance.fork(), tally, world: outside, profile: storm })
 
   const world: World = {
     ...{ scheduler, chance, profile, storm, tally, ledger, lineOwners, providers, network, oracle },
-    ...{ kek: kekOf(chance.bytes(32)), mutation, log, configuration: 'wide', hosts: [], clients: people },
+    ...{ kek: kekOf(chance.bytes(32)), mutation, log, files: first, hosts: [], clients: people },
+    diskOf: host => disks.get(host) ?? first,
+    putOnDisk: (host, files) => void disks.set(host, files),
     isLedgerDown: () => isLedgerDown,
     setLedgerDown(isDown) {
       isLedgerDown = isDown

@@ -77,7 +77,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
       at('revokedInGroup', () =>
         revokedInGroup(all(rows, 'leases'), { issuer, group, since }).slice(0, limit),
       ),
-    minted: (of, since) =>
+    minted: (of, since, before = Number.POSITIVE_INFINITY) =>
       at('minted', () => {
         const isOf = ({ agent, task }: LeaseRow) =>
           'agents' in of
@@ -85,7 +85,12 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
             : task === of.root || (rows.lines.get(task)?.ancestors ?? []).includes(of.root)
         const counts = new Map<LeaseRow['phase'], number>()
         for (const row of all(rows, 'leases'))
-          if (row.intended_at > since && row.closed_as !== 'never_minted' && isOf(row))
+          if (
+            row.intended_at > since &&
+            row.intended_at < before &&
+            row.closed_as !== 'never_minted' &&
+            isOf(row)
+          )
             counts.set(row.phase, (counts.get(row.phase) ?? 0) + 1)
         return [...counts].map(([phase, count]) => ({ phase, count }))
       }),
