@@ -28,7 +28,9 @@ export async function apply(
       `what would be applied now is another plan (${plan.digest}): something was registered meanwhile, or the ` +
         'files are others.\n  Look at it with: mayfly plan',
     )
-  if (options.json !== true) terminal.out(describePlan(plan))
+  // What is signed in for is seen in any case: beside JSON, where it is not in the way of a program.
+  if (options.json === true) terminal.err(describePlan(plan))
+  else terminal.out(describePlan(plan))
   if (plan.changes.length === 0) return options.json === true ? printJson(terminal, plan) : undefined
   const { generation, digest } = plan
   const fresh = await freshBeside(terminal, client, token, digest)

@@ -78,7 +78,8 @@ export async function approvalAnswerWith(
   const { verb, reason } = options
   const shown = await fetchShown(terminal, id, options)
   if (shown.state !== 'pending') throw new CommandError(`${shown.id} is ${printable(shown.state)} already`)
-  if (!options.json) tell(terminal, shown)
+  // Also beside JSON: nobody signs in for what they have not seen.
+  tell({ out: text => (options.json ? terminal.err(text) : terminal.out(text)) }, shown)
   const client = createClient(terminal, operatorUrl(terminal, options))
   // As broker/answer-approval.ts has it; of what was shown here, not of what the broker says of it.
   const boundTo = canonicalDigest({ verb, approval: shown.id, document: canonicalDigest(shown.document) })
@@ -103,7 +104,7 @@ async function fetchShown(terminal: Terminal, id: string, options: Options): Pro
 }
 
 /** All of what would be minted, however long: what is cut is not what is agreed to. */
-function tell(terminal: Terminal, shown: Shown): void {
+function tell(terminal: Pick<Terminal, 'out'>, shown: Shown): void {
   const { document: it, unusual } = shown
   const { task, agent, untrusted, on_behalf_of: behalf } = it
   const line = it.line.map(one => one.agent).join(' > ')

@@ -45,7 +45,8 @@ export async function changeApprove(terminal: Terminal, id: string, options: Opt
   if (shown.digest !== changeDigest(shown))
     throw new CommandError('the broker shows another change than the one it asks to agree to: do not sign in')
   if (shown.state !== 'pending') throw new CommandError(`this change is ${printable(shown.state)} already`)
-  if (!options.json) tell(terminal, shown)
+  // Also beside JSON: nobody signs in for what they have not seen.
+  tell({ out: text => (options.json ? terminal.err(text) : terminal.out(text)) }, shown)
   const body = await freshBeside(terminal, client, token, shown.digest)
   const call = { method: 'POST', path: `${path}/approve`, token, body, whenLost: 'never' } as const
   finish(terminal, await client.call(call, changeAnswer), options)
@@ -71,7 +72,7 @@ function finish(terminal: Terminal, change: ChangeAnswer, { json }: Options): vo
 }
 
 /** All of the change, however long: what is cut is not what is agreed to. */
-function tell(terminal: Terminal, change: ChangeAnswer): void {
+function tell(terminal: Pick<Terminal, 'out'>, change: ChangeAnswer): void {
   const lines = JSON.stringify(change.change, null, 2).split('\n').map(visible)
   terminal.out(
     `${change.id} ${printable(change.kind)}: ${printable(change.state)}\n` +

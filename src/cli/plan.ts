@@ -51,7 +51,7 @@ export function describePlan({ generation, changes }: Pick<PlanAnswer, 'generati
   if (changes.length === 0) return 'Nothing would change.\n'
   const lines = changes.flatMap(change => [
     `${SIGNS[change.action]} ${change.kind} ${change.name}`,
-    ...(change.action === 'change' ? change.fields.flatMap(describeField) : []),
+    ...(change.action === 'remove' ? [] : change.fields.flatMap(memberByMember).flatMap(describeField)),
     ...change.widens.map(text => `    widens:  ${text}`),
     ...change.narrows.map(text => `    narrows: ${text}`),
   ])
@@ -67,18 +67,26 @@ const SIGNS = { add: '+', change: '~', remove: '-' } as const
 const shown = (line: string) =>
   line.length > 500 ? line.replaceAll(/[\p{Cc}\p{Cf}]/gu, ' ') : printable(line)
 
-function describeField({
-  path,
-  before,
-  after,
-}: {
-  path: string
-  before?: unknown
-  after?: unknown
-}): string[] {
+type Field = PlanAnswer['changes'][number]['fields'][number]
+
+/** What is added is shown whole; of its secrets the names, since what tells whether they are the same tells nobody. */
+function memberByMember({ path, before, after }: Field): Field[] {
+  if (path !== '' || !isRecord(after)) return [{ path, before, after }]
+  return Object.entries(after).map(([name, value]) => ({
+    path: name,
+    after: name === 'secrets' && isRecord(value) ? Object.keys(value) : value,
+  }))
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function describeField({ path, before, after }: Field): string[] {
+  const told = (value: unknown) =>
+    JSON.stringify(path === 'expires_at' && typeof value === 'number' ? new Date(value).toISOString() : value)
   return [
     `    ${path}`,
-    ...(before === undefined ? [] : [`      - ${JSON.stringify(before)}`]),
-    ...(after === undefined ? [] : [`      + ${JSON.stringify(after)}`]),
+    ...(before === undefined ? [] : [`      - ${told(before)}`]),
+    ...(after === undefined ? [] : [`      + ${told(after)}`]),
   ]
 }

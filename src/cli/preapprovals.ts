@@ -54,7 +54,10 @@ export async function preapprovalOpen(terminal: Terminal, options: OpenOptions):
   const { document, digest } = await client.call({ ...preview, whenLost: 'repeat' }, previewAnswer)
   if (canonicalDigest(document) !== digest)
     throw new CommandError('the broker shows another window than the one it asks to agree to: do not sign in')
-  if (!options.json) terminal.out(`${printableLines(JSON.stringify(document, null, 2))}\n`)
+  const whole = `${printableLines(JSON.stringify(document, null, 2))}\n`
+  // Also beside JSON: nobody signs in for what they have not seen.
+  if (options.json) terminal.err(whole)
+  else terminal.out(whole)
   // As broker/preapprovals.ts has it.
   const boundTo = canonicalDigest({ verb: 'preapprove', document: digest })
   const body = { ...order, id_token: (await freshIdToken(terminal, client, boundTo)).reveal() }

@@ -80,6 +80,7 @@ function numbers(before: AgentDocument, after: AgentDocument): Effects {
     ),
     'expires at': agent.expires_at,
     'heartbeat seconds': agent.heartbeat_seconds ?? Number.POSITIVE_INFINITY,
+    'check in minutes': agent.check_in_minutes ?? Number.POSITIVE_INFINITY,
   })
   const effects: Effects = { widens: [], narrows: [] }
   const [old, now] = [all(before), all(after)]
@@ -112,8 +113,18 @@ function demands(before: AgentDocument, after: AgentDocument): Effects {
     effects[b < a ? 'widens' : 'narrows'].push(`risk tier: ${before.risk_tier} to ${after.risk_tier}`)
   if (before.owner.business !== after.owner.business)
     effects.widens.push(`another team answers for it: ${after.owner.business}`)
+  if (before.owner.technical !== after.owner.technical)
+    effects.widens.push(`somebody else runs it: ${after.owner.technical}`)
+  // Rules may permit by them or forbid by them: taken for wider.
+  if (JSON.stringify(before.systems) !== JSON.stringify(after.systems))
+    effects.widens.push(`rules read other systems: ${after.systems.join(', ')}`)
   const [checked, checks] = [before.verify_job_running === true, after.verify_job_running === true]
   if (checked !== checks)
     effects[checks ? 'narrows' : 'widens'].push('whether its job is checked to be running')
+  if (after.build === undefined && before.build !== undefined)
+    effects.widens.push('build: another model, prompt or tools no longer wait for its owner')
+  else if (before.build === undefined && after.build !== undefined)
+    effects.narrows.push('build: another model, prompt or tools wait for its owner')
+  else if (before.build !== after.build) effects.widens.push('build: another model, prompt or tools')
   return effects
 }

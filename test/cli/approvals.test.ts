@@ -78,8 +78,12 @@ test('a stolen session answers nothing: somebody else must sign in, and who may 
     const ran = await signIn(human.start(['approvals', 'approve', approval]), other)
     expect([ran.code, ran.out.includes('is approved')]).toEqual([3, false])
   }
-  const denied = await signIn(human.start(['approvals', 'deny', approval, '--reason', 'not now']), 'dan')
-  expect(denied.out).toContain(`${approval} is denied.`)
+  const denying = ['approvals', 'deny', approval, '--reason', 'not now', '--json']
+  const denied = await signIn(human.start(denying), 'dan')
+  expect(JSON.parse(denied.out)).toMatchObject({ id: approval, state: 'denied' })
+  // What is signed in for is seen also where a program reads the answer.
+  expect(denied.err).toContain('"contents": "write"')
+  expect(denied.err.indexOf('what would be minted:')).toBeLessThan(denied.err.search(ADDRESS))
 })
 
 test('task wait says that not everything was granted', async () => {
@@ -121,4 +125,15 @@ test('exec starts nothing where nobody answers in time', async () => {
   const args = ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', svid, '--wait-seconds', '1']
   const { out, err } = await workload.fails(4, ['exec', ...args, '--', 'echo', 'started'])
   expect([out, err]).toEqual(['', expect.stringContaining('humans are asked')])
+})
+
+test('a task that is looked after: its human signs in to say that it may go on', async () => {
+  const { task } = await open()
+  const { ledger } = broker.broker
+  await ledger.write(async tx => {
+    await tx.insertCheckIn({ task, every_ms: 600_000, due_at: tx.now + 600_000, last_by: null })
+  })
+  const said = await signIn(human.start(['check-in', task]), 'cleo')
+  expect([said.code, said.out], said.err).toEqual([0, expect.stringContaining(`${task} may go on; check in`)])
+  expect((await ledger.read.checkIn(task))?.last_by).toContain('Cleo')
 })

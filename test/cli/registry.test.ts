@@ -40,6 +40,11 @@ const why = ['--reason', 'the payments team begins']
 test('a folder is planned, applied as it was planned, listed and shown', async () => {
   const planned = await shell.ok(['plan', '-f', 'payments', ...key])
   expect(planned.out).toContain('+ issuer payments.github')
+  // Whole, as what is agreed to is to be seen; of secrets the name alone.
+  expect(planned.out).toContain('    secrets\n      + ["app-key"]')
+  expect(planned.out).toContain('    purpose\n      + "Pays"')
+  expect(planned.out).toContain('    expires_at\n      + "2040-01-01T00:00:00.000Z"')
+  expect(planned.out).toMatch(/ {4}ceiling\n {6}\+ \{"payments\.github":.*payco\/ledger/)
   expect(planned.out).toContain('2 resources: 2 to add, 0 to change, 0 to remove (generation 1)')
   const digest = /--plan ([0-9a-f]{64})/.exec(planned.out)?.[1] ?? ''
   const other = await shell.fails(1, ['apply', '-f', 'payments', ...key, ...why, '--plan', 'f'.repeat(64)])
@@ -65,6 +70,7 @@ test('a change is told field by field, and its versions say who and why', async 
   const versions = await shell.ok(['registry', 'versions', 'agent', 'payments.payer'])
   expect(versions.out).toMatch(/version 2 \(registered\).*\n.*twice as many[\s\S]*version 1/)
   const gone = await shell.ok(['apply', '--remove', 'agent/payments.payer', '--reason', 'over', '--json'])
+  expect(gone.err).toContain('- agent payments.payer')
   expect(JSON.parse(gone.out)).toMatchObject({ changes: [{ action: 'remove', name: 'payments.payer' }] })
 })
 

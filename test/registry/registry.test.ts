@@ -65,6 +65,39 @@ describe('a plan', () => {
     expect(change.narrows).toEqual(['task_minutes: 60 to 30'])
   })
 
+  test('tells what becomes of check-ins, of the build, of humans and of what rules read', async () => {
+    const build = (digit: string) => `sha256:${digit.repeat(64)}`
+    const bounded = { check_in_minutes: 30, build: build('a') }
+    const change = async (from: object, to: object) => {
+      await registry.register({ documents: [payer({ ...from })] })
+      return (await registry.plan({ documents: [payer({ ...to })] })).body.changes[0]
+    }
+    expect(await change(bounded, { check_in_minutes: 60, build: build('b') })).toMatchObject({
+      widens: ['check in minutes: 30 to 60', 'build: another model, prompt or tools'],
+      narrows: [],
+    })
+    const freed = await change(bounded, { may_act_for: { groups: ['tellers'] } })
+    expect(freed.fields.map((field: { path: string }) => field.path)).toEqual([
+      'build',
+      'check_in_minutes',
+      'may_act_for',
+    ])
+    expect(freed.widens).toEqual([
+      'check in minutes: 30 to no bound',
+      'may act for tellers',
+      'build: another model, prompt or tools no longer wait for its owner',
+    ])
+    expect((await change({}, bounded)).narrows).toEqual([
+      'check in minutes: no bound to 30',
+      'build: another model, prompt or tools wait for its owner',
+    ])
+    const owner = { business: 'payments@acme.test', technical: 'others@acme.test' }
+    expect((await change({}, { owner, systems: ['payments', 'ledger'] })).widens).toEqual([
+      'somebody else runs it: others@acme.test',
+      'rules read other systems: payments, ledger',
+    ])
+  })
+
   test('of what is registered already is empty, and applying it raises no generation', async () => {
     const first = await registry.register({ documents: [payer()] })
     const again = await registry.register({ documents: [payer()] })
