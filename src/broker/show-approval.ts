@@ -44,7 +44,7 @@ async function unusualIn(broker: Broker, row: ApprovalRow, document: ApprovalDoc
   const { approvalUsualMs, approvalUsualRows } = broker.limits
   const since = row.created_at - approvalUsualMs
   const [phases, seen] = await Promise.all([
-    broker.ledger.read.minted({ agents: [row.agent] }, since),
+    broker.ledger.read.minted({ agents: [row.agent] }, since, row.created_at),
     recentLeases(broker, row, since, approvalUsualRows),
   ])
   const issuer = broker.issuers.get(row.issuer)

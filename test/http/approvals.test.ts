@@ -449,6 +449,7 @@ describe('what was approved is what is minted', () => {
 
 test('what it was given after it had asked does not make the phase a usual one', async () => {
   installation.clock.advance(31 * 24 * 60 * 60_000)
+  operator = await operatorTokenOf(server)
   const it = await waiting()
   expect((await show(it.approval)).body.unusual.phase).toBe(true)
   await approve(it.approval)

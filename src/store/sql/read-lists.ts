@@ -52,14 +52,15 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.intended_at, row.id])
     },
 
-    async minted(of, since) {
-      const query = db
+    async minted(of, since, before) {
+      let query = db
         .selectFrom('leases')
         .select(['phase', eb => eb.fn.countAll<number>().as('count')])
         .where('intended_at', '>', since)
         .where(eb => eb.or([eb('closed_as', 'is', null), eb('closed_as', '<>', 'never_minted')]))
         .where('agents' in of ? isOf(of.agents) : isWithin('task', of.root))
         .groupBy('phase')
+      if (before !== undefined) query = query.where('intended_at', '<', before)
       return (await run(query.compile())).rows
     },
 

@@ -47,15 +47,20 @@ export const readChecks: StoreCheck[] = [
         await tx.insertLease(lease('never', 'b', { phase: 'execute' }))
         await tx.closeLease('never', null, { closed_as: 'never_minted' })
       })
-      const minted = async (of: Parameters<Ledger['read']['minted']>[0]) =>
+      const minted = async (of: Parameters<Ledger['read']['minted']>[0], before?: number) =>
         Object.fromEntries(
-          (await ledger.read.minted(of, start - 1)).map(({ phase, count }) => [phase, count]),
+          (await ledger.read.minted(of, start - 1, before)).map(({ phase, count }) => [phase, count]),
         )
       assert.deepEqual(await minted({ root: 'a' }), { read: 1, deploy: 2 })
       assert.deepEqual(await minted({ root: 'b' }), { deploy: 2 })
       assert.deepEqual(await minted({ agents: ['builder'] }), { read: 1, deploy: 1 })
       assert.deepEqual(await minted({ agents: ['builder', 'other'] }), { read: 1, deploy: 2 })
       assert.deepEqual(await minted({ agents: [] }), {})
+      await ledger.write(tx =>
+        tx.insertLease(lease('later', 'b', { phase: 'transact', intended_at: start + minute })),
+      )
+      assert.deepEqual(await minted({ root: 'b' }, start + minute), { deploy: 2 })
+      assert.deepEqual(await minted({ root: 'b' }, start + minute + 1), { deploy: 2, transact: 1 })
     },
   },
   {
