@@ -114,6 +114,15 @@ const line = (label: string, text: string) => `  ${label.padEnd(9)} ${printable(
 const pairs = (members: Readonly<Record<string, unknown>>) =>
   Object.entries(members).map(([name, value]) => `            ${printable(`${name} = ${plain(value)}`)}`)
 const plain = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** What rules read as a moment (epoch ms in the facts) is one for people, too. */
+const readable = (context: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(
+    Object.entries(context).map(([name, value]) => [
+      name,
+      name === 'now' && typeof value === 'number' ? shortTime(new Date(value).toISOString()) : value,
+    ]),
+  )
 const tier = (risk: string | null) => (risk === null ? '' : ` (risk tier ${risk})`)
 
 function inForce({ in_force, policy_hash_in_force: now }: Answer): string {
@@ -130,7 +139,7 @@ function describeAsk(ask: Answer['facts']['asks'][number]): string[] {
     ),
     ...(ask.targets.length === 0 ? [] : [line('  within', ask.targets.join(' '))]),
     ...(ask.mayLeaveAccess ? [line('  note', 'its holder could plant access that outlives it')] : []),
-    ...pairs(ask.context),
+    ...pairs(readable(ask.context)),
     ...(ask.determining.length === 0 ? [] : [line('  by', ask.determining.join(', '))]),
     ...ask.requires.map(({ policy, quorum, groups: named, ownerMay }) =>
       line(

@@ -157,6 +157,7 @@ forbid (principal, action in Mayfly::Action::"jwt:*", resource);`
     expect(out).toMatch(/ rule +frozen \(\S*main\.cedar:\d+\): Nobody signs anything during the freeze\.\n/)
     expect(out).toContain('forbid (principal, action in Mayfly::Action::"jwt:*", resource)')
     expect(out).toMatch(/ttlSeconds = \d+/)
+    expect(out).toMatch(/ now = \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n/)
     expect(out).toMatch(/ policies +[0-9a-f]{64}, which is in force/)
   })
 
