@@ -1,11 +1,17 @@
 /** A human looks after a task: where they are not heard from in time, it ends as lapsed. */
 import { record } from '../audit/record.ts'
+import { canonicalDigest } from '../canonical.ts'
 import type { Agent } from '../policy/agent.ts'
+import { owns } from '../policy/approvers.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { CheckInRow, TaskRow } from '../store/rows.ts'
+import { ownersOf } from './approval-votes.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { type EndOptions, endTask } from './end-task.ts'
+import { isOnBehalfOf } from './human.ts'
+import type { Operator } from './operator.ts'
+import { verifiedTask } from './verified-rows.ts'
 
 /** With the task: the first is due one interval after it was opened. */
 export async function requireCheckIns(
@@ -18,6 +24,23 @@ export async function requireCheckIns(
   const every = Math.min(agent.check_in_minutes ?? tier, tier) * MINUTE_MS
   if (!Number.isFinite(every)) return
   await tx.insertCheckIn({ task: task.id, every_ms: every, due_at: task.opened_at + every, last_by: null })
+}
+
+/** What a sign-in for a check-in is bound to, hex: it is good for this task, once, and for nothing else. */
+export const checkInBinding = (task: string): string => canonicalDigest({ verb: 'check-in', task })
+
+/**
+ * Whoever looks after a task is somebody else than those whose affair it is: they own neither its agent nor one
+ * above it, and it does not run on their behalf.
+ *
+ * @throws BrokerError `forbidden`
+ */
+export async function demandOutsider(broker: Broker, human: Operator, task: TaskRow): Promise<void> {
+  if (isOnBehalfOf(verifiedTask(broker, task), human))
+    throw new BrokerError('forbidden', 'it runs on your behalf: somebody else must look after it')
+  const above = await broker.ledger.read.ancestors(task.id)
+  if (owns(human, ownersOf(broker, [task, ...above])))
+    throw new BrokerError('forbidden', 'you own the agent, or one above it: somebody else must look after it')
 }
 
 /** @param actor the human. @throws BrokerError `not_found`, `task_not_active` */

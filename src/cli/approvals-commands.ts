@@ -34,6 +34,13 @@ export function addApprovalCommands(
       (await import('./approvals.ts')).approvalAnswerWith(terminal, id, { ...options, verb: 'deny' }),
     )
   addPreapprovalCommands(program, terminal, withOperator)
+  program
+    .command('check-in')
+    .description('say that a task may go on; you sign in for that alone')
+    .argument('<task>', 'its id')
+    .option('--broker <url>', "the operators' address")
+    .option('--json', 'print JSON')
+    .action(async (id, options) => (await import('./check-in.ts')).checkIn(terminal, id, options))
   addTaskWait(program, terminal)
 }
 

@@ -43,4 +43,4 @@ export const preapprovalsQuery = z.strictObject({
   agent: name.optional(),
   open: z.literal('true').optional(),
 })
-export const checkInBody = z.strictObject({}).openapi('CheckIn')
+export const checkInBody = z.strictObject({ id_token: idToken }).openapi('CheckIn')

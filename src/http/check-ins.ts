@@ -1,31 +1,33 @@
 import { Hono } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { checkIn } from '../broker/check-in.ts'
-import { actorOf, authenticateOperator, authorizeOperator } from '../broker/operators.ts'
-import { parseToken } from '../keys/tokens.ts'
+import { checkIn, checkInBinding, demandOutsider } from '../broker/check-in.ts'
+import { actorOf, authorizeOperator, demandFresh, recogniseHuman } from '../broker/operators.ts'
 import { checkInBody } from './approval-schemas.ts'
-import { bearer } from './bearer.ts'
+import { refuseBearers } from './approvals.ts'
 import type { Env } from './guard.ts'
+import { createExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 
-/** `/v1/tasks/{id}/check-in`: a human says that the task may go on. A session is enough for it; a token is not. */
+/** `/v1/tasks/{id}/check-in`: a human says that the task may go on, having signed in for that alone. */
 export function checkInRoutes(broker: Broker): Hono<Env> {
   const routes = new Hono<Env>()
+  const gate = createExchangeGate(broker.limits, broker.now)
   routes.post('/:id/check-in', async c => {
-    const token = bearer(c)
-    if (parseToken(token.reveal())?.kind === 'task')
-      throw new BrokerError('forbidden', 'a human checks in, and never the task')
-    const operator = await authenticateOperator(c.get('broker'), token)
-    if (operator.kind !== 'human') throw new BrokerError('forbidden', 'a human checks in: sign in')
-    await readJson(c, checkInBody, broker.limits.bodyBytes)
+    const within = c.get('broker')
     const id = c.req.param('id')
-    const agent = (await c.get('broker').ledger.read.task(id))?.agent
-    // To go on is less than to begin: it needs the right to approve, and no sign-in of its own.
-    await authorizeOperator(c.get('broker'), { ...operator, fresh: true }, 'approve', {
-      ...(agent === undefined ? {} : { agent }),
-    })
-    const { due_at } = await checkIn(c.get('broker'), actorOf(operator), id)
+    await refuseBearers(c)
+    const body = await readJson(c, checkInBody, broker.limits.bodyBytes)
+    const idToken = new Secret(body.id_token)
+    // Strangers do not learn which tasks there are.
+    await gate.pass(c.get('source'), () => recogniseHuman(within, idToken))
+    const human = await demandFresh(within, idToken, checkInBinding(id))
+    const task = await within.ledger.read.task(id)
+    await authorizeOperator(within, human, 'approve', task === undefined ? {} : { agent: task.agent })
+    if (task === undefined) throw new BrokerError('not_found', 'no such task')
+    await demandOutsider(within, human, task)
+    const { due_at } = await checkIn(within, actorOf(human), id)
     return c.json({ task: id, check_in_due: new Date(due_at).toISOString() })
   })
   return routes

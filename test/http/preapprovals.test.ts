@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { bindingOf } from '../../src/broker/answer-approval.ts'
+import { checkInBinding } from '../../src/broker/check-in.ts'
 import { canonicalDigest } from '../../src/canonical.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
@@ -169,24 +170,44 @@ describe('a window', () => {
 })
 
 describe('check-ins', () => {
+  const lookAfter = (id: string, who: Person = ada, boundTo = checkInBinding(id)) => {
+    const id_token = freshToken(server.broker, who, boundTo)
+    return api.call('POST', `/v1/tasks/${id}/check-in`, undefined, { id_token })
+  }
+
   test('a task that nobody looks after lapses; the task and a token cannot look after it', async () => {
     const attended = opened(await ask({ authorization_details: [asks.orders], minutes: 60 }))
     const alone = opened(await ask({ authorization_details: [asks.orders], minutes: 60 }))
     for (const token of [attended.token, operator])
       expect((await api.call('POST', `/v1/tasks/${attended.id}/check-in`, token, {})).status).toBe(403)
     installation.clock.advance(9 * 60_000)
-    const { checkIn } = await import('../../src/broker/check-in.ts')
-    await checkIn(server.broker, 'operator:ada', attended.id)
+    expect((await lookAfter(attended.id)).body).toMatchObject({ task: attended.id })
     installation.clock.advance(2 * 60_000)
     await server.look()
     expect((await api.show(attended)).body.state).toBe('active')
     expect((await api.until(alone, 'ended')).body).toMatchObject({
       ...{ end: 'lapsed', end_detail: 'no human checked in' },
     })
-    await expect(checkIn(server.broker, 'operator:ada', alone.id)).rejects.toMatchObject({
-      code: 'task_not_active',
-    })
+    expect((await lookAfter(alone.id)).body.code).toBe('task_not_active')
     operator = await operatorTokenOf(server)
+  })
+
+  test('are of somebody else than its owner, by a sign-in for this task alone', async () => {
+    const task = opened(await ask({ authorization_details: [asks.orders] }))
+    const other = opened(await ask({ authorization_details: [asks.orders] }))
+    const due = async () => (await server.broker.ledger.read.checkIn(task.id))?.due_at
+    const first = await due()
+    installation.clock.advance(60_000)
+    expect((await lookAfter(task.id, { subject: 'eve', email: 'product@acme.test' })).status).toBe(403)
+    expect((await lookAfter(task.id, { subject: 'zoe', groups: [] })).status).toBe(403)
+    expect((await lookAfter(task.id, ada, checkInBinding(other.id))).body.code).toBe('fresh_sign_in_needed')
+    const id_token = freshToken(server.broker, ada, checkInBinding(task.id))
+    const send = () => api.call('POST', `/v1/tasks/${task.id}/check-in`, undefined, { id_token })
+    expect(await due()).toBe(first)
+    expect((await send()).status).toBe(200)
+    expect((await send()).body.code).toBe('fresh_sign_in_needed')
+    expect(await due()).toBeGreaterThan(first!)
+    expect((await lookAfter('tsk_none')).status).toBe(404)
   })
 })
 
