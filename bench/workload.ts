@@ -10,8 +10,11 @@ import type { Place, Shelf } from './shelf.ts'
 
 export const AUDIENCE = 'https://mayfly.bench'
 export const ORDERS = 'https://orders.example.com'
-/** The most active tasks an agent may have is 10,000, so the load is spread over several. */
-const AGENTS = Array.from({ length: 8 }, (_, index) => `worker-${index}`)
+/**
+ * The most active tasks an agent may have is 10,000, so the load is spread over several: as many as there are
+ * connections, and each of a team of its own, since rules over what a team was given make its mints wait in line.
+ */
+const AGENTS = Array.from({ length: 32 }, (_, index) => `worker-${index}`)
 
 export type Provider = {
   issuer: string
@@ -134,7 +137,7 @@ function agent(name: string, issuers: Installed['issuers']) {
   const all = (type: string) => (type === jwtIssuer.type ? jwtIssuer.audiences : [{}])
   return {
     name,
-    owner: { business: 'product@acme.test', technical: 'platform@acme.test' },
+    owner: { business: `${name}@acme.test`, technical: 'platform@acme.test' },
     purpose: 'Is measured',
     risk_tier: 'low',
     systems: ['orders'],
