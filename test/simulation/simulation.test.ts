@@ -6,9 +6,13 @@ import regressions from './regressions.json' with { type: 'json' }
 import { createScheduler } from './scheduler.ts'
 import { simulate } from './simulate.ts'
 
-const SEEDS = 40
+const SEEDS = 30
+/** Each of them shows in one history of ten at least: missed by so many once in a billion, and found in a few. */
+const WINDOW = 200
+/** Of a test, on a machine that does much else; the histories themselves know no real time. */
+const PATIENCE_MS = 120_000
 
-describe('histories', () => {
+describe('histories', { timeout: PATIENCE_MS }, () => {
   test.each(regressions)('seed $seed, which once showed that $showed', async ({ seed }) => {
     expect((await simulate(seed)).failure).toBeUndefined()
   })
@@ -27,25 +31,28 @@ describe('histories', () => {
   })
 })
 
-describe('planted bugs that are seldom missed', () => {
-  test('there are more than twenty, each with a name of its own', () => {
-    expect(new Set(planted.map(({ name }) => name)).size).toBeGreaterThan(20)
+describe('planted bugs that are seldom missed', { timeout: PATIENCE_MS }, () => {
+  test('there are more than fifty, each with a name of its own', () => {
+    expect(new Set(planted.map(({ name }) => name)).size).toBeGreaterThan(50)
   })
 
   // The rest needs more histories than fit here: `npm run test:simulation -- --planted`.
   const quick = [
     'an end forgets mints that are under way',
     'evidence is good twice',
-    'a ticket is good twice',
     'an answer goes out before its commit',
     'a lost answer is taken for a refusal, and its intent closed',
     'a provider that does not answer is taken for one that revoked',
     'wakes are lost, and nothing looks by itself',
+    'a mint does not look how an agent stands',
+    'one human is counted twice',
+    'an end leaves humans to be asked',
+    'a mint is judged by an older generation',
   ]
   test.each(quick)('%s', async name => {
     const mutation = planted.find(one => one.name === name)!
     let found = false
-    for (let seed = 1; seed <= SEEDS && !found; seed += 1)
+    for (let seed = 1; seed <= WINDOW && !found; seed += 1)
       found = (await simulate(seed, { mutation })).failure !== undefined
     expect(found).toBe(true)
   })
