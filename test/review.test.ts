@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningServer } from '../src/server.ts'
@@ -129,6 +129,23 @@ test('the proposed ceiling is one that the broker takes, and what was minted sti
   await broker.reload()
 })
 
+test('the agent of a file is proposed as a file, which takes its place', async () => {
+  await finishedTask()
+  const { out } = await shell.ok(['review', '--agent', 'release', '--propose', 'proposed'])
+  expect(out).toContain('Proposed for release: proposed/agents/release.yaml; goes in place of its file')
+  const text = await readFile(join(shell.home, 'proposed/agents/release.yaml'), 'utf8')
+  // No plan is told to take what is managed by files.
+  expect((await shell.fails(1, ['plan', '-f', 'proposed'])).err).toContain('no .yaml')
+  const again = await shell.fails(1, ['review', '--agent', 'release', '--propose', 'proposed'])
+  expect(again.err).toContain('cannot be written (EEXIST)')
+  await writeFile(join(installation.directory, 'agents/release.yaml'), text)
+  await broker.reload()
+  await finishedTask()
+  await expect(api.open([asks.api])).rejects.toThrow('ask_denied')
+  await installation.configure({})
+  await broker.reload()
+})
+
 test('a token of the App that the ledger does not know is an alarm, and the command fails', async () => {
   const { secret } = await finishedTask()
   const at = { '@timestamp': installation.clock.now(), actor: 'mayfly[bot]', repo: 'acme/api' }
@@ -152,10 +169,40 @@ test('a token of the App that the ledger does not know is an alarm, and the comm
   expect(unlooked.out).toContain('3 entries of the log read, and none held against the ledger')
   const misnamed = await shell.ok(['review', '--app', 'mayfly', '--github-audit', 'stolen.jsonl'])
   expect(misnamed.out).toContain('no credential of mayfly among them')
+  // Several at once; and what names no credential is told, not passed over.
+  await saveLog('both.jsonl', [
+    { ...at, action: 'git.clone', hashed_token: sha256(secret, 'base64') },
+    { ...at, action: 'repo.create' },
+  ])
+  const role = installation.roleArn
+  await saveLog('trail.json', [
+    sessionOf(role, 'a-thief'),
+    { ...sessionOf(role, ''), userIdentity: { sessionContext: { sessionIssuer: { arn: role } } } },
+  ])
+  const apps = ['--app', 'mayfly[bot]', '--app', role]
+  const both = await shell.fails(1, [
+    ...['review', ...apps, '--github-audit', 'both.jsonl', '--cloudtrail', 'trail.json'],
+  ])
+  expect(both.out).toContain('UNKNOWN CREDENTIAL a-thief')
+  expect(both.out).toContain('1 credential of mayfly[bot] among them, none unknown.')
+  expect(both.out).toContain('1 entry of mayfly[bot] without a token hash or session')
+  expect(both.out).toContain(`1 credential of ${role} among them, 1 unknown.`)
+  expect(both.out).toContain(`1 entry of ${role} without a token hash or session`)
   const { body } = await api.call('GET', '/v1/audit', operator)
   const unknown = body.items.filter((row: { event: string }) => row.event === 'credential.unknown')
-  expect(unknown).toHaveLength(1)
+  expect(unknown).toHaveLength(2)
   expect(unknown[0].data.unknown).toEqual([{ sha256: sha256('ghs_minted_by_a_thief', 'hex') }])
+})
+
+/** What CloudTrail writes of a call by a session of a role. */
+const sessionOf = (role: string, session: string) => ({
+  ...{ eventTime: new Date(installation.clock.now()).toISOString() },
+  ...{ eventName: 'PutObject', eventSource: 's3.amazonaws.com' },
+  userIdentity: {
+    type: 'AssumedRole',
+    arn: `arn:aws:sts::123456789012:assumed-role/mayfly/${session}`,
+    sessionContext: { sessionIssuer: { arn: role } },
+  },
 })
 
 test('a log that is none, a period that is none and too many questions are refused in words', async () => {

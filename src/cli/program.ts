@@ -312,8 +312,10 @@ function addProofCommands(program: Command, terminal: Terminal): void {
     .option('--agent <name>', 'one agent only')
     .option(
       '--app <login>',
-      "whose credentials in the logs must all be this broker's: mayfly[bot], a role's ARN",
+      "whose credentials in the logs must all be this broker's: mayfly[bot], a role's ARN; may be repeated",
+      gather,
     )
+    .option('--propose <dir>', 'write each agent with the narrower ceiling there; no file is replaced')
     .action(async options => (await import('./review.ts')).review(terminal, options))
   withOperator(program.command('drill'))
     .description('mint a canary, revoke it, and see it dead from outside')

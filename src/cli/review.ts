@@ -2,14 +2,14 @@
 
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import type { Secret } from '../../issuers/shared/secret.ts'
-import type { ProviderLogEntry } from '../provider-logs/entry.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
-import { type Client, createClient } from './client.ts'
+import { createClient } from './client.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
-import { count, printable, printJson, showAsk, table } from './print.ts'
+import { printable, printJson, showAsk, table } from './print.ts'
 import { type ProviderLogOptions, readProviderLogs } from './provider-logs.ts'
+import { describeProposal, writeProposals } from './review-proposals.ts'
+import { describeLooked, type Looked, lookForStrangers } from './review-strangers.ts'
 import { EXIT, type Terminal, usageError } from './terminal.ts'
 
 export type ReviewOptions = BrokerOption &
@@ -19,7 +19,8 @@ export type ReviewOptions = BrokerOption &
     from?: string
     to?: string
     agent?: string
-    app?: string
+    app?: readonly string[]
+    propose?: string
     json?: boolean
   }
 
@@ -55,16 +56,6 @@ const reviewAnswer = z.looseObject({
   surplus: z.array(z.looseObject({ issuer: z.string(), where: z.string(), right: z.string() })),
   unasked: z.array(z.string()),
 })
-const recognisedAnswer = z.looseObject({
-  items: z.array(
-    z.looseObject({
-      sha256: z.string().optional(),
-      session: z.string().optional(),
-      lease: z.string().nullable(),
-    }),
-  ),
-})
-
 export async function review(terminal: Terminal, options: ReviewOptions): Promise<void> {
   const entries = await readProviderLogs(terminal, options)
   const token = await readOperatorToken(terminal, options)
@@ -78,11 +69,20 @@ export async function review(terminal: Terminal, options: ReviewOptions): Promis
     { method: 'GET', path: `/v1/review?${query}`, token, whenLost: 'repeat' },
     reviewAnswer,
   )
-  const { held, strangers } = await strangersIn(client, token, entries, options.app)
-  const looked = { entries: entries.length, app: options.app, held }
+  const { app: apps = [], propose } = options
+  const looked = await lookForStrangers(client, token, entries, apps)
+  const { strangers } = looked
+  const proposed =
+    propose === undefined ? [] : await writeProposals(terminal, client, token, propose, answer.agents)
   if (options.json === true)
-    printJson(terminal, { ...answer, unknown_credentials: strangers, credentials_looked_up: held })
-  else terminal.out(`${describe(answer, strangers, looked).join('\n')}\n`)
+    printJson(terminal, {
+      ...answer,
+      unknown_credentials: strangers.map(({ credential, seen }) => ({ credential, seen })),
+      credentials_looked_up: sum(looked.of.map(one => one.held)),
+      entries_without_credential: sum(looked.of.map(one => one.unnamed)),
+      ...(propose === undefined ? {} : { proposals: proposed }),
+    })
+  else terminal.out(`${[...describe(answer, looked), ...proposed.map(describeProposal)].join('\n')}\n`)
   // Somebody else mints with the App's key or in the broker's role.
   if (strangers.length > 0) terminal.exitWith(EXIT.failure)
 }
@@ -102,56 +102,8 @@ function moment(text: string | undefined, option: string): number | undefined {
   return ms
 }
 
-type Stranger = { credential: string; seen: ProviderLogEntry }
-
-/**
- * Credentials of the App or of roles that the log shows and the ledger does not know, and how many were `held`
- * against it. Of GitHub's entries those by
- * the App's own login count; of AWS's those of sessions that carry a lease's name or none of a person's.
- */
-async function strangersIn(
-  client: Client,
-  token: Secret,
-  entries: readonly ProviderLogEntry[],
-  app: string | undefined,
-): Promise<{ held: number; strangers: Stranger[] }> {
-  const seen = new Map<string, { sighting: object; entry: ProviderLogEntry }>()
-  for (const entry of entries) {
-    const sighting = sightingOf(entry, app)
-    if (sighting !== undefined)
-      seen.set(JSON.stringify(sighting), seen.get(JSON.stringify(sighting)) ?? { sighting, entry })
-  }
-  const all = [...seen.values()]
-  const strangers: Stranger[] = []
-  for (let at = 0; at < all.length; at += CLI_LIMITS.recognisedItems) {
-    const batch = all.slice(at, at + CLI_LIMITS.recognisedItems)
-    const body = { credentials: batch.map(({ sighting }) => sighting) }
-    const { items } = await client.call(
-      { method: 'POST', path: '/v1/credentials/recognise', token, body, whenLost: 'repeat' },
-      recognisedAnswer,
-    )
-    for (const [index, { lease, sha256, session }] of items.entries())
-      if (lease === null) strangers.push({ credential: sha256 ?? session ?? '', seen: batch[index]!.entry })
-  }
-  return { held: all.length, strangers }
-}
-
-function sightingOf(
-  { provider, actor, tokenHash, session, role }: ProviderLogEntry,
-  app: string | undefined,
-) {
-  if (provider === 'github')
-    return app !== undefined && actor === app && /^[0-9a-f]{64}$/.test(tokenHash ?? '')
-      ? { sha256: tokenHash }
-      : undefined
-  return app !== undefined && role !== undefined && role === app && session !== undefined
-    ? { session }
-    : undefined
-}
-
 function describe(
   { from, to, agents, surplus, unasked }: z.infer<typeof reviewAnswer>,
-  strangers: readonly Stranger[],
   looked: Looked,
 ): string[] {
   return [
@@ -178,24 +130,8 @@ function describe(
       printable(`${issuer}: ${where} gives ${right}, which no ceiling needs: take it away there`),
     ),
     ...unasked.map(name => printable(`${name}: its provider did not say what it gives`)),
-    ...strangers.map(({ credential, seen }) =>
-      printable(
-        `UNKNOWN CREDENTIAL ${credential}: ${seen.action} by ${seen.actor ?? 'somebody'} at ${new Date(seen.at).toISOString()}; this broker never handed it out`,
-      ),
-    ),
-    ...(looked.entries > 0 && strangers.length === 0 ? [printable(nothingFound(looked))] : []),
+    ...describeLooked(looked).map(printable),
   ]
-}
-
-type Looked = { entries: number; app: string | undefined; held: number }
-
-/** What was not looked for was not found either: that is not to read like good news. */
-function nothingFound({ entries, app, held }: Looked): string {
-  const read = `${entries === 1 ? '1 entry' : `${entries} entries`} of the log read`
-  if (app === undefined)
-    return `${read}, and none held against the ledger: say whose credentials must be its own with --app.`
-  if (held === 0) return `${read}, and no credential of ${app} among them: is it called so there?`
-  return `${read}, ${count(held, 'credential')} of ${app} among them, none unknown.`
 }
 
 function rowOf({ agent, owner, risk_tier, tasks, decisions, credentials }: AgentAnswer): string[] {
@@ -233,10 +169,12 @@ function unusedOf({ agent, ceiling, proposed_ceiling }: AgentAnswer): string[] {
     ...(proposed_ceiling === null
       ? []
       : [
-          '  This would have been enough; in place of the ceiling in its file, then: mayfly plan',
+          '  This would have been enough; with --propose DIR, a document of the agent with it is written:',
           stringify({ ceiling: proposed_ceiling }).trimEnd().replaceAll(/^/gm, '    '),
         ]),
   ]
 }
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
 
 const DAY_MS = 24 * 60 * 60_000

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import type { RunningServer } from '../../src/server.ts'
-import { createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
-import { appOf, withTeams } from '../registry/team.ts'
+import { createInstallation, type Installation, ORDERS, startBroker } from '../fakes/installation.ts'
+import { appOf, payer, withTeams } from '../registry/team.ts'
+import { createApi } from '../support/api.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { createShell, type Shell } from './mayfly.ts'
 
@@ -72,6 +73,35 @@ test('a change is told field by field, and its versions say who and why', async 
   const gone = await shell.ok(['apply', '--remove', 'agent/payments.payer', '--reason', 'over', '--json'])
   expect(gone.err).toContain('- agent payments.payer')
   expect(JSON.parse(gone.out)).toMatchObject({ changes: [{ action: 'remove', name: 'payments.payer' }] })
+})
+
+test('what a review proposes is a document that a plan takes, and shows as narrowing', async () => {
+  const jwt = (...scopes: string[]) => ({ jwt: [{ audience: ORDERS, scopes }] })
+  const agent = payer({
+    ceiling: { ...(app.agent().ceiling as object), ...jwt('orders.read', 'orders.write') },
+    ...{ may_outlive_minutes: { 'payments.github': 5 }, check_in_minutes: 30 },
+  })
+  await writeFile(join(shell.home, 'payer.yaml'), stringify(agent))
+  await shell.ok(['apply', '-f', 'payer.yaml', ...why])
+  const api = createApi(broker, installation)
+  const evidence = { type: 'jwt', token: installation.svid('/payments/payer') }
+  const task = await api.open([{ type: 'jwt', audience: ORDERS, scopes: ['orders.read'] }], { evidence })
+  expect((await api.credential(task)).status).toBe(201)
+
+  const reviewed = await shell.ok(['review', '--agent', 'payments.payer', '--propose', 'less', '--json'])
+  const file = 'less/payments.payer.yaml'
+  expect(JSON.parse(reviewed.out).proposals).toEqual([{ agent: 'payments.payer', managed_by: 'api', file }])
+  const planned = await shell.ok(['plan', '-f', 'less'])
+  expect(planned.out).toContain('~ agent payments.payer')
+  expect(planned.out).toMatch(/narrows: payments\.github: no longer/)
+  expect(planned.out).toMatch(/narrows: jwt: no longer: .*orders\.write/)
+  expect(planned.out).not.toContain('widens')
+  // The rest of it is as it was.
+  expect(planned.out.match(/^ {4}(?!widens|narrows)\S.*$/gm)?.map(line => line.trim())).toEqual([
+    ...['ceiling.jwt', 'ceiling.payments.github', 'may_outlive_minutes.payments.github'],
+  ])
+  await shell.ok(['apply', '-f', 'less', '--reason', 'as reviewed'])
+  await shell.ok(['apply', '--remove', 'agent/payments.payer', '--reason', 'over'])
 })
 
 test('what is wrong is told with its file and line, and nothing is applied', async () => {
