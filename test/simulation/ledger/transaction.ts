@@ -169,7 +169,7 @@ export function createTransaction({ committed, locks, now, travel, resume }: Tra
           const map = committed[table] as Map<string, unknown>
           const before = map.get(key)
           if (after === undefined) map.delete(key)
-          else map.set(key, after)
+          else map.set(key, Object.freeze(after))
           // The table's name and its rows go together, which the loop cannot say.
           changes.push({ table, key, before, after } as Change)
         }
