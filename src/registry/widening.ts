@@ -122,9 +122,9 @@ function demands(before: AgentDocument, after: AgentDocument): Effects {
   if (checked !== checks)
     effects[checks ? 'narrows' : 'widens'].push('whether its job is checked to be running')
   if (after.build === undefined && before.build !== undefined)
-    effects.widens.push('build: another model, prompt or tools no longer wait for its owner')
+    effects.widens.push('build: none is declared any more')
   else if (before.build === undefined && after.build !== undefined)
-    effects.narrows.push('build: another model, prompt or tools wait for its owner')
-  else if (before.build !== after.build) effects.widens.push('build: another model, prompt or tools')
+    effects.narrows.push('build: one is declared, and another waits for its owner')
+  else if (before.build !== after.build) effects.widens.push('build: another is declared')
   return effects
 }

@@ -73,7 +73,7 @@ describe('a plan', () => {
       return (await registry.plan({ documents: [payer({ ...to })] })).body.changes[0]
     }
     expect(await change(bounded, { check_in_minutes: 60, build: build('b') })).toMatchObject({
-      widens: ['check in minutes: 30 to 60', 'build: another model, prompt or tools'],
+      widens: ['check in minutes: 30 to 60', 'build: another is declared'],
       narrows: [],
     })
     const freed = await change(bounded, { may_act_for: { groups: ['tellers'] } })
@@ -85,11 +85,11 @@ describe('a plan', () => {
     expect(freed.widens).toEqual([
       'check in minutes: 30 to no bound',
       'may act for tellers',
-      'build: another model, prompt or tools no longer wait for its owner',
+      'build: none is declared any more',
     ])
     expect((await change({}, bounded)).narrows).toEqual([
       'check in minutes: no bound to 30',
-      'build: another model, prompt or tools wait for its owner',
+      'build: one is declared, and another waits for its owner',
     ])
     const owner = { business: 'payments@acme.test', technical: 'others@acme.test' }
     expect((await change({}, { owner, systems: ['payments', 'ledger'] })).widens).toEqual([
