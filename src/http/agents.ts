@@ -10,6 +10,7 @@ import { type OffboardingReport, offboardingReport } from '../broker/offboarding
 import { actorOf, type Operator } from '../broker/operators.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { agentsQuery, certifyBody, standingBody } from './agent-schemas.ts'
+import { demandSeen, eyesOf, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor, operatorFor } from './operator-guard.ts'
 import { query } from './page.ts'
@@ -21,21 +22,20 @@ export function agentRoutes(broker: Broker): Hono<Env> {
 
   routes.get('/', async c => {
     const { flag } = query(c, agentsQuery)
-    const items: object[] = []
-    for (const view of await viewAgents(c.get('broker'), flag))
-      if (await maySee(c, view.row.name)) items.push(renderView(view))
-    return c.json({ items, next: null })
+    const views = await viewAgents(c.get('broker'), flag)
+    const items = await seen(views, await eyesOf(c), view => view.row.name)
+    return c.json({ items: items.map(renderView), next: null })
   })
 
   routes.get('/:name', async c => {
     const name = c.req.param('name')
-    if (!(await maySee(c, name))) throw new BrokerError('not_found', 'no such agent')
+    await demandSeen(c, name, 'agent')
     return c.json(renderView(await viewAgent(c.get('broker'), name)))
   })
 
   routes.get('/:name/offboarding', async c => {
     const name = c.req.param('name')
-    if (!(await maySee(c, name))) throw new BrokerError('not_found', 'no such agent')
+    await demandSeen(c, name, 'agent')
     return c.json(renderReport(await offboardingReport(c.get('broker'), name)))
   })
 
@@ -56,18 +56,6 @@ export function agentRoutes(broker: Broker): Hono<Env> {
   })
 
   return routes
-}
-
-/** Whoever reads here at all sees the operator's own agents; those of a namespace are for whom roles let. */
-async function maySee(c: Context<Env>, agent: string): Promise<boolean> {
-  if (!agent.includes('.')) return true
-  try {
-    await operatorFor(c, 'read', { agent })
-    return true
-  } catch (error) {
-    if (error instanceof BrokerError && error.code === 'forbidden') return false
-    throw error
-  }
 }
 
 /** Narrowing takes a session; whatever lets the agent do more takes a sign-in for it alone. */

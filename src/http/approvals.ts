@@ -16,11 +16,15 @@ import { showApproval } from '../broker/show-approval.ts'
 import { parseToken } from '../keys/tokens.ts'
 import { approvalsQuery, approveBody, denyBody } from './approval-schemas.ts'
 import { bearer } from './bearer.ts'
+import { demandSeen, eyesOf, seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
-import { given, page, query } from './page.ts'
+import { given, query } from './page.ts'
 import { createExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 import { renderApproval, renderShown } from './render-approval.ts'
+
+/** Whoever may answer sees what they are asked. */
+export const LOOKING = ['read', 'approve'] as const
 
 export function approvalRoutes(broker: Broker): Hono<Env> {
   const { bodyBytes } = broker.limits
@@ -43,12 +47,14 @@ export function approvalRoutes(broker: Broker): Hono<Env> {
     await operatorOf(c, 'read')
     const { limit, after, ...filter } = query(c, approvalsQuery)
     const found = await c.get('broker').ledger.read.approvals(given(filter), given({ limit, after }))
-    return c.json(page(found, renderApproval))
+    return c.json(await seenPage(c, found, renderApproval, await eyesOf(c, LOOKING)))
   })
 
   routes.get('/:id', async c => {
     await operatorOf(c, 'read')
-    return c.json(renderShown(await showApproval(c.get('broker'), c.req.param('id'))))
+    const shown = await showApproval(c.get('broker'), c.req.param('id'))
+    await demandSeen(c, shown.row.agent, 'approval', await eyesOf(c, LOOKING))
+    return c.json(renderShown(shown))
   })
 
   routes.post('/:id/approve', async c => {

@@ -1,7 +1,9 @@
 import { Hono } from 'hono'
+import type { Broker } from '../broker/broker.ts'
 import { type BudgetUsage, budgetUsage } from '../broker/budget-usage.ts'
 import { authenticateOperator, authorizeOperator } from '../broker/operators.ts'
 import { bearer } from './bearer.ts'
+import { agentOfTask, demandSeen, eyesOf, type Sees, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { given, page, query } from './page.ts'
 import { budgetsQuery } from './schemas.ts'
@@ -14,12 +16,25 @@ export function budgetRoutes(): Hono<Env> {
     const broker = c.get('broker')
     const operator = await authenticateOperator(broker, bearer(c))
     const { limit, after, ...filter } = query(c, budgetsQuery)
-    const { agent, owner } = filter
+    const { agent, owner, task } = filter
     await authorizeOperator(broker, operator, 'read', given({ agent, owner }))
-    return c.json(page(await budgetUsage(broker, given(filter), given({ limit, after })), renderUsage))
+    const sees = await eyesOf(c)
+    if (task !== undefined) await demandSeen(c, await agentOfTask(broker, task), 'task', sees)
+    const found = await budgetUsage(broker, given(filter), given({ limit, after }))
+    const items: BudgetUsage[] = []
+    for (const usage of found.items) if (await isSeen(broker, usage, sees)) items.push(usage)
+    return c.json(page({ ...found, items }, renderUsage))
   })
 
   return routes
+}
+
+/** What a team uses up is for whoever sees an agent of it. */
+async function isSeen({ agents }: Broker, { of, id }: BudgetUsage, sees: Sees): Promise<boolean> {
+  if (of === 'agent') return sees(id)
+  if (of !== 'owner') return true
+  const theirs = [...agents().values()].filter(one => one.owner.business === id)
+  return (await seen(theirs, sees, one => one.name)).length > 0
 }
 
 function renderUsage({ of, id, budgets }: BudgetUsage) {

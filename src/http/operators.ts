@@ -5,9 +5,11 @@ import { createOperatorToken } from '../broker/create-operator-token.ts'
 import { explainDecision } from '../broker/explain-decision.ts'
 import { authenticateOperator } from '../broker/operators.ts'
 import { readReceiptOf } from '../broker/read-receipt.ts'
+import type { AuditRow } from '../store/rows.ts'
 import { agentRoutes } from './agents.ts'
 import { bearer } from './bearer.ts'
 import { renderExplained } from './explain.ts'
+import { agentOfTask, demandSeen, eyesOf, seen, seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { changeRoutes } from './operator-changes.ts'
 import { operatorFor } from './operator-guard.ts'
@@ -41,36 +43,46 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
 
   routes.get('/tasks', async c => {
     const { limit, after, ...filter } = query(c, tasksQuery)
-    return c.json(page(await read.tasks(given(filter), given({ limit, after })), row => renderTask(row, [])))
+    const found = await read.tasks(given(filter), given({ limit, after }))
+    return c.json(await seenPage(c, found, row => renderTask(row, [])))
   })
 
-  routes.get('/tasks/:id/receipt', async c =>
-    c.json(renderReceipt(await readReceiptOf(c.get('broker'), c.req.param('id')))),
-  )
+  routes.get('/tasks/:id/receipt', async c => {
+    const id = c.req.param('id')
+    await demandSeen(c, await agentOfTask(c.get('broker'), id), 'task')
+    return c.json(renderReceipt(await readReceiptOf(c.get('broker'), id)))
+  })
 
   routes.get('/deliveries', async c => {
     const { limit, after, ...filter } = query(c, deliveriesQuery)
-    return c.json(page(await read.deliveries(given(filter), given({ limit, after })), renderDelivery))
+    const found = await read.deliveries(given(filter), given({ limit, after }))
+    const items = await seen(found.items, await eyesOf(c), row => agentOfTask(broker, row.task))
+    return c.json(page({ ...found, items }, renderDelivery))
   })
 
   routes.get('/leases', async c => {
     const { limit, after, ...filter } = query(c, leasesQuery)
-    return c.json(page(await read.leases(given(filter), given({ limit, after })), renderLease))
+    return c.json(await seenPage(c, await read.leases(given(filter), given({ limit, after })), renderLease))
   })
 
   routes.get('/leases/:id', async c => {
     const lease = await read.lease(c.req.param('id'))
     if (lease === undefined) throw new BrokerError('not_found', 'no such lease')
+    await demandSeen(c, lease.agent, 'lease')
     return c.json(renderLease(lease))
   })
 
   routes.get('/decisions/:id', async c => {
-    return c.json(renderExplained(await explainDecision(c.get('broker'), c.req.param('id'))))
+    const explained = await explainDecision(c.get('broker'), c.req.param('id'))
+    await demandSeen(c, explained.decision.agent, 'decision')
+    return c.json(renderExplained(explained))
   })
 
   routes.get('/audit', async c => {
     const { limit, after, ...filter } = query(c, auditQuery)
-    return c.json(page(await read.audit(given(filter), given({ limit, after })), renderAudit))
+    const found = await read.audit(given(filter), given({ limit, after }))
+    const agentOf = (row: AuditRow) => row.agent ?? agentOfTask(broker, row.task)
+    return c.json(page({ ...found, items: await seen(found.items, await eyesOf(c), agentOf) }, renderAudit))
   })
 
   routes.route('/', reviewRoutes(broker))

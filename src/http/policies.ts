@@ -6,9 +6,10 @@ import { cedarSchema } from '../policy/cedar/schema.ts'
 import { vocabularyOf } from '../policy/cedar/vocabulary.ts'
 import type { ShadowDifferenceRow } from '../store/rows.ts'
 import { declaredOf } from './declared.ts'
+import { agentOfTask, demandSeen, eyesOf, seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { operatorFor } from './operator-guard.ts'
-import { given, page, query } from './page.ts'
+import { given, query } from './page.ts'
 import { readJson } from './read-body.ts'
 import { shadowQuery, simulateBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
@@ -27,7 +28,12 @@ export function policyRoutes(broker: Broker): Hono<Env> {
   routes.post('/simulate', async c => {
     await operatorFor(c, 'read')
     const body = await readJson(c, simulateBody, broker.limits.bodyBytes)
-    return c.json(renderSimulated(await simulate(c.get('broker'), toRequest(body))))
+    const sees = await eyesOf(c)
+    const named = body.task === undefined ? body.agent : await agentOfTask(c.get('broker'), body.task)
+    await demandSeen(c, named, body.task === undefined ? 'agent' : 'task', sees)
+    const simulated = await simulate(c.get('broker'), toRequest(body))
+    await demandSeen(c, simulated.agent, 'agent', sees)
+    return c.json(renderSimulated(simulated))
   })
 
   routes.get('/shadow', async c => {
@@ -37,7 +43,7 @@ export function policyRoutes(broker: Broker): Hono<Env> {
     const hash = candidate?.hash ?? null
     if (hash === null) return c.json({ candidate, items: [], next: null })
     const found = await c.get('broker').ledger.read.shadowDifferences(hash, given(paging))
-    return c.json({ candidate, ...page(found, renderDifference) })
+    return c.json({ candidate, ...(await seenPage(c, found, renderDifference)) })
   })
 
   return routes

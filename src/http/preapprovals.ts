@@ -12,9 +12,10 @@ import {
   revokePreapproval,
 } from '../broker/preapprovals.ts'
 import { preapprovalBody, preapprovalPreviewBody, preapprovalsQuery } from './approval-schemas.ts'
-import { operatorOf, refuseBearers } from './approvals.ts'
+import { LOOKING, operatorOf, refuseBearers } from './approvals.ts'
+import { demandSeen, eyesOf, seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
-import { given, page, query } from './page.ts'
+import { given, query } from './page.ts'
 import { createExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
 import { renderPreapproval } from './render-approval.ts'
@@ -33,16 +34,15 @@ export function preapprovalRoutes(broker: Broker): Hono<Env> {
       ...(open === undefined ? {} : { open: await c.get('broker').ledger.now() }),
     }
     const found = await c.get('broker').ledger.read.preapprovals(filter, given({ limit, after }))
-    return c.json(page(found, renderPreapproval))
+    return c.json(await seenPage(c, found, renderPreapproval, await eyesOf(c, LOOKING)))
   })
 
   /** What is to be agreed to, and what the sign-in is to be bound to. */
   routes.post('/preview', async c => {
     await operatorOf(c, 'read')
-    const { document, digest } = await planPreapproval(
-      c.get('broker'),
-      orderOf(await readJson(c, preapprovalPreviewBody, bodyBytes)),
-    )
+    const order = orderOf(await readJson(c, preapprovalPreviewBody, bodyBytes))
+    await demandSeen(c, order.agent, 'agent', await eyesOf(c, LOOKING))
+    const { document, digest } = await planPreapproval(c.get('broker'), order)
     return c.json({ document, digest, sign_in_for: preapprovalBinding(digest) })
   })
 

@@ -10,6 +10,7 @@ import { type AgentReview, type Review, reviewPeriod } from '../broker/review.ts
 import { type Trail, trailOf } from '../broker/trail.ts'
 import { LIMITS } from '../limits.ts'
 import { bearer } from './bearer.ts'
+import { demandSeen, eyesOf, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { query } from './page.ts'
 import { readJson } from './read-body.ts'
@@ -40,17 +41,24 @@ export function reviewRoutes(broker: Broker): Hono<Env> {
 
   routes.get('/tasks/:id/trail', async c => {
     const within = c.get('broker')
-    const operator = await authenticateOperator(within, bearer(c))
     const trail = await trailOf(within, c.req.param('id'))
-    await authorizeOperator(within, operator, 'read', { agent: trail.task.agent })
-    return c.json(renderTrail(trail, await receiptIfAny(within, trail)))
+    const sees = await eyesOf(c)
+    await demandSeen(c, trail.task.agent, 'task', sees)
+    const others = {
+      ancestors: await seen(trail.ancestors, sees, one => one.agent),
+      descendants: await seen(trail.descendants, sees, one => one.agent),
+    }
+    return c.json(renderTrail({ ...trail, ...others }, await receiptIfAny(within, trail)))
   })
 
   routes.get('/review', async c => {
     const within = c.get('broker')
     await authorizeOperator(within, await authenticateOperator(within, bearer(c)), 'read')
     const { from, to, agent } = query(c, reviewQuery)
-    return c.json(renderReview(await reviewPeriod(within, { from, to }, agent)))
+    const sees = await eyesOf(c)
+    await demandSeen(c, agent, 'agent', sees)
+    const review = await reviewPeriod(within, { from, to }, agent)
+    return c.json(renderReview({ ...review, agents: await seen(review.agents, sees, one => one.agent) }))
   })
 
   routes.post('/credentials/recognise', async c => {

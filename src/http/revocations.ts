@@ -5,6 +5,7 @@ import { previewRevocation } from '../broker/preview-revocation.ts'
 import { revocationStatus, startRevocation, unblock } from '../broker/revocations.ts'
 import { canonicalDigest } from '../canonical.ts'
 import type { RevocationFilter } from '../policy/revocation-filter.ts'
+import { eyesOf, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor, operatorFor } from './operator-guard.ts'
 import { given, page, query } from './page.ts'
@@ -22,7 +23,13 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
     const filter = given(parts)
     const on = await reachOf(c.get('broker'), filter)
     const operator = await operatorFor(c, dry_run ? 'read' : 'revoke', on)
-    if (dry_run) return c.json(renderPreview(filter, await previewRevocation(c.get('broker'), filter)), 200)
+    if (dry_run) {
+      const preview = await previewRevocation(c.get('broker'), filter)
+      const sees = await eyesOf(c)
+      const tasks = await seen(preview.tasks, sees, one => one.agent)
+      const leases = await seen(preview.leases, sees, one => one.agent)
+      return c.json(renderPreview(filter, { ...preview, tasks, leases }), 200)
+    }
     const { id } = await startRevocation(c.get('broker'), { filter, reason, hold }, actorOf(operator))
     c.header('location', `/v1/revocations/${id}`)
     return c.json(renderRevocation(await revocationStatus(c.get('broker'), id)), 202)
