@@ -11,6 +11,7 @@ import { createPolicyHost, type Plugins } from '../policy-host/host.ts'
 import { prepareFiles } from '../registry/policies.ts'
 import type { Edge } from '../server.ts'
 import { policyWarnings } from './policy-warnings.ts'
+import { count } from './print.ts'
 import type { Terminal } from './terminal.ts'
 
 /** `mayfly check`: reads the whole configuration as `serve` would, and starts nothing. */
@@ -47,9 +48,10 @@ export async function check(
   if (json) terminal.out(`${JSON.stringify(summary)}\n`)
   else
     terminal.out(
-      `${config} is good: ${summary.attestors.length} attestors, ${summary.issuers.length} issuers, ` +
-        `${summary.agents.length} agents, ${summary.resource_servers.length} resource servers` +
-        `${settings.policies_dir === undefined ? '' : `, ${policies.length} files of policies`}\n`,
+      `${config} is good: ${count(summary.attestors.length, 'attestor')}, ` +
+        `${count(summary.issuers.length, 'issuer')}, ${count(summary.agents.length, 'agent')}, ` +
+        `${count(summary.resource_servers.length, 'resource server')}` +
+        `${settings.policies_dir === undefined ? '' : `, ${count(policies.length, 'policy file')}`}\n`,
     )
 }
 

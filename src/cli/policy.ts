@@ -39,8 +39,14 @@ export function addPolicyCommands(
     .action(async (files, options) => (await import('./policy-test.ts')).policyTest(terminal, files, options))
   offline(policy.command('lint'))
     .description('find rules that are valid and wrong')
+    .argument('[dir]', 'as --policies')
     .option('--strict', 'fail on warnings, too')
-    .action(async options => (await import('./policy-lint.ts')).policyLint(terminal, options))
+    .action(async (dir, options) =>
+      (await import('./policy-lint.ts')).policyLint(terminal, {
+        ...options,
+        ...(dir === undefined ? {} : { policies: dir }),
+      }),
+    )
   policy
     .command('schema')
     .description('what policies of this configuration may speak of, as a Cedar schema')
