@@ -32,8 +32,12 @@ export async function standAgents(world: World, chance: Chance): Promise<void> {
   await order(world, chance, agent, 'activate')
 }
 
-export const offboard = (world: World, chance: Chance): Promise<void> =>
-  order(world, chance, chance.pick(agents), 'offboard')
+/** Mostly it was held up before. */
+export async function offboard(world: World, chance: Chance): Promise<void> {
+  const agent = chance.pick(agents)
+  if (chance.hits(0.7)) await order(world, chance, agent, chance.pick(['suspend', 'quarantine']))
+  await order(world, chance, agent, 'offboard')
+}
 
 /** Said again where the answer was lost. */
 async function order(world: World, chance: Chance, agent: string, verb: StandingVerb): Promise<void> {

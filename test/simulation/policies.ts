@@ -34,6 +34,8 @@ const sets = {
   asking: [
     ask('roles', 'a', 1, ['security', 'platform']),
     ask('hub', 'b', 1, []),
+    // Nobody gets it, whoever agrees: the approval has its mint back.
+    ask('hub', 'forbidden', 1, []),
     ask('jwt', 'write', 1, ['security'], true),
   ],
   strict: [

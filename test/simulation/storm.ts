@@ -19,7 +19,7 @@ export function brewStorm(world: World): void {
   const over = scheduler.now() + profile.stormMs
   const at = (count: number, label: string, run: () => void) => {
     for (let left = count; left > 0; left -= 1)
-      scheduler.after(clients, chance.below(profile.stormMs), label, () => {
+      scheduler.after(clients, moment(world, chance), label, () => {
         if (world.storm() !== undefined) run()
       })
   }
@@ -47,6 +47,14 @@ export function brewStorm(world: World): void {
   at(profile.incidents, 'an agent is looked into', () => void standAgents(world, chance))
   at(profile.offboards, 'an agent goes', () => void offboard(world, chance))
   at(profile.operatorEnds, 'an operator acts', () => void operate(world, chance))
+}
+
+/** Ms from now, anywhere in the storm; as often as not when everybody comes, a moment after the full minute. */
+function moment({ scheduler, profile }: World, chance: Chance): number {
+  const ms = chance.below(profile.stormMs)
+  if (chance.hits(0.5)) return ms
+  const intoMinute = (scheduler.now() + ms) % minute
+  return ms - intoMinute + minute + chance.between(20, 600)
 }
 
 /** Everything works again, and stays so. */

@@ -102,7 +102,6 @@ export const edges = [
 /** What somebody must have been told at least once. */
 export const refusals = [
   'agent_not_active',
-  'agent_quarantined',
   'approval_over',
   'approval_pending',
   'approved_already',

@@ -113,10 +113,6 @@ export const authorityBugs: readonly Mutation[] = [
     }),
   },
   {
-    name: 'a change of policies waits for no mint',
-    ledger: writing(() => ({ awaitMints: async () => {} })),
-  },
-  {
     name: 'other policies reach nothing that is out',
     ledger: writing(tx => ({
       setMeta: async (key, value) =>
