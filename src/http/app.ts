@@ -5,8 +5,8 @@ import type { Drills } from '../broker/drills.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { capInFlight, createAdmission } from './admission.ts'
 import { approvalRoutes } from './approvals.ts'
-import { checkInRoutes } from './check-ins.ts'
 import { budgetRoutes } from './budgets.ts'
+import { checkInRoutes } from './check-ins.ts'
 import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
@@ -81,8 +81,6 @@ function mountOperators(
   app.route('/v1/tasks', checkInRoutes(broker))
   // Each team sees its own here, where the rest is for whoever may read all.
   app.route('/v1/registry', registryRoutes(broker, registry))
-  // Before the rest: whoever answers comes with a sign-in, and no operator's token.
-  app.route('/v1/approvals', approvalRoutes(broker))
   app.route('/v1', operatorRoutes(broker))
   app.route('/v1/drills', drillRoutes(broker, drills))
   app.route('/v1/budgets', budgetRoutes())

@@ -55,17 +55,17 @@ const ASKS = [
   { issuer: 'github', ask: { repositories: ['acme/api'], permissions: { contents: 'write' } } },
 ]
 
-const which = fc.nat(3)
+const which = fc.nat(2)
 const human = fc.nat(HUMANS.length - 1)
 const command = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('open'), ask: fc.nat(2), mints: fc.integer({ min: 1, max: 2 }) }),
   },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('approve'), which, human }) },
+  { weight: 24, arbitrary: fc.record({ do: fc.constant('approve'), which, human }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deny'), which, human }) },
   {
-    weight: 6,
+    weight: 14,
     arbitrary: fc.record({ do: fc.constant('mint'), which, times: fc.integer({ min: 1, max: 2 }) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('end'), which }) },
