@@ -1,7 +1,7 @@
 /** From the end of a task to its credential revoked: how soon, and how soon while another provider is dead. */
 import { join } from 'node:path'
-import { endTask } from '../src/broker/end-task.ts'
-import { createReaper } from '../src/broker/reaper.ts'
+import { createReaper } from '../src/broker/credentials/reaper.ts'
+import { endTask } from '../src/broker/tasks/end-task.ts'
 import type { Core } from '../src/server.ts'
 import { openBenchCore, schedule } from './core.ts'
 import { median, percentile, type Row } from './figures.ts'

@@ -1,5 +1,5 @@
 /** Puts tasks with one credential each into a ledger, as they stand after their mint or after their end. */
-import { secretHash } from '../src/broker/lease-plan.ts'
+import { secretHash } from '../src/broker/credentials/lease-plan.ts'
 import type { Core } from '../src/server.ts'
 import type { LeaseRow, TaskRow } from '../src/store/rows.ts'
 

@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createOperatorToken } from '../src/broker/create-operator-token.ts'
+import { createOperatorToken } from '../src/broker/people/create-operator-token.ts'
 import type { RunningServer } from '../src/server.ts'
 import { RESOURCE_SERVER, startBroker } from '../test/fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../test/fakes/people.ts'

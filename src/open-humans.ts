@@ -1,7 +1,7 @@
 /** Those who vouch for humans on whose behalf tasks run, as configured. Opening makes no call. */
 import type { AttestorDeps } from '../attestors/attestor.ts'
-import type { Humans } from './broker/human.ts'
-import { createHumanVerifier } from './broker/operator-identity.ts'
+import type { Humans } from './broker/people/human.ts'
+import { createHumanVerifier } from './broker/people/operator-identity.ts'
 import type { Settings } from './config.ts'
 
 export function openHumans(

@@ -1,7 +1,7 @@
 /** The identity provider of operators and their roles, as configured. Opening makes no call. */
 import type { AttestorDeps } from '../attestors/attestor.ts'
-import { createHumanVerifier } from './broker/operator-identity.ts'
-import type { People, Roles, SignIn } from './broker/people.ts'
+import { createHumanVerifier } from './broker/people/operator-identity.ts'
+import type { People, Roles, SignIn } from './broker/people/people.ts'
 import type { Settings } from './config.ts'
 
 const hour = 60 * 60_000

@@ -1,7 +1,7 @@
 /** Role policies of the settings, or the ones the broker carries, and who is in which role. */
 import { join } from 'node:path'
-import type { OperatedOn } from './broker/operator.ts'
-import type { RoleRequest, Roles } from './broker/people.ts'
+import type { OperatedOn } from './broker/people/operator.ts'
+import type { RoleRequest, Roles } from './broker/people/people.ts'
 import { ROLE_NAMES } from './config/operators.ts'
 import { ConfigError, type ConfigFiles, type Settings } from './config.ts'
 import { compileRoles, type RoleFile } from './policy/roles/compile-roles.ts'

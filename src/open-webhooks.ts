@@ -1,6 +1,6 @@
 /** Configured webhooks, with their secrets read from files. */
 import { Secret } from '../issuers/shared/secret.ts'
-import type { Webhook } from './broker/deliver.ts'
+import type { Webhook } from './broker/proof/deliver.ts'
 import { ConfigError, fromDirectory, type Settings } from './config.ts'
 import type { KekFiles } from './keys/kek.ts'
 import { readSecretFile } from './keys/secret-file.ts'

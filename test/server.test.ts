@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createOperatorToken } from '../src/broker/create-operator-token.ts'
+import { createOperatorToken } from '../src/broker/people/create-operator-token.ts'
 import type { RunningServer } from '../src/server.ts'
 import type { FaultDecision } from './fakes/faults.ts'
 import {

@@ -3,7 +3,7 @@ import { parseToken, type TokenKind } from '../keys/tokens.ts'
 import type { OperatorTokenRow, TaskRow } from '../store/rows.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { usedUpBy } from './claim-evidence.ts'
+import { usedUpBy } from './tasks/claim-evidence.ts'
 import { verifiedOperator, verifiedTask } from './verified-rows.ts'
 
 /**

@@ -15,8 +15,8 @@ import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
-import type { Humans } from './human.ts'
-import type { People } from './people.ts'
+import type { Humans } from './people/human.ts'
+import type { People } from './people/people.ts'
 import type { Waits } from './waits.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */

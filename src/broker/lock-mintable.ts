@@ -1,7 +1,7 @@
 import type { Phase } from '../../issuers/issuer.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
 import type { AgentRow, TaskRow } from '../store/rows.ts'
-import { demandWorking, mayHold } from './agent-transitions.ts'
+import { demandWorking, mayHold } from './agents/agent-transitions.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { verifiedAgent } from './verified-rows.ts'

@@ -1,5 +1,5 @@
 import type { Broker } from './broker.ts'
-import type { Schedule } from './reaper.ts'
+import type { Schedule } from './credentials/reaper.ts'
 
 /** Work that waits in the ledger: done when it is woken, when the next piece is due, and every backstop. */
 export type Queue = {

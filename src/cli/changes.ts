@@ -1,6 +1,6 @@
 /** `mayfly changes`: what takes two humans, as it was proposed, and the second one's word. */
 import { z } from 'zod'
-import { changeDigest } from '../broker/change-digest.ts'
+import { changeDigest } from '../broker/people/change-digest.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
 import { type Client, createClient } from './client.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'

@@ -1,6 +1,6 @@
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
-import { announceRestored } from '../broker/restored.ts'
+import { announceRestored } from '../broker/tasks/restored.ts'
 import { loadSettings } from '../config.ts'
 import { demandLedger } from './demand-ledger.ts'
 import { openCoreAlone } from './open-core-alone.ts'

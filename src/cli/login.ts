@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
-import { sessionNonce } from '../broker/operator-nonce.ts'
+import { sessionNonce } from '../broker/people/operator-nonce.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { providerOf } from './identity-provider.ts'

@@ -1,6 +1,6 @@
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
-import { createOperatorToken } from '../broker/create-operator-token.ts'
+import { createOperatorToken } from '../broker/people/create-operator-token.ts'
 import { loadSettings } from '../config.ts'
 import { openCoreAlone } from './open-core-alone.ts'
 import { tellToken } from './operator-token.ts'

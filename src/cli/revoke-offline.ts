@@ -1,14 +1,14 @@
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import type { Broker } from '../broker/broker.ts'
-import { previewRevocation } from '../broker/preview-revocation.ts'
-import { createReaper } from '../broker/reaper.ts'
+import { createReaper } from '../broker/credentials/reaper.ts'
+import { previewRevocation } from '../broker/revocations/preview-revocation.ts'
 import {
   continueRevocation,
   revocationPrefix,
   revocationStatus,
   startRevocation,
-} from '../broker/revocations.ts'
+} from '../broker/revocations/revocations.ts'
 import { loadSettings } from '../config.ts'
 import { renderLease, renderPreview, renderRevocation } from '../http/render.ts'
 import type { RevocationFilter } from '../policy/revocation-filter.ts'

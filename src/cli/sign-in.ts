@@ -1,6 +1,6 @@
 /** A human signs in at the identity provider that the broker names; what comes of it goes to the broker alone. */
 import type { Secret } from '../../issuers/shared/secret.ts'
-import { freshNonce } from '../broker/operator-nonce.ts'
+import { freshNonce } from '../broker/people/operator-nonce.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { Client } from './client.ts'
 import { providerOf, type SignInTerminal } from './identity-provider.ts'

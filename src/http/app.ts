@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import type { Drills } from '../broker/drills.ts'
+import type { Drills } from '../broker/proof/drills.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { capInFlight, createAdmission } from './admission.ts'
 import { approvalRoutes } from './approvals.ts'

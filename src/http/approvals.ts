@@ -1,7 +1,8 @@
 /** `/v1/approvals`: what waits for humans. Whoever answers signs in for that alone; a session is for reading. */
 import { type Context, Hono } from 'hono'
 import { Secret } from '../../issuers/shared/secret.ts'
-import { approve, bindingOf, deny, openApproval, type Verb } from '../broker/answer-approval.ts'
+import { approve, bindingOf, deny, openApproval, type Verb } from '../broker/approvals/answer-approval.ts'
+import { showApproval } from '../broker/approvals/show-approval.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import {
@@ -11,8 +12,7 @@ import {
   type Operator,
   type OperatorAction,
   recogniseHuman,
-} from '../broker/operators.ts'
-import { showApproval } from '../broker/show-approval.ts'
+} from '../broker/people/operators.ts'
 import { parseToken } from '../keys/tokens.ts'
 import { approvalsQuery, approveBody, denyBody } from './approval-schemas.ts'
 import { bearer } from './bearer.ts'

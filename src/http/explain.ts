@@ -1,5 +1,5 @@
 /** A decision as operators read it: the row, and what stands of it today. No secret and no evidence is in it. */
-import type { Explained } from '../broker/explain-decision.ts'
+import type { Explained } from '../broker/decisions/explain-decision.ts'
 import { renderDecision } from './render.ts'
 
 export function renderExplained(explained: Explained) {

@@ -2,7 +2,7 @@
 import type { Context } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { authenticateOperator, authorizeOperator, type OperatorAction } from '../broker/operators.ts'
+import { authenticateOperator, authorizeOperator, type OperatorAction } from '../broker/people/operators.ts'
 import type { Page } from '../store/ledger.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'

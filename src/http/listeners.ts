@@ -1,6 +1,6 @@
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { Drills } from '../broker/drills.ts'
+import type { Drills } from '../broker/proof/drills.ts'
 import type { ResourceServer, Settings } from '../config.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { createApp, createOperatorApp } from './app.ts'

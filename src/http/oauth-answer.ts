@@ -1,6 +1,6 @@
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { Credential } from '../broker/issue-credential.ts'
+import type { Credential } from '../broker/credentials/issue-credential.ts'
 import type { TaskRow } from '../store/rows.ts'
 
 /** RFC 8693 section 2.2.1, and the task beside it. */

@@ -4,12 +4,12 @@
  * as subject token, never with the evidence.
  */
 import { Secret } from '../../issuers/shared/secret.ts'
-import { ApprovalPending } from '../broker/ask-approval.ts'
+import { ApprovalPending } from '../broker/approvals/ask-approval.ts'
 import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { requestCredential } from '../broker/grant-ask.ts'
-import type { OpenedTask } from '../broker/open-task.ts'
+import { requestCredential } from '../broker/credentials/grant-ask.ts'
+import type { OpenedTask } from '../broker/tasks/open-task.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { ApprovalRow, AskRow, TaskRow } from '../store/rows.ts'
 import { exchangeAnswer } from './oauth-answer.ts'

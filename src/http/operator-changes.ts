@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
-import { decideChange, isPast, readChange } from '../broker/decide-change.ts'
+import { decideChange, isPast, readChange } from '../broker/people/decide-change.ts'
 import type { ChangeRow } from '../store/rows.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor, operatorFor } from './operator-guard.ts'

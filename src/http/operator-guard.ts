@@ -9,7 +9,7 @@ import {
   type OperatedOn,
   type Operator,
   type OperatorAction,
-} from '../broker/operators.ts'
+} from '../broker/people/operators.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
 

@@ -10,8 +10,8 @@ import {
   openSession,
   openSessions,
   sessionOf,
-} from '../broker/operator-sessions.ts'
-import { actorOf, authenticateOperator } from '../broker/operators.ts'
+} from '../broker/people/operator-sessions.ts'
+import { actorOf, authenticateOperator } from '../broker/people/operators.ts'
 import type { OperatorSessionRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'

@@ -1,6 +1,6 @@
 /** What a caller is told of asks that wait for humans. */
 import type { Context } from 'hono'
-import { ApprovalPending } from '../broker/ask-approval.ts'
+import { ApprovalPending } from '../broker/approvals/ask-approval.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { AskRow } from '../store/rows.ts'
 

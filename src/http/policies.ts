@@ -1,7 +1,7 @@
 /** `/v1/policies`: what policies may speak of, what a request would come to, and how a candidate set fares. */
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
-import { type Simulated, type SimulateRequest, simulate } from '../broker/simulate.ts'
+import { type Simulated, type SimulateRequest, simulate } from '../broker/decisions/simulate.ts'
 import { cedarSchema } from '../policy/cedar/schema.ts'
 import { vocabularyOf } from '../policy/cedar/vocabulary.ts'
 import type { ShadowDifferenceRow } from '../store/rows.ts'

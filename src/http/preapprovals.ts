@@ -2,15 +2,15 @@
 import { Hono } from 'hono'
 import type { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
-import type { Broker } from '../broker/broker.ts'
-import { actorOf, authorizeOperator, demandFresh, recogniseHuman } from '../broker/operators.ts'
 import {
   openPreapproval,
   type PreapprovalOrder,
   planPreapproval,
   preapprovalBinding,
   revokePreapproval,
-} from '../broker/preapprovals.ts'
+} from '../broker/approvals/preapprovals.ts'
+import type { Broker } from '../broker/broker.ts'
+import { actorOf, authorizeOperator, demandFresh, recogniseHuman } from '../broker/people/operators.ts'
 import { preapprovalBody, preapprovalPreviewBody, preapprovalsQuery } from './approval-schemas.ts'
 import { LOOKING, operatorOf, refuseBearers } from './approvals.ts'
 import { demandSeen, eyesOf, seenPage } from './eyes.ts'

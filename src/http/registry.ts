@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { authenticateOperator, authorizeOperator, type Operator } from '../broker/operators.ts'
+import { authenticateOperator, authorizeOperator, type Operator } from '../broker/people/operators.ts'
 import { applyPlan } from '../registry/apply.ts'
 import { namespacesIn } from '../registry/documents.ts'
 import { type Plan, planSet } from '../registry/plan.ts'

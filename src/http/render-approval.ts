@@ -1,7 +1,7 @@
 /** Approvals and windows as operators see them. Texts of the caller stand under `untrusted` in the document. */
-import { bindingOf } from '../broker/answer-approval.ts'
-import { readDocument } from '../broker/approval-document.ts'
-import type { ShownApproval } from '../broker/show-approval.ts'
+import { bindingOf } from '../broker/approvals/answer-approval.ts'
+import { readDocument } from '../broker/approvals/approval-document.ts'
+import type { ShownApproval } from '../broker/approvals/show-approval.ts'
 import type { ApprovalRow, PreapprovalRow } from '../store/rows.ts'
 
 const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())

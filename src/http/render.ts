@@ -1,8 +1,9 @@
 /** Rows and credentials as the wire shows them. Times are RFC 3339; secrets leave here and nowhere else. */
-import { humanOf, shownHuman } from '../broker/human.ts'
-import type { Credential } from '../broker/issue-credential.ts'
-import type { RevocationPreview } from '../broker/preview-revocation.ts'
-import type { SignedReceipt } from '../broker/read-receipt.ts'
+
+import type { Credential } from '../broker/credentials/issue-credential.ts'
+import { humanOf, shownHuman } from '../broker/people/human.ts'
+import type { SignedReceipt } from '../broker/proof/read-receipt.ts'
+import type { RevocationPreview } from '../broker/revocations/preview-revocation.ts'
 import { readReceipt } from '../receipts/verify-receipt.ts'
 import type { RevocationProgress } from '../store/ledger.ts'
 import type {

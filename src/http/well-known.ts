@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
-import { sharedIssuers } from '../broker/lease-plan.ts'
+import { sharedIssuers } from '../broker/credentials/lease-plan.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Env } from './guard.ts'
 import { TOKEN_EXCHANGE } from './oauth-exchange.ts'

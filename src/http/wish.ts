@@ -1,4 +1,4 @@
-import type { ApprovalWish } from '../broker/ask-approval.ts'
+import type { ApprovalWish } from '../broker/approvals/ask-approval.ts'
 
 /** What humans are to be told, where they are asked. */
 export function wishOf({

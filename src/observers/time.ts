@@ -1,5 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
-import { endTask } from '../broker/end-task.ts'
+import { endTask } from '../broker/tasks/end-task.ts'
 import type { TaskRow } from '../store/rows.ts'
 
 /**

@@ -1,7 +1,7 @@
 /** A plan, applied whole or not at all, and only to the generation that it was made against. */
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { actorOf, type Operator } from '../broker/operators.ts'
+import { actorOf, type Operator } from '../broker/people/operators.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { ConfigError } from '../config.ts'
 import type { LedgerWrite } from '../store/ledger.ts'

@@ -1,7 +1,7 @@
 /** One registration: everything in one transaction, and one generation more; or nothing, where others came first. */
 import { record } from '../audit/record.ts'
+import { agentChanges, putAgents } from '../broker/agents/register-agents.ts'
 import type { Broker } from '../broker/broker.ts'
-import { agentChanges, putAgents } from '../broker/register-agents.ts'
 import { registryMac, resourceMac } from '../broker/verified-rows.ts'
 import { canonicalJson } from '../canonical.ts'
 import type { Settings } from '../config.ts'

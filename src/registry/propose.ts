@@ -4,9 +4,9 @@
  */
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { demandDualControl } from '../broker/dual-control.ts'
-import type { Operator } from '../broker/operators.ts'
-import type { ChangeExecutor } from '../broker/people.ts'
+import { demandDualControl } from '../broker/people/dual-control.ts'
+import type { Operator } from '../broker/people/operators.ts'
+import type { ChangeExecutor } from '../broker/people/people.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { type Application, applyPlan, demandPlan } from './apply.ts'
 import { type Planned, type PlannedChange, planSet } from './plan.ts'

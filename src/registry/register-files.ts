@@ -2,8 +2,9 @@
  * A broker's files, put in force. What was superseded by other files is not put back by a broker that merely
  * starts with it: it may have been left behind.
  */
+
+import { agentChanges } from '../broker/agents/register-agents.ts'
 import type { Broker } from '../broker/broker.ts'
-import { agentChanges } from '../broker/register-agents.ts'
 import type { Settings } from '../config.ts'
 import type { FileSetRow } from '../store/rows.ts'
 import { commit, type ResourceChange } from './commit.ts'

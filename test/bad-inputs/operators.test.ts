@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Secret } from '../../issuers/shared/secret.ts'
-import { freshNonce, sessionNonce } from '../../src/broker/operator-nonce.ts'
-import { authorizeOperator, demandFresh } from '../../src/broker/operators.ts'
+import { freshNonce, sessionNonce } from '../../src/broker/people/operator-nonce.ts'
+import { authorizeOperator, demandFresh } from '../../src/broker/people/operators.ts'
 import { canonicalDigest } from '../../src/canonical.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { createForger } from '../fakes/identity/forger.ts'
@@ -167,7 +167,7 @@ describe('a session', () => {
   test('that is stolen approves nothing, widens nothing, and makes no sign-in of its own', async () => {
     const stolen = await sessionOf(broker, installation, 'cleo')
     const within = broker.broker
-    const { authenticateOperator } = await import('../../src/broker/operators.ts')
+    const { authenticateOperator } = await import('../../src/broker/people/operators.ts')
     const cleo = await authenticateOperator(within, new Secret(stolen))
     for (const action of ['approve', 'widen', 'register', 'configure'] as const)
       await expect(authorizeOperator(within, cleo, action)).rejects.toMatchObject({

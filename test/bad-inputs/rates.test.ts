@@ -1,7 +1,7 @@
 /** Rates are judged before evidence is, for each source by itself. */
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import { createOperatorToken } from '../../src/broker/create-operator-token.ts'
+import { createOperatorToken } from '../../src/broker/people/create-operator-token.ts'
 import { RESOURCE_SERVER } from '../fakes/installation.ts'
 import { until } from '../support/until.ts'
 import { attackedBroker, exchangeRequest, openRequest } from './attacked-broker.ts'

@@ -1,6 +1,6 @@
 /** Canaries: secrets are handed out, misplaced and mixed with faults, and then looked for in every sink. */
 import { describe, expect, test } from 'vitest'
-import { createOperatorToken } from '../../src/broker/create-operator-token.ts'
+import { createOperatorToken } from '../../src/broker/people/create-operator-token.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
 import { asks } from '../fakes/installation.ts'
 import { attackedBroker } from './attacked-broker.ts'

@@ -1,7 +1,7 @@
 /** The JSON API: bodies, tokens and ids that are not what they should be. */
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createOperatorToken } from '../../src/broker/create-operator-token.ts'
+import { createOperatorToken } from '../../src/broker/people/create-operator-token.ts'
 import { asks } from '../fakes/installation.ts'
 import { attackedBroker, openRequest } from './attacked-broker.ts'
 import { testUnharmed } from './refusals.ts'

@@ -1,6 +1,6 @@
 /** The life cycle of agents, through HTTP: what ends with each change, what goes on, and who is refused. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { superviseAgents } from '../../src/broker/supervise-agents.ts'
+import { superviseAgents } from '../../src/broker/agents/supervise-agents.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { type Answer, type Api, createApi, type OpenedTask } from '../support/api.ts'
@@ -170,7 +170,7 @@ describe('suspension', () => {
     const task = await coder([asks.api])
     const token = secretOf(await api.credential(task))
     const { ledger } = broker.broker
-    const { changeWithin } = await import('../../src/broker/agent-standing.ts')
+    const { changeWithin } = await import('../../src/broker/agents/agent-standing.ts')
     const order = {
       agent: 'coder',
       verb: 'suspend',
@@ -187,7 +187,7 @@ describe('suspension', () => {
 
   test('of more tasks than one batch', async () => {
     const tasks = await Promise.all(Array.from({ length: 5 }, () => coder([asks.orders])))
-    const { changeStanding } = await import('../../src/broker/agent-standing.ts')
+    const { changeStanding } = await import('../../src/broker/agents/agent-standing.ts')
     const few = { ...broker.broker, limits: { ...broker.broker.limits, endBatch: 2, revocationBatch: 2 } }
     const order = {
       agent: 'coder',

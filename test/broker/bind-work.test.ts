@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { bindingOf } from '../../src/broker/bind-work.ts'
 import type { Broker, Identity } from '../../src/broker/broker.ts'
-import { runKey } from '../../src/broker/work.ts'
+import { bindingOf } from '../../src/broker/tasks/bind-work.ts'
+import { runKey } from '../../src/broker/tasks/work.ts'
 import { LIMITS } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 

@@ -1,9 +1,9 @@
 /** Budgets of agents, owners and lineages, through the HTTP ports of two brokers on one PostgreSQL. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
-import { endTask } from '../../src/broker/end-task.ts'
-import { requestCredential } from '../../src/broker/grant-ask.ts'
-import { openTask } from '../../src/broker/open-task.ts'
+import { requestCredential } from '../../src/broker/credentials/grant-ask.ts'
+import { endTask } from '../../src/broker/tasks/end-task.ts'
+import { openTask } from '../../src/broker/tasks/open-task.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, type Installation, ORDERS } from '../fakes/installation.ts'
 import { type Answer, type Api, createApi, type OpenedTask } from '../support/api.ts'

@@ -1,7 +1,7 @@
 /** What was allowed once is not allowed for good: narrowing, expiry, extension, prune and retries. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { noteChanged, reassess } from '../../src/broker/reassess.ts'
-import { registerAgents } from '../../src/broker/register-agents.ts'
+import { registerAgents } from '../../src/broker/agents/register-agents.ts'
+import { noteChanged, reassess } from '../../src/broker/decisions/reassess.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
@@ -107,7 +107,7 @@ describe('evidence', () => {
           authorization_details: [],
         })
       const { body } = await again()
-      const { endTask } = await import('../../src/broker/end-task.ts')
+      const { endTask } = await import('../../src/broker/tasks/end-task.ts')
       await endTask(broker.broker, body.task.id, end, { actor: 'operator:test' })
       installation.clock.advance(5_000)
       expect((await again()).body.code).toBe('evidence_rejected')

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
-import { reapLease } from '../../src/broker/reap-lease.ts'
+import { reapLease } from '../../src/broker/credentials/reap-lease.ts'
 import { LIMITS } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { revokingLease, start } from '../conformance/store/subject.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
-import { createReaper } from '../../src/broker/reaper.ts'
+import { createReaper } from '../../src/broker/credentials/reaper.ts'
 import { LIMITS } from '../../src/limits.ts'
 import { silent } from '../fakes/installation.ts'
 

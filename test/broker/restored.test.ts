@@ -2,7 +2,7 @@
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { announceRestored } from '../../src/broker/restored.ts'
+import { announceRestored } from '../../src/broker/tasks/restored.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { createShell, type Shell } from '../cli/mayfly.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'

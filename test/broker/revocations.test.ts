@@ -1,6 +1,6 @@
 /** The operator's switch, through HTTP: what it reaches, what it refuses meanwhile, and how it goes on. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { continueRevocation, startRevocation } from '../../src/broker/revocations.ts'
+import { continueRevocation, startRevocation } from '../../src/broker/revocations/revocations.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { LedgerWrite } from '../../src/store/ledger.ts'
 import type { FaultDecision } from '../fakes/faults.ts'

@@ -8,7 +8,7 @@ import {
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
-import { createReaper, type Reaper } from '../../src/broker/reaper.ts'
+import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { LeaseRow } from '../../src/store/rows.ts'
 import { lease as leaseRow, task as taskRow } from '../conformance/store/subject.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Log } from '../../src/broker/broker.ts'
-import { createShadow, type Shadow } from '../../src/broker/shadow.ts'
+import { createShadow, type Shadow } from '../../src/broker/decisions/shadow.ts'
 import { LIMITS } from '../../src/limits.ts'
 import type { PolicyEngine, PolicyRequest, PolicyVerdict } from '../../src/policy/facts.ts'
 import { LedgerUnavailable } from '../../src/store/ledger.ts'

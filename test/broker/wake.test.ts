@@ -1,6 +1,6 @@
 /** Each way to end something wakes the reaper by itself: in these tests no timer ever fires. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { startRevocation } from '../../src/broker/revocations.ts'
+import { startRevocation } from '../../src/broker/revocations/revocations.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
 import { asks, createInstallation, edgeFor, type Installation } from '../fakes/installation.ts'

@@ -1,7 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startRevocation } from '../../src/broker/revocations.ts'
+import { startRevocation } from '../../src/broker/revocations/revocations.ts'
 import type { RunningServer } from '../../src/server.ts'
 import {
   AUDIENCE,

@@ -1,8 +1,8 @@
 /** The client against a whole broker, over a wire that loses answers. */
 import { inspect } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { approve, deny } from '../../src/broker/answer-approval.ts'
-import type { Operator } from '../../src/broker/operator.ts'
+import { approve, deny } from '../../src/broker/approvals/answer-approval.ts'
+import type { Operator } from '../../src/broker/people/operator.ts'
 import {
   type Ask,
   aws,

@@ -1,6 +1,6 @@
 /** What must be true when the faults are over, and then when everything has had its time. */
 import { expect } from 'vitest'
-import { startRevocation } from '../../src/broker/revocations.ts'
+import { startRevocation } from '../../src/broker/revocations/revocations.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { Installation } from '../fakes/installation.ts'
 import type { Load } from './load.ts'

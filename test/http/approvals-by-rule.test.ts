@@ -1,6 +1,6 @@
 /** Approvals as Cedar policies demand them, given by humans who sign in for each. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bindingOf } from '../../src/broker/answer-approval.ts'
+import { bindingOf } from '../../src/broker/approvals/answer-approval.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, startBroker } from '../fakes/installation.ts'
 import {

@@ -1,7 +1,7 @@
 /** Approvals through the HTTP port: what waits, who may answer, and that nothing but what was shown is minted. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { bindingOf, type Verb } from '../../src/broker/answer-approval.ts'
-import { isAllowedStill } from '../../src/broker/judge-live.ts'
+import { bindingOf, type Verb } from '../../src/broker/approvals/answer-approval.ts'
+import { isAllowedStill } from '../../src/broker/decisions/judge-live.ts'
 import { canonicalDigest } from '../../src/canonical.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'

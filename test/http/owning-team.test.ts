@@ -1,8 +1,8 @@
 /** Who is of the team that owns an agent answers for none of its asks, whatever the team's groups are called. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bindingOf } from '../../src/broker/answer-approval.ts'
-import { ownersOf } from '../../src/broker/approval-votes.ts'
-import { preapprovalBinding } from '../../src/broker/preapprovals.ts'
+import { bindingOf } from '../../src/broker/approvals/answer-approval.ts'
+import { ownersOf } from '../../src/broker/approvals/approval-votes.ts'
+import { preapprovalBinding } from '../../src/broker/approvals/preapprovals.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'

@@ -5,8 +5,12 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
-import { endTask } from '../../src/broker/end-task.ts'
-import { createReceiptQueue, type ReceiptOptions, signDueReceipts } from '../../src/broker/sign-receipts.ts'
+import {
+  createReceiptQueue,
+  type ReceiptOptions,
+  signDueReceipts,
+} from '../../src/broker/proof/sign-receipts.ts'
+import { endTask } from '../../src/broker/tasks/end-task.ts'
 import { createSigningKeys } from '../../src/keys/signing-keys.ts'
 import { readReceipt } from '../../src/receipts/verify-receipt.ts'
 import type { RunningServer } from '../../src/server.ts'

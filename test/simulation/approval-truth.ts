@@ -1,6 +1,6 @@
 /** What humans agreed to, and who they were: judged from the rows alone. */
 import { createHash } from 'node:crypto'
-import type { ApprovalDocument } from '../../src/broker/approval-document.ts'
+import type { ApprovalDocument } from '../../src/broker/approvals/approval-document.ts'
 import type { ApprovalRequirement } from '../../src/policy/facts.ts'
 import type { ApprovalRow, LeaseRow, VoteRow } from '../../src/store/rows.ts'
 import type { Change } from './ledger/tables.ts'

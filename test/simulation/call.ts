@@ -1,5 +1,5 @@
 /** A client's call to a broker: there, the use case, and back; either leg may be lost. */
-import { ApprovalPending } from '../../src/broker/ask-approval.ts'
+import { ApprovalPending } from '../../src/broker/approvals/ask-approval.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { BrokerError, type ErrorCode } from '../../src/broker/broker-error.ts'
 import { withFreshConfiguration } from '../../src/broker/with-fresh-configuration.ts'

@@ -1,10 +1,10 @@
 /** One broker process: the real use cases over simulated surroundings, as `src/server.ts` puts them together. */
 
 import type { Broker, Log } from '../../src/broker/broker.ts'
-import { noPeople } from '../../src/broker/people.ts'
+import { createReaper, type Reaper, type Schedule } from '../../src/broker/credentials/reaper.ts'
+import { noPeople } from '../../src/broker/people/people.ts'
+import { createReceiptQueue } from '../../src/broker/proof/sign-receipts.ts'
 import type { Queue } from '../../src/broker/queue.ts'
-import { createReaper, type Reaper, type Schedule } from '../../src/broker/reaper.ts'
-import { createReceiptQueue } from '../../src/broker/sign-receipts.ts'
 import { noWaits } from '../../src/broker/waits.ts'
 import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'

@@ -1,8 +1,8 @@
 /** Operators: they suspend agents and let them go on, let one go for good, and register what a team wants. */
 
-import { changeStanding } from '../../src/broker/agent-standing.ts'
-import type { StandingVerb } from '../../src/broker/agent-transitions.ts'
-import type { Operator } from '../../src/broker/operator.ts'
+import { changeStanding } from '../../src/broker/agents/agent-standing.ts'
+import type { StandingVerb } from '../../src/broker/agents/agent-transitions.ts'
+import type { Operator } from '../../src/broker/people/operator.ts'
 import { applyPlan } from '../../src/registry/apply.ts'
 import { planSet } from '../../src/registry/plan.ts'
 import type { WantedSet } from '../../src/registry/wanted.ts'
@@ -10,6 +10,7 @@ import { call } from './call.ts'
 import { TEAM } from './files.ts'
 import { guards } from './policies.ts'
 import type { Chance } from './random.ts'
+import { agentsInLine } from './registered.ts'
 import type { World } from './world.ts'
 
 const second = 1_000
@@ -21,7 +22,7 @@ const agents = ['builder', 'builder', 'helper'] as const
 /** One look into an agent: it is held up, perhaps more or less than at first, and mostly goes on in the end. */
 export async function standAgents(world: World, chance: Chance): Promise<void> {
   const { scheduler, clients } = world
-  const agent = chance.pick(agents)
+  const agent = suspect(world, chance)
   await order(world, chance, agent, chance.pick(['suspend', 'quarantine', 'quarantine']))
   for (let left = chance.between(0, 2); left > 0; left -= 1) {
     await scheduler.wait(clients, chance.between(1, 40) * second, 'an agent is looked into')
@@ -30,6 +31,17 @@ export async function standAgents(world: World, chance: Chance): Promise<void> {
   if (chance.hits(0.2)) return
   await scheduler.wait(clients, chance.between(1, 60) * second, 'an agent was looked into')
   await order(world, chance, agent, 'activate')
+}
+
+/** Mostly one below which somebody may do more than read. */
+function suspect({ ledger: { rows } }: World, chance: Chance): string {
+  const above = [...rows.leases.values()]
+    .filter(lease => lease.state === 'active' && lease.phase !== 'read')
+    .flatMap(lease => {
+      const own = rows.tasks.get(lease.task)?.agent
+      return [...agentsInLine(rows, lease.task)].filter(name => name !== own)
+    })
+  return above.length > 0 && chance.hits(0.8) ? chance.pick(above) : chance.pick(agents)
 }
 
 /** Mostly it was held up before. */

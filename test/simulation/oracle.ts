@@ -2,8 +2,8 @@
  * Holds what the ledger says against what is true, at every commit, mint and answer. It knows everything and
  * touches nothing.
  */
-import type { Credential } from '../../src/broker/issue-credential.ts'
-import { secretHash } from '../../src/broker/lease-plan.ts'
+import type { Credential } from '../../src/broker/credentials/issue-credential.ts'
+import { secretHash } from '../../src/broker/credentials/lease-plan.ts'
 import type { Agent } from '../../src/policy/agent.ts'
 import type { Host } from './host.ts'
 import { commitChecks } from './invariants.ts'

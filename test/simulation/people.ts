@@ -2,10 +2,14 @@
  * Humans: they answer what agents ask for, late or twice, agree beforehand, and look after tasks. That they signed
  * in for exactly that has tests of its own.
  */
-import { approve, deny } from '../../src/broker/answer-approval.ts'
-import { checkIn } from '../../src/broker/check-in.ts'
-import { actorOf, type Operator } from '../../src/broker/operator.ts'
-import { openPreapproval, planPreapproval, revokePreapproval } from '../../src/broker/preapprovals.ts'
+import { approve, deny } from '../../src/broker/approvals/answer-approval.ts'
+import {
+  openPreapproval,
+  planPreapproval,
+  revokePreapproval,
+} from '../../src/broker/approvals/preapprovals.ts'
+import { actorOf, type Operator } from '../../src/broker/people/operator.ts'
+import { checkIn } from '../../src/broker/tasks/check-in.ts'
 import type { ApprovalRow } from '../../src/store/rows.ts'
 import { call, type Reply } from './call.ts'
 import type { Chance } from './random.ts'
@@ -65,6 +69,12 @@ async function lookAfter(world: World, chance: Chance, who: Operator): Promise<v
   const waiting = [...rows.check_ins.keys()].filter(task => rows.tasks.get(task)?.state === 'active')
   if (waiting.length === 0) return
   const task = chance.pick(waiting)
+  const due = rows.check_ins.get(task)?.due_at ?? 0
+  // At the last moment: somebody else may be looking whether it has passed.
+  if (chance.hits(0.3)) {
+    const last = Math.max(0, due - world.scheduler.now() - chance.between(0, 150))
+    await world.scheduler.wait(world.clients, last, `${who.name} waits`)
+  }
   await call(world, chance, `${who.name} checks in`, broker => checkIn(broker, actorOf(who), task))
 }
 

@@ -1,6 +1,6 @@
 /** A receipt, against what its providers know. */
 
-import { secretHash } from '../../src/broker/lease-plan.ts'
+import { secretHash } from '../../src/broker/credentials/lease-plan.ts'
 import type { Receipt } from '../../src/receipts/receipt.ts'
 import type { Facts } from './oracle.ts'
 import { claimsOf } from './signature.ts'

@@ -1,8 +1,8 @@
 /** What goes wrong at its own time, beside what goes wrong call by call. */
 import type { Work } from '../../attestors/attestor.ts'
-import { endTask } from '../../src/broker/end-task.ts'
-import { endWork } from '../../src/broker/end-work.ts'
-import { revokeLease } from '../../src/broker/revoke.ts'
+import { revokeLease } from '../../src/broker/credentials/revoke.ts'
+import { endTask } from '../../src/broker/tasks/end-task.ts'
+import { endWork } from '../../src/broker/tasks/end-work.ts'
 import { call } from './call.ts'
 import { otherFiles } from './files.ts'
 import { applyTeam, offboard, standAgents } from './operators.ts'
@@ -63,8 +63,10 @@ export function calm(world: World): void {
   world.setLedgerDown(false)
   closeOutage(world)
   for (const provider of ['hub', 'brief', 'roles']) world.network.setDown(provider, false)
-  // The operator brings everything up to date, with a version that nobody has had.
-  world.files = { ...world.files, version: world.files.version + 1 }
+  // The operator brings everything up to date, mostly with something else, and with a version that nobody has had.
+  const { version } = world.files
+  const last = world.chance.hits(0.7) ? otherFiles(world.files, world.chance) : world.files
+  world.files = { ...last, version: version + 1 }
   for (const host of world.hosts) {
     host.clockAhead = 0
     world.putOnDisk(host.name, world.files)

@@ -2,9 +2,9 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import { accept } from '../../attestors/shared/checked.ts'
 import type { Broker } from '../../src/broker/broker.ts'
-import type { HumanToken } from '../../src/broker/operator-identity.ts'
-import { freshNonce } from '../../src/broker/operator-nonce.ts'
-import type { People } from '../../src/broker/people.ts'
+import type { HumanToken } from '../../src/broker/people/operator-identity.ts'
+import { freshNonce } from '../../src/broker/people/operator-nonce.ts'
+import type { People } from '../../src/broker/people/people.ts'
 
 export type Person = { subject: string; groups?: string[]; name?: string; email?: string }
 

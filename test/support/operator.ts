@@ -1,5 +1,5 @@
 /** An operator token for a broker in this process; an earlier one ends. */
-import { createOperatorToken } from '../../src/broker/create-operator-token.ts'
+import { createOperatorToken } from '../../src/broker/people/create-operator-token.ts'
 import type { RunningServer } from '../../src/server.ts'
 
 export async function operatorTokenOf({ broker }: Pick<RunningServer, 'broker'>): Promise<string> {

@@ -2,7 +2,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { bindingOf, type Verb } from '../../src/broker/answer-approval.ts'
+import { bindingOf, type Verb } from '../../src/broker/approvals/answer-approval.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { Person } from '../fakes/identity/operator-provider.ts'
 import { type ConfigChanges, ORDERS } from '../fakes/installation.ts'

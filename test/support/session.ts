@@ -1,5 +1,5 @@
 /** A session of a human, by the whole flow: challenge, sign-in, session. */
-import { sessionNonce } from '../../src/broker/operator-nonce.ts'
+import { sessionNonce } from '../../src/broker/people/operator-nonce.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { PeopledInstallation } from '../fakes/people.ts'
 

@@ -6,7 +6,15 @@ type Difference = Omit<ShadowDifferenceRow, 'first_at' | 'last_at'>
 
 const difference = (id: string, over: Partial<Difference> = {}): Difference => ({
   ...{ id, shadow_hash: 'candidate', live_hash: 'live', live: 'allow', shadow: 'deny' },
-  ...{ agent: 'a', issuer: 'i', phase: 'read', live_by: '["p"]', shadow_by: '[]', times: 1, example: 'dec_1' },
+  ...{
+    agent: 'a',
+    issuer: 'i',
+    phase: 'read',
+    live_by: '["p"]',
+    shadow_by: '[]',
+    times: 1,
+    example: 'dec_1',
+  },
   ...over,
 })
 

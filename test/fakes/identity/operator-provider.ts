@@ -6,7 +6,7 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Provider, { type OidcContext } from 'oidc-provider'
-import { freshNonce } from '../../../src/broker/operator-nonce.ts'
+import { freshNonce } from '../../../src/broker/people/operator-nonce.ts'
 import { createBrowser, type Human } from './human.ts'
 import { formOf, signInPage } from './sign-in-page.ts'
 import { createSigningKey, type SigningKey } from './signing-key.ts'

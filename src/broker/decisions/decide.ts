@@ -1,0 +1,131 @@
+/**
+ * One decision: the bounds first (ceilings and tickets), then policy. An ask is allowed where both allow it; the
+ * decision allows where every ask is allowed, and denies where one is denied.
+ */
+import { record } from '../../audit/record.ts'
+import { canonicalDigest } from '../../canonical.ts'
+import type { ApprovalRequirement, PolicyRequest, PolicyVerdict } from '../../policy/facts.ts'
+import { type Bounds, judgeAsk } from '../../policy/judge-ask.ts'
+import type { Seen } from '../../policy/shadow.ts'
+import type { LedgerWrite } from '../../store/ledger.ts'
+import type { DecisionRow } from '../../store/rows.ts'
+import { quarantineOf } from '../agents/agent-quarantine.ts'
+import type { Broker } from '../broker.ts'
+import { BrokerError } from '../broker-error.ts'
+import { shownHuman } from '../people/human.ts'
+import { humanAccess } from '../people/human-access.ts'
+import { judgeLine } from './judge-line.ts'
+import type { Judged, JudgedAsk } from './judged.ts'
+
+/** How one ask fared, in the order in which they were given. */
+export type AskVerdict = { outcome: DecisionRow['outcome']; requires: readonly ApprovalRequirement[] }
+
+export type Decision = { row: DecisionRow; asks: readonly AskVerdict[] }
+
+/** All of these asks within all of these bounds and policies, or none. Made, not yet recorded. */
+export async function decide(
+  broker: Broker,
+  about: Judged,
+  asks: readonly JudgedAsk[],
+  bounds: Bounds,
+): Promise<Decision> {
+  const judged = await Promise.all(asks.map(ask => judgeOne(broker, about, ask, bounds)))
+  const outcome = (['deny', 'needs_approval'] as const).find(one => judged.some(ask => ask.outcome === one))
+  const telling = outcome === undefined ? judged : judged.filter(ask => ask.outcome === outcome)
+  const row = newDecision(broker, {
+    task: about.task,
+    agent: about.agent,
+    outcome: outcome ?? 'allow',
+    reasons: telling.flatMap(one => one.reasons),
+    facts: {
+      ...{ identity: about.identity, agent: about.agent, purpose: about.purpose },
+      ...(about.human === undefined ? {} : { human: shownHuman(about.human) }),
+      ...(about.declared === undefined ? {} : { declared: about.declared }),
+      asks: judged.map(({ facts }) => facts),
+    },
+  })
+  for (const { seen } of judged)
+    if (seen !== undefined) broker.shadow?.observe({ ...seen, decision: about.before ?? row.id })
+  return { row, asks: judged.map(({ outcome, requires }) => ({ outcome, requires })) }
+}
+
+type OneAsk = AskVerdict & { reasons: readonly string[]; facts: object; seen?: Omit<Seen, 'decision'> }
+
+async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds: Bounds): Promise<OneAsk> {
+  const { issuerName, issuer, ask } = asked
+  const within = judgeAsk(issuerName, issuer, ask, bounds)
+  const plain = { issuer: issuerName, ...within.facts, digest: canonicalDigest(ask) }
+  if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
+  const quarantine = await quarantineOf(broker, about, within.facts.phase)
+  if (quarantine !== undefined) return { outcome: 'deny', requires: [], reasons: [quarantine], facts: plain }
+  const { request, own, verdict } = await judgeLine(broker, about, asked, within.facts)
+  if (verdict.failed)
+    throw new BrokerError('policy_unavailable', 'policy could not be judged; try again', {
+      retryAfterMs: broker.limits.policyRetryAfterMs,
+    })
+  const facts = { ...plain, ...told(broker, request), ...explained(verdict) }
+  const seen = { request, declared: about.declared, verdict: own, hash: broker.policy.hash() }
+  // The provider is asked last, and only about what is allowed otherwise.
+  const access = verdict.outcome === 'deny' ? undefined : await humanAccess(broker, about, asked)
+  if (access?.allowed === false)
+    return { outcome: 'deny', requires: [], reasons: [access.detail], facts: { ...facts, human: 'no' }, seen }
+  return {
+    outcome: verdict.outcome,
+    requires: verdict.requires,
+    reasons: verdict.reasons.length > 0 ? verdict.reasons : within.reasons,
+    facts: { ...facts, ...(access === undefined ? {} : { human: 'yes' }) },
+    seen,
+  }
+}
+
+/** What policy was told besides; nothing where there is none. */
+function told({ policy }: Broker, { context, human }: PolicyRequest): object {
+  if (policy.hash() === 'none') return {}
+  const { ttlSeconds, parents, revocability, held, approval, now } = context
+  return {
+    context: {
+      ...{ ttlSeconds, parents, revocability, now },
+      ...(policy.needs().held ? { held } : {}),
+      ...(approval === undefined ? {} : { approval }),
+      ...(human === undefined ? {} : { human }),
+    },
+  }
+}
+
+/** What is kept of a verdict; nothing where no policy had a part in it. */
+function explained({ outcome, determining, requires, nearest }: PolicyVerdict): object {
+  return {
+    ...(determining.length === 0 && outcome === 'allow' ? {} : { outcome, determining }),
+    ...(requires.length === 0 ? {} : { requires }),
+    ...(nearest.length === 0 ? {} : { nearest }),
+  }
+}
+
+export function newDecision(
+  broker: Broker,
+  made: Pick<DecisionRow, 'task' | 'agent' | 'outcome'> & { reasons: readonly string[]; facts: object },
+): DecisionRow {
+  return {
+    ...made,
+    id: broker.newId('dec'),
+    policy_hash: broker.policy.hash(),
+    reasons: JSON.stringify(made.reasons),
+    facts: JSON.stringify(made.facts),
+    decided_at: broker.now(),
+  }
+}
+
+/** @throws BrokerError `ask_denied` after recording it, where the decision denies. */
+export async function demandAllowed(broker: Broker, decision: DecisionRow, message: string): Promise<void> {
+  if (decision.outcome !== 'deny') return
+  await broker.ledger.write(tx => recordDenial(tx, decision))
+  throw new BrokerError('ask_denied', message, { decision: decision.id })
+}
+
+export async function recordDenial(tx: LedgerWrite, decision: DecisionRow): Promise<void> {
+  await tx.insertDecision(decision)
+  const { task, agent } = decision
+  const actor = task === null ? 'broker' : `task:${task}`
+  const subject = { actor, ...(task === null ? {} : { task }), ...(agent === null ? {} : { agent }) }
+  await record(tx, 'decision.denied', subject, { decision: decision.id })
+}

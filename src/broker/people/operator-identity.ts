@@ -1,0 +1,144 @@
+/**
+ * ID tokens of humans (OpenID Connect Core 1.0 section 3.1.3.7), verified by the core that verifies workloads'
+ * evidence: exact issuer, one audience, the configured algorithms, strict JSON, times within bounds.
+ *
+ * A human is issuer and subject. Name, mail address and groups are what the provider says of them: the address
+ * identifies nobody, whatever `email_verified` says.
+ */
+import type { AttestorDeps } from '../../../attestors/attestor.ts'
+import type { Algorithm } from '../../../attestors/shared/algorithms.ts'
+import { accept, type Checked, refuse } from '../../../attestors/shared/checked.ts'
+import { hasControlCharacters } from '../../../attestors/shared/claims.ts'
+import { oidcKeys, oidcProfile } from '../../../attestors/shared/oidc-profile.ts'
+import { type JsonObject, member } from '../../../attestors/shared/strict-json.ts'
+import { type VerifiedJwt, verifyJwt } from '../../../attestors/shared/verify-jwt.ts'
+import type { OnBehalfOf } from '../../../issuers/issuer.ts'
+import { LIMITS } from '../../limits.ts'
+
+export type HumanToken = {
+  issuer: string
+  subject: string
+  name: string
+  email?: string
+  groups: readonly string[]
+  nonce?: string
+  /** When they proved who they are, epoch ms. */
+  authenticatedAt?: number
+  acr?: string
+  /** What a provider knows them as, where the settings say which claim has it and the token does. */
+  accounts?: OnBehalfOf['accounts']
+  replay: VerifiedJwt['replay']
+}
+
+/** @throws AttestationUnavailable where the provider's keys could not be had */
+export type HumanVerifier = (token: string) => Promise<Checked<HumanToken>>
+
+export type HumanTokenSettings = {
+  issuer: string
+  clientId: string
+  /** What `aud` must be, alone. */
+  audience: string
+  algorithms: readonly Algorithm[]
+  jwksUri?: string | undefined
+  jwksHosts: readonly string[]
+  groupsClaim: string
+  nameClaim: string
+  emailClaim: string
+  /** Claims that say what the human is called at a provider. */
+  account?: { provider: string; login: string; id?: string }
+}
+
+/** Longest `exp - iat` of an ID token: providers give up to a day. Its age is bounded in any case. */
+const MAX_LIFETIME_S = 86_400
+
+export function createHumanVerifier(
+  settings: HumanTokenSettings,
+  deps: Pick<AttestorDeps, 'now' | 'fetch'>,
+): HumanVerifier {
+  const { issuer, algorithms, jwksUri, jwksHosts } = settings
+  const provider = { issuer, algorithms, jwksUri, jwksHosts }
+  const keys = oidcKeys(provider, { ...deps, readFile: refuseFiles })
+  const profile = oidcProfile(provider, {
+    audience: settings.audience,
+    maxLifetimeS: MAX_LIFETIME_S,
+    maxAgeS: LIMITS.freshSignInMs / 1_000,
+    requireIssuedAt: true,
+    // Few providers put a `jti` into ID tokens: then single use goes by the signed bytes.
+    requireTokenId: false,
+  })
+  return async token => {
+    const verified = await verifyJwt(token, profile, keys, deps.now)
+    return verified.ok ? readHuman(verified.value, settings) : verified
+  }
+}
+
+function readHuman(
+  { issuer, subject, payload, replay }: VerifiedJwt,
+  settings: HumanTokenSettings,
+): Checked<HumanToken> {
+  const authorized = member(payload, 'azp')
+  if (authorized !== undefined && authorized !== settings.clientId)
+    return refuse('audience_wrong', 'azp is not the configured client')
+  const groups = readGroups(payload, settings.groupsClaim)
+  if (!groups.ok) return groups
+  const authTime = member(payload, 'auth_time')
+  if (authTime !== undefined && !Number.isSafeInteger(authTime))
+    return refuse('claim_malformed', 'auth_time is not a whole number of seconds')
+  const email = textOf(payload, settings.emailClaim)
+  const nonce = textOf(payload, 'nonce')
+  if (member(payload, 'nonce') !== undefined && nonce === undefined)
+    return refuse('claim_malformed', 'nonce is not a usable string')
+  const acr = textOf(payload, 'acr')
+  return accept({
+    ...{ issuer, subject, replay, groups: groups.value },
+    name: textOf(payload, settings.nameClaim) ?? email ?? subject,
+    ...(email === undefined ? {} : { email }),
+    ...(nonce === undefined ? {} : { nonce }),
+    ...(authTime === undefined ? {} : { authenticatedAt: Number(authTime) * 1_000 }),
+    ...(acr === undefined ? {} : { acr }),
+    ...readAccount(payload, settings.account),
+  })
+}
+
+function readAccount(
+  payload: JsonObject,
+  claims: HumanTokenSettings['account'],
+): Pick<HumanToken, 'accounts'> {
+  const login = claims && textOf(payload, claims.login)
+  if (claims === undefined || login === undefined) return {}
+  const { provider } = claims
+  if (claims.id === undefined) return { accounts: [{ provider, login }] }
+  const number = member(payload, claims.id)
+  const id = Number.isSafeInteger(number) ? String(number) : textOf(payload, claims.id)
+  // An account whose number should be known and is not is nobody's.
+  return id === undefined ? {} : { accounts: [{ provider, login, id }] }
+}
+
+/** Absent is nobody's group; what cannot be read whole is refused, since a group may also forbid. */
+function readGroups(payload: JsonObject, claim: string): Checked<readonly string[]> {
+  const value = member(payload, claim)
+  if (value === undefined) return accept([])
+  const list = Array.isArray(value) ? value : [value]
+  if (list.length > LIMITS.operatorGroups)
+    return refuse('claim_malformed', `${claim} names more than ${LIMITS.operatorGroups} groups`)
+  if (!list.every(isText)) return refuse('claim_malformed', `${claim} is not a list of usable names`)
+  return accept([...new Set(list)])
+}
+
+function textOf(payload: JsonObject, name: string): string | undefined {
+  const value = member(payload, name)
+  return isText(value) ? value : undefined
+}
+
+function isText(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    value.length <= LIMITS.claimChars &&
+    !hasControlCharacters(value)
+  )
+}
+
+async function refuseFiles(): Promise<never> {
+  throw new Error('keys of operators come over HTTP')
+}

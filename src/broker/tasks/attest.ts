@@ -1,0 +1,81 @@
+import { AttestationUnavailable, type Evidence, type Rejection } from '../../../attestors/attestor.ts'
+import { record } from '../../audit/record.ts'
+import type { Broker, Identity } from '../broker.ts'
+import { BrokerError } from '../broker-error.ts'
+
+/**
+ * Evidence to identity. Which attestor is asked follows from unverified content, so that only routes to a
+ * configured trust root; the attestor checks everything again.
+ *
+ * @throws BrokerError `evidence_rejected` (one message for every cause; the reason goes to the ledger) or
+ * `attestation_unavailable`.
+ */
+export async function attest(broker: Broker, evidence: Evidence): Promise<Identity> {
+  const examined = await examine(broker, evidence)
+  if (examined.ok) return examined.identity
+  throw await rejectEvidence(broker, examined.attestor, examined.rejection, examined.detail)
+}
+
+export type Examined =
+  | { ok: true; identity: Identity }
+  | { ok: false; attestor: string; rejection: Rejection; detail: string }
+
+/** The same without a trace of it: why it is rejected is for operators. @throws BrokerError `attestation_unavailable` */
+export async function examine(broker: Broker, evidence: Evidence): Promise<Examined> {
+  const recognising = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
+  const meant =
+    recognising.length === 1
+      ? recognising
+      : recognising.filter(([, attestor]) => attestor.isFor?.(evidence) ?? true)
+  // A team's attestor takes nothing that one of the operator's takes.
+  const operators = meant.filter(([name]) => !name.includes('.'))
+  const candidates = operators.length > 0 ? operators : meant
+  if (candidates.length !== 1) {
+    const names = recognising.map(([name]) => name).join(', ')
+    if (recognising.length === 0) return rejected('none', 'issuer_not_trusted', 'no attestor recognises it')
+    const detail = `recognised by ${names}, and meant for ${candidates.length} of them`
+    return rejected('none', 'audience_wrong', detail)
+  }
+  const [name, attestor] = candidates[0]!
+  let verdict: Awaited<ReturnType<typeof attestor.attest>>
+  try {
+    verdict = await attestor.attest(evidence)
+  } catch (cause) {
+    broker.log.warn({ attestor: name, err: cause }, 'evidence could not be checked')
+    throw new BrokerError(
+      'attestation_unavailable',
+      'the evidence could not be checked just now; try again',
+      {
+        cause,
+        ...(cause instanceof AttestationUnavailable
+          ? { retryAfterMs: broker.limits.attestationRetryAfterMs }
+          : {}),
+      },
+    )
+  }
+  if (!verdict.ok) return rejected(name, verdict.rejection, verdict.detail)
+  return { ok: true, identity: { ...verdict.proof, attestor: name } }
+}
+
+function rejected(attestor: string, rejection: Rejection, detail: string): Examined {
+  return { ok: false, attestor, rejection, detail }
+}
+
+/** One message for every rejected piece of evidence, so that the answer is no oracle. */
+export function evidenceRejected(): BrokerError {
+  return new BrokerError('evidence_rejected', 'the evidence was not accepted')
+}
+
+/** Writes down why, and returns what the caller is told, which does not say why. */
+export async function rejectEvidence(
+  broker: Broker,
+  attestor: string,
+  rejection: string,
+  detail: string,
+): Promise<BrokerError> {
+  await broker.ledger.write(tx =>
+    record(tx, 'evidence.rejected', { actor: 'broker' }, { attestor, rejection, detail }),
+  )
+  broker.metrics.evidenceRejected(rejection)
+  return evidenceRejected()
+}

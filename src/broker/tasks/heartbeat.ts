@@ -1,0 +1,16 @@
+import type { TaskRow } from '../../store/rows.ts'
+import type { Broker } from '../broker.ts'
+import { BrokerError } from '../broker-error.ts'
+
+/** Says that the work goes on. @returns when the next silence becomes a lapse (epoch ms), or null where none was agreed. */
+export async function heartbeat(broker: Broker, task: TaskRow): Promise<number | null> {
+  const { heartbeat_ms: interval } = task
+  const ended = () => new BrokerError('task_not_active', 'the task, or one above it, has ended')
+  if (task.state !== 'active') throw ended()
+  if (interval === null) return null
+  return broker.ledger.write(async tx => {
+    const due = tx.now + interval
+    if (!(await tx.setHeartbeat(task.id, due))) throw ended()
+    return due
+  })
+}
