@@ -38,7 +38,9 @@ export async function runClient(world: World, name: string): Promise<void> {
   while (world.storm() !== undefined) {
     await (client.chance.hits(0.4) ? rush(client) : rest(client, client.chance.between(0, 30_000)))
     const work = client.chance.hits(0.3) ? newWork(client) : undefined
-    const task = await open(client, client.chance.pick(['builder', 'builder', 'helper']), undefined, 0, work)
+    const task = await open(client, client.chance.pick(['builder', 'builder', 'helper']), undefined, 0, {
+      work,
+    })
     if (task !== undefined) await workOn(client, task)
   }
 }
@@ -96,7 +98,7 @@ async function open(
   agent: string,
   ticket: Secret | undefined,
   depth: number,
-  work?: Work,
+  { work, ask }: { work?: Work | undefined; ask?: WantedAsk } = {},
 ): Promise<Session | undefined> {
   const { world, chance } = client
   const until = world.scheduler.now() + 10 * minute
@@ -107,8 +109,8 @@ async function open(
     ...(work && { work }),
   })
   const request = {
-    ...{ evidence, purpose: 'a simulation', mintFirst: chance.hits(0.4) },
-    ...{ minutes: chance.between(1, 9), asks: [modestAsk(chance)] },
+    ...{ evidence, purpose: 'a simulation', mintFirst: chance.hits(ticket === undefined ? 0.4 : 0.7) },
+    ...{ minutes: chance.between(1, 9), asks: [ask ?? modestAsk(chance)] },
     ...(ticket && { ticket }),
   }
   const attempt = () =>
@@ -279,20 +281,19 @@ async function delegate(client: Client, session: Session): Promise<Promise<void>
   const { chance, world } = client
   if (session.depth >= 3) return []
   const agent = session.agent === 'builder' ? chance.pick(['helper', 'builder']) : 'helper'
-  const request = {
-    agent,
-    asks: [chance.pick([modestAsk(chance), { issuer: 'hub', ask: { items: ['a', 'b'] } }])],
-    minutes: chance.between(1, 10),
-  }
+  const ask = chance.pick([modestAsk(chance), { issuer: 'hub', ask: { items: ['a', 'b'] } }])
+  const request = { agent, asks: [ask], minutes: chance.between(1, 10) }
+  // Mostly the child asks for what it was given.
+  const wanted = chance.hits(0.7) ? { ask } : {}
   const reply = await withTask(client, session, 'gives a ticket', (broker, task) =>
     openTicket(broker, task, request),
   )
   if (reply.is !== 'answer') return []
   const { token } = reply.value
-  const opens = [open(client, agent, token, session.depth + 1)]
+  const opens = [open(client, agent, token, session.depth + 1, wanted)]
   if (chance.hits(0.3)) {
     world.tally.fault('client asks twice at once')
-    opens.push(open(client, agent, token, session.depth + 1))
+    opens.push(open(client, agent, token, session.depth + 1, wanted))
   }
   const opened = await Promise.all(opens)
   return opened.flatMap(child => (child === undefined ? [] : [workOn(client, child)]))

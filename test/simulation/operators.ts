@@ -22,7 +22,7 @@ const agents = ['builder', 'builder', 'helper'] as const
 /** One look into an agent: it is held up, perhaps more or less than at first, and mostly goes on in the end. */
 export async function standAgents(world: World, chance: Chance): Promise<void> {
   const { scheduler, clients } = world
-  const agent = suspect(world, chance)
+  const agent = await suspect(world, chance)
   await order(world, chance, agent, chance.pick(['suspend', 'quarantine', 'quarantine']))
   for (let left = chance.between(0, 2); left > 0; left -= 1) {
     await scheduler.wait(clients, chance.between(1, 40) * second, 'an agent is looked into')
@@ -33,15 +33,21 @@ export async function standAgents(world: World, chance: Chance): Promise<void> {
   await order(world, chance, agent, 'activate')
 }
 
-/** Mostly one below which somebody may do more than read. */
-function suspect({ ledger: { rows } }: World, chance: Chance): string {
-  const above = [...rows.leases.values()]
-    .filter(lease => lease.state === 'active' && lease.phase !== 'read')
-    .flatMap(lease => {
-      const own = rows.tasks.get(lease.task)?.agent
-      return [...agentsInLine(rows, lease.task)].filter(name => name !== own)
-    })
-  return above.length > 0 && chance.hits(0.8) ? chance.pick(above) : chance.pick(agents)
+/** Mostly one below which somebody may do more than read: it is waited for. */
+async function suspect(world: World, chance: Chance): Promise<string> {
+  const { scheduler, clients, ledger } = world
+  const { rows } = ledger
+  for (let left = chance.hits(0.7) ? 15 : 0; left > 0 && world.storm() !== undefined; left -= 1) {
+    const above = [...rows.leases.values()]
+      .filter(lease => lease.state === 'active' && lease.phase !== 'read')
+      .flatMap(lease => {
+        const own = rows.tasks.get(lease.task)?.agent
+        return [...agentsInLine(rows, lease.task)].filter(name => name !== own)
+      })
+    if (above.length > 0) return chance.pick(above)
+    await scheduler.wait(clients, chance.between(3, 12) * second, 'somebody is suspected')
+  }
+  return chance.pick(agents)
 }
 
 /** Mostly it was held up before. */
