@@ -30,7 +30,7 @@ export type Facts = {
   generations: Generation[]
   /** By approval: the leases that were minted under it and not given back. */
   spent: Map<string, Set<string>>
-  hostOf: (name: string) => Pick<Host, 'broker' | 'files'> | undefined
+  hostOf: (name: string) => Pick<Host, 'broker' | 'registry' | 'files'> | undefined
 }
 
 export type Generation = { generation: number; files: string | null; at: number }

@@ -17,7 +17,10 @@ export function* registryChecks(facts: Facts, changes: readonly Change[], by: st
   if (rows.registry.size > 1) yield 'there are two registries'
 }
 
-/** Files that were in force come again by a higher version, or by whoever had those that are. */
+/**
+ * Files that were in force come again by a higher version, or by whoever had those that are; where one broker has
+ * the ledger for itself, by its word alone.
+ */
 function* returnChecks(
   { rows, generations, hostOf }: Facts,
   from: string | null,
@@ -25,7 +28,9 @@ function* returnChecks(
   by: string,
 ): Generator<string> {
   const versionOf = (digest: string | null) => rows.file_sets.get(digest ?? '')?.version ?? 0
-  if (versionOf(to) > versionOf(from) || hostOf(by)?.files.has(from ?? '')) return
+  const host = hostOf(by)
+  if (host?.registry.options.isAlone || host?.files.has(from ?? '')) return
+  if (versionOf(to) > versionOf(from)) return
   if (versionOf(to) < versionOf(from) || generations.some(one => one.files === to))
-    yield `files that were superseded are in force again`
+    yield 'files that were superseded are in force again'
 }
