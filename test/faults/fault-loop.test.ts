@@ -13,6 +13,9 @@ const POINTS = new URL('./fault-points.json', import.meta.url)
 /** Two looks of the reaper may become one on a busy machine, and a run is then a few reads short. */
 const TRIES = 3
 
+/** Every so many places are struck: all of them by hand, some of them where minutes count. */
+const STRIDE = Number(process.env.MAYFLY_FAULT_STRIDE ?? '1')
+
 let installation: Installation
 beforeAll(async () => {
   installation = await createInstallation()
@@ -43,8 +46,8 @@ describe('wherever one thing fails, no credential is left that the ledger does n
       })
       if (struck === undefined && n > atLeast) return
       if (struck === undefined) misses += 1
-      else n += 1
-      expect(misses, `only ${n - 1} faults struck, ${atLeast} are written down`).toBeLessThan(TRIES)
+      else n += STRIDE
+      expect(misses, `the ${n}. place was not there, ${atLeast} are written down`).toBeLessThan(TRIES)
     }
   })
 })
@@ -54,7 +57,7 @@ describe('wherever one thing fails while a broker starts for the first time, it 
   test.for(ways)('%s', async way => {
     const { counts } = await startWithFault(installation)
     expect(counts[way]).toBeGreaterThan(0)
-    for (let n = 1; n <= counts[way]; n += 1) {
+    for (let n = 1; n <= counts[way]; n += STRIDE) {
       const { struck } = await startWithFault(installation, { way, n })
       expect(struck, `${way}, for the ${n}. time`).toBeDefined()
     }
