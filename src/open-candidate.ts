@@ -1,7 +1,7 @@
 /** The candidate set of policies: read from its folder, and judged by in a thread of its own. */
 import type { Broker, Log } from './broker/broker.ts'
-import type { Schedule } from './broker/credentials/reaper.ts'
 import type { Shadow } from './broker/decisions/shadow.ts'
+import type { Schedule } from './broker/wake-loop.ts'
 import { policyProblem, readPolicies } from './config/policies.ts'
 import { describeProblem } from './config/problem.ts'
 import type { ConfigFiles, Settings } from './config.ts'

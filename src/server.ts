@@ -5,7 +5,7 @@ import { issuerTypes } from '../issuers/index.ts'
 import type { Issuer } from '../issuers/issuer.ts'
 import { superviseAgents } from './broker/agents/supervise-agents.ts'
 import type { Broker, Log } from './broker/broker.ts'
-import { createReaper, type Schedule } from './broker/credentials/reaper.ts'
+import { createReaper } from './broker/credentials/reaper.ts'
 import { createShadow, type Shadow } from './broker/decisions/shadow.ts'
 import { noRoles, type Roles } from './broker/people/people.ts'
 import { createDeliveryQueue } from './broker/proof/deliver.ts'
@@ -13,6 +13,7 @@ import type { DrillSettings } from './broker/proof/drill.ts'
 import { createDrills, type Drills } from './broker/proof/drills.ts'
 import { createReceiptQueue } from './broker/proof/sign-receipts.ts'
 import { createWaits } from './broker/waits.ts'
+import type { Schedule } from './broker/wake-loop.ts'
 import {
   type ConfigFiles,
   type LoadedSettings,

@@ -1,5 +1,5 @@
 import type { Broker } from './broker.ts'
-import type { Schedule } from './credentials/reaper.ts'
+import { createWakeLoop, type Schedule } from './wake-loop.ts'
 
 /** Work that waits in the ledger: done when it is woken, when the next piece is due, and every backstop. */
 export type Queue = {
@@ -25,46 +25,16 @@ export function createQueue(
   schedule: Schedule,
   work: QueueWork,
 ): Queue {
-  let pass: Promise<void> | undefined
-  let again = false
-  let stopped = false
-  let cancelTimer = () => {}
-
-  function wake(): void {
-    if (stopped) return
-    again = true
-    pass ??= run().finally(() => {
-      pass = undefined
-      // Woken after the last look at `again` and before this line.
-      if (again) wake()
-    })
-  }
-
-  async function run(): Promise<void> {
-    cancelTimer()
-    let wait = broker.limits.reaperBackstopMs
+  const loop = createWakeLoop(schedule, async isWanted => {
+    const wait = broker.limits.reaperBackstopMs
     try {
-      while (again && !stopped) {
-        again = false
-        while (!stopped && (await work.doSome()));
-      }
+      while (isWanted()) while (!loop.isStopped() && (await work.doSome()));
       const next = await work.nextDue()
-      if (next !== null) wait = Math.min(wait, Math.max(1, next - (await broker.ledger.now())))
+      return next === null ? wait : Math.min(wait, Math.max(1, next - (await broker.ledger.now())))
     } catch (error) {
       broker.log.error({ queue: work.name, err: error }, 'work stopped short; it will go on')
+      return wait
     }
-    if (!stopped) cancelTimer = schedule(wait, wake)
-  }
-
-  return {
-    wake,
-    async idle() {
-      while (pass !== undefined) await pass
-    },
-    async stop() {
-      stopped = true
-      cancelTimer()
-      await pass
-    },
-  }
+  })
+  return loop
 }

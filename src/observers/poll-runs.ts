@@ -8,10 +8,10 @@ import { ProviderUnavailable } from '../../issuers/issuer.ts'
 import type { Look, WorkState, WorkWatch } from '../../issuers/shared/work.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import type { Schedule } from '../broker/credentials/reaper.ts'
 import { withOwnLease } from '../broker/credentials/system-lease.ts'
 import { endWork } from '../broker/tasks/end-work.ts'
 import { WHOLE_RUN } from '../broker/tasks/work.ts'
+import type { Schedule } from '../broker/wake-loop.ts'
 import type { Watch } from './watch.ts'
 
 export type PollOptions = { issuer: string; watch: WorkWatch; everyMs: number }

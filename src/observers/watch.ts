@@ -1,9 +1,9 @@
 import { expireApprovals } from '../broker/approvals/end-approvals.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { Schedule } from '../broker/credentials/reaper.ts'
 import { reassess } from '../broker/decisions/reassess.ts'
 import { endUnattended } from '../broker/tasks/check-in.ts'
 import { sweepWorkEnds } from '../broker/tasks/end-work.ts'
+import type { Schedule } from '../broker/wake-loop.ts'
 import { LedgerUnavailable } from '../store/ledger.ts'
 import { endOverdue } from './time.ts'
 

@@ -1,6 +1,6 @@
 /** One set of policies and the thread that judges by it; another thread takes its place when it dies. */
 import type { Log } from '../broker/broker.ts'
-import type { Schedule } from '../broker/credentials/reaper.ts'
+import type { Schedule } from '../broker/wake-loop.ts'
 import { LIMITS } from '../limits.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PolicyProblem } from '../policy/cedar/compile.ts'

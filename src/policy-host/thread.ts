@@ -1,6 +1,6 @@
 /** One worker thread with one set of policies: what it takes to start it, to ask it, and to be rid of it. */
 import { Worker } from 'node:worker_threads'
-import type { Schedule } from '../broker/credentials/reaper.ts'
+import type { Schedule } from '../broker/wake-loop.ts'
 import { LIMITS } from '../limits.ts'
 import type { PolicyFile, PolicyProblem } from '../policy/cedar/compile.ts'
 import type { Reads } from '../policy/cedar/reads.ts'

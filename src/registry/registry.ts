@@ -3,9 +3,9 @@
  * up while it runs.
  */
 import type { Broker } from '../broker/broker.ts'
-import type { Schedule } from '../broker/credentials/reaper.ts'
 import { reassess } from '../broker/decisions/reassess.ts'
 import { registerPolicies } from '../broker/decisions/register-policies.ts'
+import type { Schedule } from '../broker/wake-loop.ts'
 import type { PolicyHost } from '../policy-host/host.ts'
 import { LedgerUnavailable } from '../store/ledger.ts'
 import type { FileSet } from './files.ts'

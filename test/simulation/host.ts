@@ -1,11 +1,12 @@
 /** One broker process: the real use cases over simulated surroundings, as `src/server.ts` puts them together. */
 
 import type { Broker, Log } from '../../src/broker/broker.ts'
-import { createReaper, type Reaper, type Schedule } from '../../src/broker/credentials/reaper.ts'
+import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
 import { noPeople } from '../../src/broker/people/people.ts'
 import { createReceiptQueue } from '../../src/broker/proof/sign-receipts.ts'
 import type { Queue } from '../../src/broker/queue.ts'
 import { noWaits } from '../../src/broker/waits.ts'
+import type { Schedule } from '../../src/broker/wake-loop.ts'
 import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'
 import { newToken } from '../../src/keys/tokens.ts'

@@ -1,6 +1,6 @@
 /** A planted bug: a wrapper over what a broker is given, never a changed product file. */
 import type { Broker } from '../../src/broker/broker.ts'
-import type { Schedule } from '../../src/broker/credentials/reaper.ts'
+import type { Schedule } from '../../src/broker/wake-loop.ts'
 import type { Ledger } from '../../src/store/ledger.ts'
 import type { World } from './world.ts'
 

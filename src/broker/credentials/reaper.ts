@@ -9,11 +9,9 @@ import type { Broker } from '../broker.ts'
 import { groupOf, groupPrefix } from '../group-claim.ts'
 import { continueRevocation, revocationPrefix } from '../revocations/revocations.ts'
 import { tracedBroker } from '../traced-broker.ts'
+import { createWakeLoop, type Schedule } from '../wake-loop.ts'
 import { postpone, type ReapOutcome, reapLease } from './reap-lease.ts'
 import { keepGroup, revokeInGroups } from './revoke-group.ts'
-
-/** Starts `run` once after `ms` on a monotonic clock; the returned function takes it back. */
-export type Schedule = (ms: number, run: () => void) => () => void
 
 export type Reaper = {
   /** There is work, perhaps. Cheap, and safe to call at any time. */
@@ -31,57 +29,43 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
   /** Issuers that got work while their worker was perhaps already on its way out. */
   const missed = new Set<string>()
   const breakers = new Map<string, Breaker>()
-  let pass: Promise<void> | undefined
-  let again = false
-  let stopped = false
-  let cancelTimer = () => {}
+  /** Recurring work that one broker at a time does, by the prefix of its claims. */
+  const claimed = [
+    {
+      prefix: groupPrefix,
+      most: broker.limits.groupsPerPass,
+      issuerOf: (name: string) => groupOf(name).issuer,
+      work: keepOne,
+    },
+    { prefix: revocationPrefix, most: broker.limits.revocationsPerPass, work: continueOne },
+    {
+      prefix: offboardingPrefix,
+      most: broker.limits.revocationsPerPass,
+      work: (name: string) => continueOffboarding(broker, name),
+    },
+  ]
 
-  function wake(): void {
-    if (stopped) return
-    again = true
-    pass ??= run().finally(() => {
-      pass = undefined
-      // Woken after the last look at `again` and before this line.
-      if (again) wake()
-    })
-  }
-
-  /** Starts a worker for each issuer with due work, then sleeps until the next due time or the backstop. */
-  async function run(): Promise<void> {
-    cancelTimer()
+  /** Starts a worker for whatever is due, and says when the next is: at the latest after the backstop. */
+  const loop = createWakeLoop(schedule, async isWanted => {
     let wait = broker.limits.reaperBackstopMs
+    const { read } = broker.ledger
     try {
-      while (again && !stopped) {
-        again = false
+      while (isWanted()) {
         const now = await broker.ledger.now()
-        for (const issuer of await broker.ledger.read.issuersDue(now))
+        for (const issuer of await read.issuersDue(now))
           startWorker(issuer, issuer, now, () => reapIssuer(issuer))
-        for (const { name } of await broker.ledger.read.claimsDue(
-          groupPrefix,
-          now,
-          broker.limits.groupsPerPass,
-        ))
-          startWorker(name, groupOf(name).issuer, now, () => keepOne(name))
-        for (const { name } of await broker.ledger.read.claimsDue(
-          revocationPrefix,
-          now,
-          broker.limits.revocationsPerPass,
-        ))
-          startWorker(name, name, now, () => continueOne(name))
-        for (const { name } of await broker.ledger.read.claimsDue(
-          offboardingPrefix,
-          now,
-          broker.limits.revocationsPerPass,
-        ))
-          startWorker(name, name, now, () => continueOffboarding(broker, name))
-        const next = await broker.ledger.read.nextDue(now)
+        for (const { prefix, most, issuerOf, work } of claimed)
+          for (const { name } of await read.claimsDue(prefix, now, most))
+            startWorker(name, issuerOf?.(name) ?? name, now, () => work(name))
+        const next = await read.nextDue(now)
         if (next !== null) wait = Math.min(wait, Math.max(1, next - now))
       }
     } catch (error) {
       broker.log.error({ err: error }, 'the reaper could not read the ledger; it will try again')
     }
-    if (!stopped) cancelTimer = schedule(wait, wake)
-  }
+    return wait
+  })
+  const { wake } = loop
 
   /** One worker for each issuer with due leases, and one for each group whose document is due. */
   function startWorker(name: string, issuer: string, now: number, work: () => Promise<void>): void {
@@ -105,11 +89,11 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
 
   /** What operators revoke, a batch at a time: nothing else waits for a long one. */
   async function continueOne(name: string): Promise<void> {
-    while (!stopped && (await continueRevocation(broker, name)));
+    while (!loop.isStopped() && (await continueRevocation(broker, name)));
   }
 
   async function reapIssuer(issuer: string): Promise<void> {
-    while (!stopped) {
+    while (!loop.isStopped()) {
       const now = await broker.ledger.now()
       const due = await broker.ledger.write(tx =>
         tx.claimDue(issuer, broker.limits.reaperBatch, now + broker.limits.reaperClaimMs),
@@ -132,7 +116,7 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
       const openUntil = breakers.get(issuer)?.openUntil ?? 0
       // A claim that ran out in the queue is another's by now, or due again.
       if ((next.value.claimed_until ?? 0) <= now) continue
-      if (stopped) await postpone(broker, next.value, now)
+      if (loop.isStopped()) await postpone(broker, next.value, now)
       else if (openUntil > now) await postpone(broker, next.value, openUntil)
       else note(issuer, await reapTraced(next.value), now)
     }
@@ -161,15 +145,18 @@ export function createReaper(broker: Broker, schedule: Schedule): Reaper {
   }
 
   async function idle(): Promise<void> {
-    while (pass !== undefined || workers.size > 0) await Promise.all([pass, ...workers.values()])
+    // A worker that ends may wake the loop, and the loop starts workers.
+    do {
+      await loop.idle()
+      await Promise.all(workers.values())
+    } while (workers.size > 0 || loop.isBusy())
   }
 
   return {
     wake,
     idle,
     async stop() {
-      stopped = true
-      cancelTimer()
+      await loop.stop()
       await idle()
     },
   }

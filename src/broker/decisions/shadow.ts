@@ -9,7 +9,7 @@ import { judgeNarrowOnly } from '../../policy/narrow-only.ts'
 import type { Seen, ShadowObserver, ShadowStatus } from '../../policy/shadow.ts'
 import type { ShadowDifferenceRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
-import type { Schedule } from '../credentials/reaper.ts'
+import type { Schedule } from '../wake-loop.ts'
 
 export type Shadow = ShadowObserver & {
   /** Puts another candidate in place, or none. */

@@ -10,8 +10,8 @@ import { readReceipt } from '../../receipts/verify-receipt.ts'
 import type { DeliveryRow } from '../../store/rows.ts'
 import { approvalMessage } from '../approvals/approval-message.ts'
 import type { Broker } from '../broker.ts'
-import type { Schedule } from '../credentials/reaper.ts'
 import { createQueue, type Queue } from '../queue.ts'
+import type { Schedule } from '../wake-loop.ts'
 
 export type Webhook = {
   /** Its configured name. */

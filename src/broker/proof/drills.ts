@@ -3,7 +3,7 @@ import type { DrillRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { issuerOf } from '../credentials/lease-plan.ts'
-import type { Schedule } from '../credentials/reaper.ts'
+import type { Schedule } from '../wake-loop.ts'
 import { type DrillSettings, DrillStopped, runDrill } from './drill.ts'
 
 export type Drills = {

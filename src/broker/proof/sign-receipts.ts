@@ -8,9 +8,9 @@ import { receiptHash } from '../../receipts/verify-receipt.ts'
 import { writeReceipt } from '../../receipts/write-receipt.ts'
 import type { LeaseRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
-import type { Schedule } from '../credentials/reaper.ts'
 import { createQueue, type Queue } from '../queue.ts'
 import { verifiedAgent } from '../verified-rows.ts'
+import type { Schedule } from '../wake-loop.ts'
 
 export type ReceiptOptions = {
   /** The broker's public URL. */
