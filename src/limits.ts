@@ -175,7 +175,7 @@ export const LIMITS = {
   blocks: 100,
   blockedRetryAfterMs: 5 * minute,
   /** How often it is looked whether everything of an agent on its way out is over. */
-  offboardingLookMs: 5 * second,
+  offboardingLookMs: second,
   offboardingClaimMs: 60 * second,
   /** Of one flag, in one line of the log. */
   flaggedNames: 20,

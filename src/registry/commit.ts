@@ -45,7 +45,7 @@ export async function commit(
   const agents = agentChanges(await broker.ledger.read.agents(), effective(after, settings).agents)
   const narrowed = changes.some(({ resource }) => JUDGED_BY.has(resource.kind))
 
-  return broker.ledger.write(async tx => {
+  const done = await broker.ledger.write(async tx => {
     const head = await tx.lockRegistry()
     if ((head?.generation ?? 0) !== state.generation) return undefined
     // What is judged by more than the agent itself waits for those who were judged by what was before.
@@ -72,6 +72,9 @@ export async function commit(
     await record(tx, audit.event, { actor }, { generation, reason, ...audit.data })
     return { generation, agents: [...agents.changed, ...agents.gone].map(one => one.name) }
   })
+  // An agent of another build is in quarantine from here on: what it holds above reading is due.
+  if (done !== undefined && done.agents.length > 0) broker.wake()
+  return done
 }
 
 /** What requests are judged by beside their agent. */

@@ -247,7 +247,14 @@ describe('the build', () => {
     const task = await coder([asks.api])
     const token = secretOf(await api.credential(task))
     await withBuild(second)
+    let woken = 0
+    const { wake } = broker.broker
+    broker.broker.wake = () => {
+      woken += 1
+      wake()
+    }
     await broker.reload()
+    expect(woken, 'the reaper heard of it at its backstop only').toBeGreaterThan(0)
     expect((await shown('coder')).body).toMatchObject({ status: 'quarantined', standing: { cause: 'build' } })
     await until(async () => (await github(token)) === 401)
     const activated = await change('coder', 'activate')

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 
+/** What Node made of the sources: half of a command's start is compiling them. */
+const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/mayfly')
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 
 export type Ran = { code: number | null; signal: NodeJS.Signals | null; out: string; err: string }
@@ -33,7 +35,7 @@ export type Shell = {
 
 export async function createShell(env: Record<string, string> = {}): Promise<Shell> {
   const home = await mkdtemp(join(tmpdir(), 'mayfly-cli-'))
-  const base = { PATH: process.env.PATH ?? '', HOME: home, ...env }
+  const base = { PATH: process.env.PATH ?? '', HOME: home, NODE_COMPILE_CACHE: COMPILED, ...env }
 
   function start(args: readonly string[], { env: more = {}, input = '' } = {}): Running {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd: home, env: { ...base, ...more } })
