@@ -1,11 +1,11 @@
 /** What was allowed once is not allowed for good: narrowing, expiry, extension, prune and retries. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { registerAgents } from '../../src/broker/agents/register-agents.ts'
 import { noteChanged, reassess } from '../../src/broker/decisions/reassess.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { type Api, createApi, type OpenedTask } from '../support/api.ts'
+import { registerAgents } from '../support/register-agents.ts'
 
 const MINUTE = 60_000
 let installation: Installation

@@ -16,20 +16,6 @@ export type AgentChanges = {
   narrowed: readonly string[]
 }
 
-/**
- * Puts a configuration's agents into the ledger, whole: mints are judged against these rows, so that a
- * broker on other files mints nothing. What may narrow is noted in the same transaction: `reassess` works that note
- * off, here or after a crash. @returns the names of agents that changed or are gone.
- */
-export async function registerAgents(broker: Broker, agents: ReadonlyMap<string, Agent>): Promise<string[]> {
-  const changes = agentChanges(await broker.ledger.read.agents(), agents)
-  if (changes.changed.length + changes.gone.length > 0) {
-    await broker.ledger.write(tx => putAgents(broker, tx, changes))
-    broker.wake()
-  }
-  return [...changes.changed, ...changes.gone].map(one => one.name)
-}
-
 export function agentChanges(rows: readonly AgentRow[], agents: ReadonlyMap<string, Agent>): AgentChanges {
   const standing = new Map(rows.map(row => [row.name, row]))
   const changed = [...agents.values()].filter(agent => {
@@ -41,7 +27,12 @@ export function agentChanges(rows: readonly AgentRow[], agents: ReadonlyMap<stri
   return { changed, gone, narrowed: [...narrowed, ...gone].map(one => one.name) }
 }
 
-/** @param actor whose change it is */
+/**
+ * Mints are judged against these rows, so that a broker on other files mints nothing. What may narrow is noted in the
+ * same transaction: `reassess` works that note off, here or after a crash.
+ *
+ * @param actor whose change it is
+ */
 export async function putAgents(
   broker: Pick<Broker, 'keyring' | 'log' | 'newId'>,
   tx: LedgerWrite,
