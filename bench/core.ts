@@ -9,7 +9,7 @@ import { Secret } from '../issuers/shared/secret.ts'
 import type { Schedule } from '../src/broker/wake-loop.ts'
 import { loadSettings } from '../src/config.ts'
 import { kekFiles } from '../src/keys/kek-files.ts'
-import { type Core, type Edge, openCore } from '../src/server.ts'
+import { type Core, type Edge, openCore } from '../src/open-core.ts'
 import type { Place, Shelf } from './shelf.ts'
 import { writeConfig } from './workload.ts'
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { createReaper } from '../src/broker/credentials/reaper.ts'
 import { endTask } from '../src/broker/tasks/end-task.ts'
-import type { Core } from '../src/server.ts'
+import type { Core } from '../src/open-core.ts'
 import { openBenchCore, schedule } from './core.ts'
 import { median, percentile, type Row } from './figures.ts'
 import { fill } from './fill.ts'

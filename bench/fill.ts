@@ -1,6 +1,6 @@
 /** Puts tasks with one credential each into a ledger, as they stand after their mint or after their end. */
 import { secretHash } from '../src/broker/credentials/lease-plan.ts'
-import type { Core } from '../src/server.ts'
+import type { Core } from '../src/open-core.ts'
 import type { LeaseRow, TaskRow } from '../src/store/rows.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,7 +1,7 @@
 /** Reaping costs what is due, not what is outstanding. */
 import { join } from 'node:path'
 import { createReaper } from '../src/broker/credentials/reaper.ts'
-import type { Core } from '../src/server.ts'
+import type { Core } from '../src/open-core.ts'
 import { openBenchCore, schedule } from './core.ts'
 import { median, type Row } from './figures.ts'
 import { fill } from './fill.ts'

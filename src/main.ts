@@ -18,7 +18,7 @@ import {
 import { ConfigError } from './config/problem.ts'
 import { kekFiles } from './keys/kek-files.ts'
 import { KeyringError } from './keys/keyring-error.ts'
-import type { Edge } from './server.ts'
+import type { Edge } from './open-core.ts'
 
 const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }

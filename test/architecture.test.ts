@@ -13,6 +13,8 @@ const text = new Map(files.map(file => [file, readFileSync(join(root, file), 'ut
 const LAYERS: readonly (readonly string[])[] = [
   ['src/main.ts', 'src/cli', 'src/calendar.ts', 'src/open-telemetry.ts'],
   ['src/server.ts'],
+  ['src/open-proof.ts'],
+  ['src/open-core.ts'],
   [
     'src/open-plugins.ts',
     'src/open-people.ts',
@@ -20,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/open-roles.ts',
     'src/open-candidate.ts',
     'src/open-ledger.ts',
+    'src/open-key-sets.ts',
     'src/open-webhooks.ts',
     'src/observed.ts',
     'src/prometheus.ts',

@@ -1,5 +1,5 @@
 import type { LoadedSettings } from '../config.ts'
-import { type Core, type Edge, openCore } from '../server.ts'
+import { type Core, type Edge, openCore } from '../open-core.ts'
 import { LedgerInUse } from '../store/sqlite-file.ts'
 import { CommandError } from './terminal.ts'
 

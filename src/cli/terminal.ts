@@ -1,4 +1,4 @@
-import type { Edge } from '../server.ts'
+import type { Edge } from '../open-core.ts'
 
 /** The process, as commands see it: nothing in `cli/` touches the real one. */
 export type Terminal = {
