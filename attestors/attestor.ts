@@ -9,8 +9,19 @@
  */
 import type { z } from 'zod'
 
-/** What a workload presents. A union on `type`, so that certificates and signed requests can join. */
-export type Evidence = { type: 'jwt'; token: string }
+/**
+ * What a workload presents: a signed token, or the certificates of a connection on which it showed that it holds the
+ * leaf's key (DER, leaf first).
+ */
+export type Evidence = JwtEvidence | CertificateEvidence
+export type JwtEvidence = { type: 'jwt'; token: string }
+export type CertificateEvidence = { type: 'certificates'; chain: readonly Uint8Array[] }
+
+/**
+ * A key that was shown to be held: `jkt`, the SHA-256 thumbprint of a JWK (RFC 7638), or `x5t#S256`, that of a
+ * certificate (RFC 8705 section 3.1); base64url.
+ */
+export type BoundKey = { jkt: string } | { 'x5t#S256': string }
 
 /** A claim's value after parsing. Nested claims are kept as JSON text by the attestor that types them. */
 export type ClaimValue = string | number | boolean | readonly string[]
@@ -47,6 +58,8 @@ export type Proof = {
   replay: { id: string; singleUse: boolean; until: number; issuedAt?: number }
   /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
   mustName?: readonly string[]
+  /** The key that the evidence is bound to; without it, who holds the evidence may present it. */
+  boundKey?: BoundKey
   /** Present where a CI system vouched for one of its jobs. Such evidence lives for a day at most. */
   work?: Work
 }

@@ -16,7 +16,7 @@ import { hasControlCharacters } from './shared/claims.ts'
 import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { audience, issuerUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, member } from './shared/strict-json.ts'
-import { verifyJwt } from './shared/verify-jwt.ts'
+import { verifyEvidence } from './shared/verify-jwt.ts'
 
 const settings = z
   .strictObject({
@@ -54,7 +54,7 @@ export const githubActions = defineAttestor({
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
-        const verified = await verifyJwt(evidence.token, profile, keys, deps.now)
+        const verified = await verifyEvidence(evidence, profile, keys, deps.now)
         if (!verified.ok) return verified
         const { subject, payload, replay } = verified.value
         const claims = readClaims(payload)

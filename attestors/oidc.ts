@@ -12,7 +12,7 @@ import { isGithubActions } from './shared/github-issuer.ts'
 import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, type JsonValue, member } from './shared/strict-json.ts'
-import { verifyJwt } from './shared/verify-jwt.ts'
+import { verifyEvidence } from './shared/verify-jwt.ts'
 
 /** `json` keeps a nested claim as compact JSON text with the members in the order of the token. */
 const CLAIM_TYPES = ['string', 'integer', 'boolean', 'string_list', 'json'] as const
@@ -81,7 +81,7 @@ export const oidc = defineAttestor({
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
-        const verified = await verifyJwt(evidence.token, profile, keys, deps.now)
+        const verified = await verifyEvidence(evidence, profile, keys, deps.now)
         if (!verified.ok) return verified
         const { subject, payload, replay } = verified.value
         const claims = exposeClaims(payload, chosen.claims)

@@ -9,13 +9,13 @@ import { z } from 'zod'
 import { defineAttestor, type Evidence } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
-import { peekClaim } from './shared/compact-jws.ts'
+import { peekEvidence } from './shared/compact-jws.ts'
 import { namesAudience } from './shared/oidc-profile.ts'
 import { algorithms, audience, seconds } from './shared/settings.ts'
 import { createBundleFile } from './shared/spiffe-bundle.ts'
 import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
 import type { JsonObject } from './shared/strict-json.ts'
-import { type JwtProfile, verifyJwt } from './shared/verify-jwt.ts'
+import { type JwtProfile, verifyEvidence } from './shared/verify-jwt.ts'
 
 /** JWT-SVID section 2.1: EdDSA is not among them. */
 const SVID_ALGORITHMS = [
@@ -69,7 +69,7 @@ export const spiffeJwt = defineAttestor({
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
-        const verified = await verifyJwt(evidence.token, profile, keys, deps.now)
+        const verified = await verifyEvidence(evidence, profile, keys, deps.now)
         if (!verified.ok) return verified
         const { subject, replay } = verified.value
         const id = parseWorkloadId(subject)
@@ -93,7 +93,7 @@ function checkTrustDomain(payload: JsonObject, trustDomain: string): Checked<str
 
 /** Unverified: for choosing an attestor only. */
 function claimedTrustDomain(evidence: Evidence): string | undefined {
-  const subject = peekClaim(evidence.token, 'sub')
+  const subject = peekEvidence(evidence, 'sub')
   return typeof subject === 'string' ? trustDomainOf(subject) : undefined
 }
 

@@ -2,6 +2,7 @@
  * Compact JWS (RFC 7515 section 7.1), read so that one token has one spelling. jose accepts padding, white
  * space and unused low bits in the last character of a segment; all of these are refused here.
  */
+import type { Evidence } from '../attestor.ts'
 import { ALGORITHMS, type Algorithm } from './algorithms.ts'
 import { accept, type Checked, refuse } from './checked.ts'
 import { type JsonObject, member, parseStrictJsonObject, StrictJsonError } from './strict-json.ts'
@@ -57,6 +58,11 @@ export function peekClaim(token: string, name: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** The same of evidence; nothing of what is no JWT. */
+export function peekEvidence(evidence: Evidence, name: string): unknown {
+  return evidence.type === 'jwt' ? peekClaim(evidence.token, name) : undefined
 }
 
 export type JoseHeader = { alg: Algorithm; kid?: string }

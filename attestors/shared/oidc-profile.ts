@@ -2,7 +2,7 @@
 import type { AttestorDeps, Evidence } from '../attestor.ts'
 import type { Algorithm } from './algorithms.ts'
 import { type ClaimRules, checkIssuer } from './claims.ts'
-import { peekClaim } from './compact-jws.ts'
+import { peekEvidence } from './compact-jws.ts'
 import type { KeySource } from './key-set.ts'
 import { createRemoteKeySet, type KeySetLocation } from './remote-key-set.ts'
 import type { JwtProfile } from './verify-jwt.ts'
@@ -28,12 +28,12 @@ export function oidcProfile(issuer: OidcIssuer, claims: ClaimRules): JwtProfile 
 }
 
 /** Unverified: for choosing among attestors of one issuer only. */
-export function namesAudience({ token }: Evidence, audience: string): boolean {
-  const claimed = peekClaim(token, 'aud')
+export function namesAudience(evidence: Evidence, audience: string): boolean {
+  const claimed = peekEvidence(evidence, 'aud')
   return claimed === audience || (Array.isArray(claimed) && claimed.includes(audience))
 }
 
 /** Unverified: for choosing an attestor only. */
 export function namesIssuer(evidence: Evidence, issuer: string): boolean {
-  return peekClaim(evidence.token, 'iss') === issuer
+  return peekEvidence(evidence, 'iss') === issuer
 }

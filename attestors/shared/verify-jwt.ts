@@ -4,7 +4,7 @@
  */
 import { createHash, type KeyObject } from 'node:crypto'
 import { compactVerify, errors } from 'jose'
-import type { Proof } from '../attestor.ts'
+import type { Evidence, Proof } from '../attestor.ts'
 import { accept, type Checked, refuse } from './checked.ts'
 import { type ClaimRules, checkClaims, LEEWAY_S, type RegisteredClaims } from './claims.ts'
 import {
@@ -30,6 +30,17 @@ export type VerifiedJwt = {
   subject: string
   payload: JsonObject
   replay: Proof['replay']
+}
+
+/** The same of evidence; what is no JWT is refused. @throws AttestationUnavailable when the keys could not be had. */
+export async function verifyEvidence(
+  evidence: Evidence,
+  profile: JwtProfile,
+  keys: KeySource,
+  now: () => number,
+): Promise<Checked<VerifiedJwt>> {
+  if (evidence.type !== 'jwt') return refuse('malformed', 'not a JWT')
+  return verifyJwt(evidence.token, profile, keys, now)
 }
 
 /** @throws AttestationUnavailable when the keys could not be had. */

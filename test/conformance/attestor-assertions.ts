@@ -11,8 +11,15 @@ export function checkEqual<T>(actual: T, expected: T, what: string): void {
 
 const SHORTEST_TELLING = 12
 
+/** The evidence as text: a token as it is, certificates in base64 one after another, as segments. */
+export function textOf(evidence: Evidence): string {
+  if (evidence.type === 'jwt') return evidence.token
+  return evidence.chain.map(der => Buffer.from(der).toString('base64')).join('.')
+}
+
 /** Whether a text gives the evidence away: whole, by a segment, or by a string that it carries inside. */
-export function holdsEvidence(text: string, { token }: Evidence): boolean {
+export function holdsEvidence(text: string, evidence: Evidence): boolean {
+  const token = textOf(evidence)
   const segments = token.split('.')
   const decoded = segments.slice(0, 2).flatMap(segment => stringsIn(segment))
   const telling = [token, ...segments, ...decoded].filter(part => part.length >= SHORTEST_TELLING)

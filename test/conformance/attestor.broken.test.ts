@@ -13,6 +13,7 @@ import { githubActions } from '../../attestors/github-actions.ts'
 import { createIssuerSubject } from '../attestors/issuer-subject.ts'
 import { githubClaims } from '../fakes/identity/github-claims.ts'
 import { type AttestorSubject, attestorChecks } from './attestor.ts'
+import { textOf } from './attestor-assertions.ts'
 
 const makeSound = () => createIssuerSubject(githubActions, githubClaims())
 
@@ -22,7 +23,7 @@ type Break = (sound: Attestor, subject: AttestorSubject) => Attestor
 function breakAttest(change: (verdict: Verdict, token: string) => Verdict): Break {
   return sound => ({
     ...sound,
-    attest: async evidence => change(await sound.attest(evidence), evidence.token),
+    attest: async evidence => change(await sound.attest(evidence), textOf(evidence)),
   })
 }
 
@@ -40,8 +41,9 @@ const withClaims = (claims: Proof['claims']) => breakProof(proof => ({ ...proof,
 /** Takes any spelling for the plain one, and names the use by the spelling. */
 const byRawToken: Break = sound => ({
   ...sound,
-  async attest({ type, token }) {
-    const verdict = await sound.attest({ type, token: token.replace(/[\s=.]+$/, '') })
+  async attest(evidence) {
+    const token = textOf(evidence)
+    const verdict = await sound.attest({ type: 'jwt', token: token.replace(/[\s=.]+$/, '') })
     if (!verdict.ok) return verdict
     const id = createHash('sha256').update(token).digest('hex')
     return { ok: true, proof: { ...verdict.proof, replay: { ...verdict.proof.replay, id } } }
@@ -59,7 +61,7 @@ const outageWith = (make: (token: string) => Error): Break => {
     ...sound,
     attest: evidence =>
       sound.attest(evidence).catch(() => {
-        throw make(evidence.token)
+        throw make(textOf(evidence))
       }),
   })
 }
@@ -145,7 +147,10 @@ const mutants: [rule: string, mistake: string, wrong: Break][] = [
   [
     'recognises its own trust root only, and throws at nothing',
     'trips over garbage',
-    sound => ({ ...sound, recognises: ({ token }) => JSON.parse(atob(token.split('.')[1] ?? '')) !== null }),
+    sound => ({
+      ...sound,
+      recognises: evidence => JSON.parse(atob(textOf(evidence).split('.')[1] ?? '')) !== null,
+    }),
   ],
   ['rejects garbage as a value', 'throws at bad evidence', asksFirst],
   [

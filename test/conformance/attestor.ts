@@ -14,7 +14,7 @@ import {
   type Verdict,
 } from '../../attestors/attestor.ts'
 import { spellingsOf } from '../fakes/identity/spellings.ts'
-import { check, checkEqual, holdsEvidence } from './attestor-assertions.ts'
+import { check, checkEqual, holdsEvidence, textOf } from './attestor-assertions.ts'
 
 export type Sample = (() => Promise<Evidence>) | { impossible: string }
 
@@ -95,7 +95,7 @@ export const attestorChecks: readonly AttestorCheck[] = [
     async run(subject) {
       const evidence = await subject.acceptable()
       const { replay, ...proof } = await prove(subject.open(), evidence)
-      check(!JSON.stringify({ ...proof, replay }).includes(evidence.token), 'the proof holds no token')
+      check(!JSON.stringify({ ...proof, replay }).includes(textOf(evidence)), 'the proof holds no token')
       check(!segmentsOf(evidence).some(part => replay.id.includes(part)), 'the replay id holds no segment')
     },
   },
@@ -173,8 +173,9 @@ export const attestorChecks: readonly AttestorCheck[] = [
       const attestor = subject.open()
       const evidence = await subject.acceptable()
       const { id } = (await prove(attestor, evidence)).replay
-      for (const token of spellingsOf(evidence.token)) {
-        const verdict = await attestor.attest({ ...evidence, token })
+      // A certificate has one spelling: its bytes.
+      for (const token of evidence.type === 'jwt' ? spellingsOf(evidence.token) : []) {
+        const verdict = await attestor.attest({ type: 'jwt', token })
         if (verdict.ok) checkEqual(verdict.proof.replay.id, id, 'the replay id of another spelling')
       }
     },
@@ -202,10 +203,16 @@ export const attestorChecks: readonly AttestorCheck[] = [
 ]
 
 const NESTED = Buffer.from(`${'['.repeat(4000)}${']'.repeat(4000)}`).toString('base64url')
-const GARBAGE: readonly Evidence[] = [
+const GARBAGE_TOKENS = [
   ...['', '.', '..', 'a.b.c', 'e30.e30.e30', 'e30.e30.', `e30.${NESTED}.e30`, 'bnVsbA.bnVsbA.bnVsbA'],
   ...['\u0000.\u0000.\u0000', '𝕫𝕫.𝕫𝕫.𝕫𝕫', `${'A'.repeat(1_000_000)}.e30.e30`, 'eyJhIjoxLCJhIjoyfQ.e30.e30'],
-].map(token => ({ type: 'jwt', token }))
+]
+const GARBAGE: readonly Evidence[] = [
+  ...GARBAGE_TOKENS.map(token => ({ type: 'jwt', token }) as const),
+  ...[[], [new Uint8Array()], [new Uint8Array(64)], [Buffer.from('MAA=', 'base64')]].map(
+    chain => ({ type: 'certificates', chain }) as const,
+  ),
+]
 
 async function prove(attestor: Attestor, evidence: Evidence): Promise<Proof> {
   const verdict = await attestor.attest(evidence)
@@ -229,8 +236,10 @@ async function allSamples(subject: AttestorSubject): Promise<Evidence[]> {
   return [...(await Promise.all(makers.map(make => make()))), ...GARBAGE]
 }
 
-function segmentsOf({ token }: Evidence): string[] {
-  return token.split('.').filter(part => part.length >= 16)
+function segmentsOf(evidence: Evidence): string[] {
+  return textOf(evidence)
+    .split('.')
+    .filter(part => part.length >= 16)
 }
 
 function isClaimValue(value: unknown): boolean {

@@ -10,9 +10,10 @@ export function evidenceOf(content: SimEvidence): Evidence {
 export function simulatedAttestor(now: () => number): Attestor {
   return {
     recognises: () => true,
-    async attest({ token }) {
+    async attest(evidence) {
+      if (evidence.type !== 'jwt') return { ok: false, rejection: 'malformed', detail: 'not a token' }
       // Written by `evidenceOf`, by nobody else.
-      const { id, kind, until, work } = JSON.parse(token) as SimEvidence
+      const { id, kind, until, work } = JSON.parse(evidence.token) as SimEvidence
       if (until <= now() - 60_000) return { ok: false, rejection: 'expired', detail: 'too late' }
       const replay = { id, singleUse: true, until }
       const proof = { issuer: 'https://sim', subject: kind, claims: { kind }, replay }

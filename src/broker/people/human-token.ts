@@ -3,7 +3,7 @@
  * that verifies everybody's. It is good once, for minutes, and for nothing else: its audience is of no attestor and
  * of no operator.
  */
-import { AttestationUnavailable, type Evidence } from '../../../attestors/attestor.ts'
+import { AttestationUnavailable, type JwtEvidence } from '../../../attestors/attestor.ts'
 import { peekClaim } from '../../../attestors/shared/compact-jws.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
@@ -21,7 +21,7 @@ export type PresentedHuman = { human: Human; until: number }
  * @throws BrokerError `evidence_rejected` (one message for every cause; the reason goes to the ledger) or
  * `attestation_unavailable`
  */
-export async function verifyOnBehalfOf(broker: Broker, { token }: Evidence): Promise<PresentedHuman> {
+export async function verifyOnBehalfOf(broker: Broker, { token }: JwtEvidence): Promise<PresentedHuman> {
   // Unverified: it only chooses among those that are trusted.
   const named = peekClaim(token, 'iss')
   const trusted = typeof named === 'string' ? broker.humans?.get(named) : undefined

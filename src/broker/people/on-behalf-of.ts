@@ -1,5 +1,5 @@
 /** Whom a task is opened on behalf of: the human whose ID token came with the evidence, or its parent's human. */
-import type { Evidence } from '../../../attestors/attestor.ts'
+import type { JwtEvidence } from '../../../attestors/attestor.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import type { Agent } from '../../policy/agent.ts'
 import type { TaskRow } from '../../store/rows.ts'
@@ -16,7 +16,7 @@ import { humanClaim, type PresentedHuman, verifyOnBehalfOf } from './human-token
 /** @throws BrokerError `request_invalid`, `evidence_rejected`, `attestation_unavailable` */
 export async function presentedHuman(
   broker: Broker,
-  { onBehalfOf, ticket }: { onBehalfOf?: Evidence; ticket?: Secret },
+  { onBehalfOf, ticket }: { onBehalfOf?: JwtEvidence; ticket?: Secret },
 ): Promise<PresentedHuman | undefined> {
   if (onBehalfOf === undefined) return undefined
   if (ticket !== undefined)

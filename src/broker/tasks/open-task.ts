@@ -1,7 +1,7 @@
 /**
  * Evidence in, a task out; where asked, with its first credential in the same answer.
  */
-import type { Evidence } from '../../../attestors/attestor.ts'
+import type { Evidence, JwtEvidence } from '../../../attestors/attestor.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
@@ -63,7 +63,7 @@ import { demandRunning } from './verify-running.ts'
 export type OpenRequest = {
   evidence: Evidence
   /** The ID token of the human on whose behalf. */
-  onBehalfOf?: Evidence
+  onBehalfOf?: JwtEvidence
   /** Chooses among the agents whose rule matches; never adds one. */
   agent?: string
   purpose: string
