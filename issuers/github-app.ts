@@ -25,7 +25,7 @@ import {
   githubPermissions,
 } from './shared/github-ask.ts'
 import { githubAllows } from './shared/github-collaborator.ts'
-import { installationFinder } from './shared/github-installation.ts'
+import { type FoundInstallation, installationFinder } from './shared/github-installation.ts'
 import { levelCovers } from './shared/github-permissions.ts'
 import { repositoryResolver } from './shared/github-resolve.ts'
 import { type Answer, type GithubRest, githubRest, refusalFrom, unavailable } from './shared/github-rest.ts'
@@ -94,7 +94,7 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
         const found = await beforeMint(() => findInstallation(grant.ask.repositories, grant.lease))
         if (!found.ok) return found
         const answer = await mint(rest, grant, found.installation)
-        if (answer.status === 201) return issuedFrom(answer, grant.ask, found.installation, deps)
+        if (answer.status === 201) return issuedFrom(answer, grant.ask, found, deps)
         // A reinstalled App has a new installation id: the next ask looks it up again.
         if (answer.status === 404) found.forget()
         return refusalFrom(answer, `a token for ${namesOf(grant.ask)}`)
@@ -188,7 +188,7 @@ const mintAnswer = z.object({
 function issuedFrom(
   answer: Answer,
   asked: GithubAsk,
-  installation: number,
+  { installation, appSlug }: FoundInstallation,
   deps: IssuerDeps,
 ): Issued<GithubAsk> {
   const parsed = mintAnswer.safeParse(answer.data)
@@ -208,7 +208,7 @@ function issuedFrom(
       permissions: (permissions ?? { '*': 'admin' }) as GithubAsk['permissions'],
     },
     providerExpiresAt: expires_at === undefined ? deps.now() + TOKEN_LIFE_MS : Date.parse(expires_at),
-    details: { installation_id: installation },
+    details: { installation_id: installation, ...(appSlug === undefined ? {} : { app_slug: appSlug }) },
   }
 }
 

@@ -5,21 +5,26 @@ import type { Repository } from './github-ask.ts'
 import { type Answer, type GithubRest, refusalFrom, unavailable } from './github-rest.ts'
 import { RecentMap } from './recent-map.ts'
 
-export type FoundInstallation = { ok: true; installation: number; forget: () => void }
+/** `appSlug`: the App's name in URLs, where GitHub was asked; with a configured installation it is not. */
+export type FoundInstallation = { ok: true; installation: number; appSlug?: string; forget: () => void }
 
 /** An installation changes when the App is reinstalled; GitHub then answers 404 and the entry is forgotten. */
 const REMEMBER_MS = 10 * 60_000
 const REMEMBER_OWNERS = 1_000
 const LOOKUP_WINDOW_MS = 2 * 60_000
 
-const installation = z.object({ id: z.int().positive() })
+const installation = z.object({
+  id: z.int().positive(),
+  app_slug: z.string().optional().catch(undefined),
+})
+type Installation = z.infer<typeof installation>
 
 /**
- * Remembers owner → installation id, never a credential.
+ * Remembers owner → installation, never a credential.
  * @throws ProviderUnavailable from the returned function.
  */
 export function installationFinder(rest: GithubRest, configured: number | undefined, now: () => number) {
-  const byOwner = new RecentMap<number>(REMEMBER_OWNERS, REMEMBER_MS, now)
+  const byOwner = new RecentMap<Installation>(REMEMBER_OWNERS, REMEMBER_MS, now)
 
   return async (
     repositories: readonly Repository[],
@@ -39,9 +44,15 @@ export function installationFinder(rest: GithubRest, configured: number | undefi
       (named === undefined
         ? await soleInstallation(rest, now, handle)
         : await lookUp(rest, named, now, handle))
-    if (typeof found !== 'number') return found
+    if ('ok' in found) return found
     if (remembered === undefined) byOwner.set(owner, found)
-    return { ok: true, installation: found, forget: () => byOwner.delete(owner) }
+    const { id, app_slug: appSlug } = found
+    return {
+      ok: true,
+      installation: id,
+      ...(appSlug === undefined ? {} : { appSlug }),
+      forget: () => byOwner.delete(owner),
+    }
   }
 }
 
@@ -56,7 +67,7 @@ async function lookUp(
   name: string,
   now: () => number,
   handle: string,
-): Promise<number | Refused> {
+): Promise<Installation | Refused> {
   const [owner, repo] = name.split('/')
   const route = 'GET /repos/{owner}/{repo}/installation'
   const answer = await rest.asApp(route, { owner, repo }, now() + LOOKUP_WINDOW_MS, handle)
@@ -65,7 +76,7 @@ async function lookUp(
     return { ok: false, reason: 'not_found', detail: `${name} has another name now: ask for it by that` }
   }
   if (answer.status !== 200) return refusalFrom(answer, what)
-  return readable(installation.safeParse(answer.data), answer, what).id
+  return readable(installation.safeParse(answer.data), answer, what)
 }
 
 /** Ids alone do not say whose they are; with one installation there is nothing to choose. */
@@ -73,13 +84,13 @@ async function soleInstallation(
   rest: GithubRest,
   now: () => number,
   handle: string,
-): Promise<number | Refused> {
+): Promise<Installation | Refused> {
   const route = 'GET /app/installations'
   const answer = await rest.asApp(route, { per_page: 2 }, now() + LOOKUP_WINDOW_MS, handle)
   const what = "the App's installations"
   if (answer.status !== 200) return refusalFrom(answer, what)
   const [only, ...others] = readable(z.array(installation).safeParse(answer.data), answer, what)
-  if (only && others.length === 0) return only.id
+  if (only && others.length === 0) return only
   const detail = only
     ? 'the App has several installations: name the repositories, or set installation_id'
     : 'the App is installed nowhere'

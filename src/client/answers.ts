@@ -50,7 +50,11 @@ export type CredentialAnswer = {
   revocability: string
   expiresAt: Date
   providerExpiresAt: Date
+  details: Details
 }
+
+/** Plain facts that an issuer tells of a credential (`installation_id`, `account`); never secret. */
+export type Details = Readonly<Record<string, string | number>>
 
 /** A new ask may wait for humans. */
 export type AskedAnswer = { pending: { ask: string; approval: string } } | { minted: CredentialAnswer }
@@ -103,7 +107,13 @@ export function readCredential(answer: unknown): CredentialAnswer {
     revocability: text(at, 'revocability'),
     expiresAt: time(at, 'expires_at'),
     providerExpiresAt: time(at, 'provider_expires_at'),
+    details: Object.fromEntries(Object.entries(members(at.details ?? {}, 'details')).filter(isFact)),
   }
+}
+
+/** What a later broker may tell besides is none. */
+function isFact(entry: [string, unknown]): entry is [string, string | number] {
+  return typeof entry[1] === 'string' || typeof entry[1] === 'number'
 }
 
 export function readTicket(answer: unknown): { ticket: Secret; id: string; expiresAt: Date } {

@@ -1,4 +1,4 @@
-import type { CredentialAnswer, Detail } from './answers.ts'
+import type { CredentialAnswer, Detail, Details } from './answers.ts'
 import { type Ask, type CredentialValue, demandForm } from './asks.ts'
 
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
@@ -18,6 +18,8 @@ export class Credential<A extends Ask = Ask> {
   readonly expiresAt: Date
   /** When the provider would. */
   readonly providerExpiresAt: Date
+  /** Plain facts that its issuer tells of it: `installation_id`, `account`. */
+  readonly details: Details
   readonly #value: CredentialValue<A>
 
   /** @throws MayflyError `answer_unexpected` where it is not of the form that the ask's builder promises */
@@ -29,6 +31,7 @@ export class Credential<A extends Ask = Ask> {
     this.revocability = answer.revocability
     this.expiresAt = answer.expiresAt
     this.providerExpiresAt = answer.providerExpiresAt
+    this.details = answer.details
     this.#value = demandForm(ask, answer.credential)
   }
   /** Call it where the value leaves on purpose, and nowhere else. */

@@ -4,6 +4,7 @@ export type {
   Approval,
   AskState,
   Detail,
+  Details,
   Lease,
   TaskState,
   TaskStatus,

@@ -14,7 +14,12 @@ function holder({ lifeMs, deadline = 600 * MINUTE }: { lifeMs: number; deadline?
       it.minted += 1
       if (it.fails) throw new Error('no')
       const expiresAt = new Date(Math.min(it.now + lifeMs, deadline))
-      const answer = { issuer: 'x', authorizationDetails: { type: 'x' }, revocability: 'immediate' }
+      const answer = {
+        issuer: 'x',
+        authorizationDetails: { type: 'x' },
+        revocability: 'immediate',
+        details: {},
+      }
       const lease = `${ask} ${it.minted}`
       return new Credential(
         { type: 'x' },

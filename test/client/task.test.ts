@@ -162,7 +162,9 @@ describe('a task', () => {
       statements: [{ actions: ['s3:GetObject'], resources: [`arn:aws:s3:::${BUCKET}/*`] }],
     })
     await using task = await open([artifacts])
-    const { AccessKeyId, SessionToken } = (await task.credential(artifacts)).reveal()
+    const session = await task.credential(artifacts)
+    expect(session.details).toMatchObject({ account: installation.roleArn.split(':')[4] })
+    const { AccessKeyId, SessionToken } = session.reveal()
     expect(installation.aws.credentials().at(-1)).toMatchObject({
       ...{ accessKeyId: AccessKeyId, sessionToken: SessionToken },
     })

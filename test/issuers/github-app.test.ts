@@ -183,7 +183,9 @@ describe('github-app', () => {
 
     test('the App may be named by its client id; the user agent carries the lease', async () => {
       const issuer = world.open({ app_id: undefined, client_id: 'Iv23mayfly' })
-      expect(await world.issue(issuer, READ_API)).toMatchObject({ ok: true, details: { installation_id: 1 } })
+      expect(await world.issue(issuer, READ_API)).toMatchObject({
+        ...{ ok: true, details: { installation_id: 1, app_slug: 'mayfly' } },
+      })
       expect(world.github.credentials()[0]?.userAgent).toMatch(new RegExp(`^${USER_AGENT} lse_g+$`))
     })
 
@@ -244,7 +246,8 @@ describe('github-app', () => {
         ok: false,
         detail: expect.stringContaining('installation_id'),
       })
-      expect(await world.issue(world.open({ installation_id: 1 }), byId)).toMatchObject({ ok: true })
+      const issued = await world.issue(world.open({ installation_id: 1 }), byId)
+      expect(issued).toMatchObject({ ok: true, details: { installation_id: 1 } })
     })
 
     test('a reinstalled App is found again after one refusal', async () => {
