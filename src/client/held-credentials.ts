@@ -8,6 +8,8 @@ export type HeldCredentials = {
    */
   get(ask: string, want: { atLeastMs: number; signal?: AbortSignal | undefined }): Promise<Credential>
   put(credential: Credential): void
+  /** Unless another has taken its place. */
+  forget(ask: string, lease: string): void
   drop(): void
 }
 
@@ -60,6 +62,9 @@ export function holdCredentials({ mint, now, deadline }: Minting): HeldCredentia
       return fresh(ask, atLeastMs) ?? orAborted(mintOnce(ask), signal)
     },
     put,
+    forget(ask, lease) {
+      if (held.get(ask)?.credential.lease === lease) held.delete(ask)
+    },
     drop() {
       isDropped = true
       held.clear()

@@ -13,6 +13,7 @@ import {
   completeCall,
   type Declared,
   extendCall,
+  giveBackCall,
   heartbeatCall,
   mintCall,
   type Outcome,
@@ -108,7 +109,7 @@ export function liveTask<Asks extends readonly Ask[]>(
   }
 }
 
-type Methods = 'credential' | 'ask' | 'read' | 'ticket' | 'extend' | 'heartbeat'
+type Methods = 'credential' | 'giveBack' | 'ask' | 'read' | 'ticket' | 'extend' | 'heartbeat'
 
 function methodsOf({ key, record, held, call }: Live): Pick<Task, Methods> {
   return {
@@ -118,6 +119,10 @@ function methodsOf({ key, record, held, call }: Live): Pick<Task, Methods> {
     ) {
       // It was made with this very ask.
       return (await held.get(record.find(ask).id, { atLeastMs, signal })) as Credential<A>
+    },
+    async giveBack({ ask, lease }, options) {
+      held.forget(ask, lease)
+      await call(giveBackCall(key, lease), options)
     },
     async ask<A extends Ask>(ask: A, { signal, ...options }: Declared & Wish & Signal = {}) {
       const what = mintCall(key, { authorization_details: [ask], ...options })

@@ -34,12 +34,14 @@ export type OpenOptions = Declared &
     lifetime?: 'step' | 'job' | 'run'
     /** From the parent task, where this is a sub-agent. */
     ticket?: Secret | string
+    /** The ID token of the human on whose behalf; good once. */
+    onBehalfOf?: Secret | string
   }
 
 export type Outcome = 'completed' | 'failed' | 'cancelled'
 
 export function openCall(evidence: string, asks: readonly AskDetail[], options: OpenOptions): Call {
-  const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket } = options
+  const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket, onBehalfOf } = options
   const body = {
     evidence: { type: 'jwt', token: evidence },
     purpose,
@@ -48,7 +50,8 @@ export function openCall(evidence: string, asks: readonly AskDetail[], options: 
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
     ...(lifetime === undefined ? {} : { lifetime }),
-    ...(ticket === undefined ? {} : { ticket: typeof ticket === 'string' ? ticket : ticket.reveal() }),
+    ...(ticket === undefined ? {} : { ticket: plain(ticket) }),
+    ...(onBehalfOf === undefined ? {} : { on_behalf_of: { type: 'jwt', token: plain(onBehalfOf) } }),
     ...declared(options),
     ...wish(options),
   }
@@ -65,6 +68,12 @@ export function mintCall(
       ? { ask: what.ask }
       : { authorization_details: what.authorization_details, ...declared(what), ...wish(what) }
   return { method: 'POST', path: `${pathOf(id)}/credentials`, token, body, whenLost: 'never' }
+}
+
+/** It is revoked, and the task goes on. One that is gone already is told as it is. */
+export function giveBackCall({ id, token }: TaskKey, lease: string): Call {
+  const path = `${pathOf(id)}/credentials/${encodeURIComponent(lease)}`
+  return { method: 'DELETE', path, token, whenLost: 'repeat' }
 }
 
 export function readCall({ id, token }: TaskKey): Call {
@@ -108,6 +117,10 @@ export function receiptCall({ id, token }: TaskKey): Call {
     ...{ method: 'GET', path: `${pathOf(id)}/receipt`, token },
     whenLost: 'repeat',
   }
+}
+
+function plain(token: Secret | string): string {
+  return typeof token === 'string' ? token : token.reveal()
 }
 
 /** An id may come from a file. */

@@ -47,6 +47,8 @@ export type Task<Asks extends readonly Ask[] = readonly Ask[]> = AsyncDisposable
     ask: A | TaskAsk<A>,
     options?: Signal & { atLeastMs?: number },
   ): Promise<Credential<A>>
+  /** Ends one credential before the task's end. It is forgotten here at once, and the next call mints another. */
+  giveBack(credential: Credential, options?: Signal): Promise<void>
   /** One ask more, judged like a new one. Where humans are asked first, its state is `pending`. */
   ask<A extends Ask>(ask: A, options?: Declared & Wish & Signal): Promise<TaskAsk<A>>
   /**

@@ -6,7 +6,7 @@ import type { Env, Place } from './guard.ts'
 import { createRateLimiter, type RateLimiter } from './rate-limit.ts'
 
 /** What ends things, and says that work goes on: with a share of its own, whatever else is asked. */
-const ENDS = /^\/(?:oauth\/revoke|v1\/revocations(?:\/.*)?|v1\/tasks\/[^/]+\/(?:complete|heartbeat))$/
+const ENDS = /^\/(?:oauth\/revoke|v1\/revocations(?:\/.*)?|v1\/tasks\/[^/]+\/(?:complete|heartbeat|credentials\/[^/]+))$/
 /** Judged by the name of the resource server, once it is known. */
 const INTROSPECTION = '/oauth/introspect'
 

@@ -72,6 +72,13 @@ const ROUTES: readonly Described[] = [
     ok: 201,
   },
   {
+    method: 'delete',
+    path: '/v1/tasks/{id}/credentials/{lease}',
+    summary: 'Give one credential back: it is revoked, and the task goes on',
+    auth: 'taskToken',
+    ok: 200,
+  },
+  {
     method: 'post',
     path: '/v1/tasks/{id}/heartbeat',
     summary: 'Say that the work goes on',

@@ -19,7 +19,10 @@ import type {
 
 const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
 
-export function renderTask(task: TaskRow, asks: readonly AskRow[], leases?: readonly LeaseRow[]) {
+/** An ask, and the host of its provider's web pages (`github.com`) where its issuer knows one. */
+export type PlacedAsk = AskRow & { provider?: string | undefined }
+
+export function renderTask(task: TaskRow, asks: readonly PlacedAsk[], leases?: readonly LeaseRow[]) {
   return {
     id: task.id,
     state: task.state,
@@ -46,12 +49,13 @@ function renderHuman(task: Pick<TaskRow, 'human' | 'human_facts'>) {
   return human === undefined ? null : { id: task.human, ...shownHuman(human) }
 }
 
-function renderAsk(ask: AskRow) {
+function renderAsk(ask: PlacedAsk) {
   return {
     id: ask.id,
     state: ask.state,
     decision: ask.decision,
     digest: ask.digest,
+    ...(ask.provider === undefined ? {} : { provider: ask.provider }),
     authorization_details: { type: ask.issuer, ...(JSON.parse(ask.ask) as object) },
   }
 }

@@ -6,6 +6,7 @@ import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { type CredentialRequest, requestCredential } from '../broker/credentials/grant-ask.ts'
+import { revokeLease } from '../broker/credentials/revoke.ts'
 import { readReceiptOf } from '../broker/proof/read-receipt.ts'
 import { endTask } from '../broker/tasks/end-task.ts'
 import { extendTask } from '../broker/tasks/extend-task.ts'
@@ -14,7 +15,7 @@ import { type OpenRequest, openTask } from '../broker/tasks/open-task.ts'
 import { openTicket } from '../broker/tasks/open-ticket.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { parseToken } from '../keys/tokens.ts'
-import type { TaskRow } from '../store/rows.ts'
+import type { AskRow, TaskRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
 import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
@@ -22,7 +23,7 @@ import { accepted, approvalsOf, comeBack, isPending } from './pending.ts'
 import { waitForHumans } from './prefer.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
-import { renderCredential, renderReceipt, renderTask } from './render.ts'
+import { type PlacedAsk, renderCredential, renderLease, renderReceipt, renderTask } from './render.ts'
 import { completeBody, credentialBody, extendBody, openTaskBody, ticketBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
 import { wishOf } from './wish.ts'
@@ -47,7 +48,10 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     if (waits) comeBack(c, broker, id)
     return c.json(
       {
-        task: { ...renderTask(opened.task, asks), ...(await approvalsOf(c.get('broker'), id, asks)) },
+        task: {
+          ...renderTask(opened.task, placed(broker, asks)),
+          ...(await approvalsOf(c.get('broker'), id, asks)),
+        },
         task_token: opened.token.reveal(),
         decision: opened.decision,
       },
@@ -63,7 +67,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const asks = await c.get('broker').ledger.read.asks(id)
     if (asks.some(isPending)) comeBack(c, broker, id)
     const approvals = await approvalsOf(c.get('broker'), id, asks)
-    return c.json({ ...renderTask(task, asks, leases.items), ...approvals })
+    return c.json({ ...renderTask(task, placed(broker, asks), leases.items), ...approvals })
   })
 
   /** An operator's token goes on to the operators' own route, where they are served here too. */
@@ -89,6 +93,16 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     return credential instanceof Response ? credential : c.json(renderCredential(credential), 201)
   })
 
+  /** One given back before the task ends: it may be on its way out, or out, already. */
+  routes.delete('/:id/credentials/:lease', async c => {
+    const task = await authorise(c)
+    const { read } = c.get('broker').ledger
+    const lease = await read.lease(c.req.param('lease'))
+    if (lease?.task !== task.id) throw new BrokerError('not_found', 'this task was given no such credential')
+    await revokeLease(c.get('broker'), lease, `task:${task.id}`)
+    return c.json(renderLease((await read.lease(lease.id))!))
+  })
+
   routes.post('/:id/heartbeat', async c => {
     const due = await heartbeat(c.get('broker'), await authorise(c))
     return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
@@ -110,7 +124,8 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     })
     const leases = await c.get('broker').ledger.read.leases({ task: task.id }, { limit: allOfTask })
     const after = (await c.get('broker').ledger.read.task(task.id))!
-    return c.json(renderTask(after, await c.get('broker').ledger.read.asks(task.id), leases.items))
+    const asks = await c.get('broker').ledger.read.asks(task.id)
+    return c.json(renderTask(after, placed(broker, asks), leases.items))
   })
 
   routes.post('/:id/tickets', async c => {
@@ -136,6 +151,11 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   }
 
   return routes
+}
+
+/** With where each reaches: whoever holds the task gives its credentials to that host and to no other. */
+function placed({ issuers }: Pick<Broker, 'issuers'>, asks: readonly AskRow[]): PlacedAsk[] {
+  return asks.map(ask => ({ ...ask, provider: issuers.get(ask.issuer)?.watch?.provider }))
 }
 
 function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {

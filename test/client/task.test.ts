@@ -185,6 +185,23 @@ describe('a task', () => {
     for (const text of shown) for (const one of [secret, 'mft_']) expect(text.includes(one)).toBe(false)
   })
 
+  test('a credential given back is dead, and the task goes on with another', async () => {
+    await using task = await open([api, orders])
+    const first = await task.credential(api)
+    wire.fault = ({ operation, when, nth }) =>
+      operation.startsWith('DELETE') && when === 'after' && nth === 0 ? 'drop' : 'ok'
+    await task.giveBack(first)
+    await until(async () => (await readme(first.reveal())).status === 401)
+    const second = await task.credential(api)
+    expect((await readme(second.reveal())).status).toBe(200)
+    await task.giveBack(first)
+    expect(await task.credential(api)).toBe(second)
+    await using other = await open([orders])
+    const foreign = other.giveBack(second)
+    expect(await rejection(foreign)).toMatchObject({ code: 'not_found', status: 404 })
+    expect((await readme(second.reveal())).status).toBe(200)
+  })
+
   test('one ask more, more time, a receipt', async () => {
     const task = await open([orders])
     const more = await task.ask(api)
