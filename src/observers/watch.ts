@@ -5,7 +5,7 @@ import { endUnattended } from '../broker/tasks/check-in.ts'
 import { sweepWorkEnds } from '../broker/tasks/end-work.ts'
 import type { Schedule } from '../broker/wake-loop.ts'
 import { LedgerUnavailable } from '../store/ledger.ts'
-import { endOverdue } from './time.ts'
+import { endOverdue, type Writable } from './time.ts'
 
 export type Watch = {
   /** Looks once, now. */
@@ -21,6 +21,8 @@ export type Watch = {
  */
 export function createWatch(broker: Broker, schedule: Schedule): Watch {
   const backstop = broker.limits.reaperBackstopMs
+  /** A break between two looks that is not taken for one. */
+  const unnoticed = 3 * backstop
   /** Undefined until a write has shown it. */
   let writableSince: number | undefined
   let lastLook = 0
@@ -52,9 +54,9 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
     try {
       const now = await broker.ledger.now()
       await broker.ledger.write(tx => tx.setMeta('last_look', String(now)))
-      if (writableSince === undefined || now - lastLook > 3 * backstop) writableSince = now
+      if (writableSince === undefined || now - lastLook > unnoticed) writableSince = now
       lastLook = now
-      const more = await lookAtEach(writableSince)
+      const more = await lookAtEach({ since: writableSince, until: now + unnoticed })
       const next = more ? now : await broker.ledger.read.nextDue(now)
       if (next !== null) wait = Math.min(backstop, Math.max(1, next - now))
     } catch (error) {
@@ -70,9 +72,9 @@ export function createWatch(broker: Broker, schedule: Schedule): Watch {
    *
    * @returns whether there is more to end now
    */
-  async function lookAtEach(since: number): Promise<boolean> {
+  async function lookAtEach(writable: Writable): Promise<boolean> {
     let looks: readonly (() => Promise<boolean>)[] = [
-      () => endOverdue(broker, since),
+      () => endOverdue(broker, writable),
       async () => (await sweepWorkEnds(broker)) >= broker.limits.endBatch,
       () => expireApprovals(broker),
       () => endUnattended(broker),

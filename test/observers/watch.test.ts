@@ -42,6 +42,39 @@ test('an outage ends, for heartbeats, when the ledger itself says that it takes 
   expect(since).toEqual([1_000_000, 1_000_000, 1_003_000])
 })
 
+// Regression: an outage that began after the look's own write was counted as silence by that very look.
+test('an outage that falls into a look is held against nobody, and the next look counts from its end', async () => {
+  let clock = 1_000_000
+  /** How long each further question for the time hangs. */
+  const hangs: number[] = []
+  const since: number[] = []
+  const ledger = {
+    async now() {
+      clock += hangs.shift() ?? 0
+      return clock
+    },
+    write: async (body: (tx: unknown) => Promise<unknown>) =>
+      body({ setMeta: async () => {}, expireApprovals: async () => [] }),
+    read: {
+      tasksPastDeadline: async () => [],
+      pendingWorkEnds: async () => [],
+      tasksLapsed: async (_now: number, writableSince: number) => {
+        since.push(writableSince)
+        return []
+      },
+      tasksUnattended: async () => [],
+      nextDue: async () => null,
+    },
+  }
+  const broker = { ledger, limits: LIMITS, log: silent, now: () => clock } as unknown as Broker
+  const watch = createWatch(broker, () => () => {})
+  await watch.look()
+  hangs.push(0, 60_000)
+  await watch.look()
+  await watch.look()
+  expect(since).toEqual([1_000_000, 1_060_000])
+})
+
 // One batch was ended every backstop: of many deadlines at once, most were held for minutes.
 test('all that is due is ended at once, however much it is', async () => {
   const waits: number[] = []
