@@ -33,6 +33,7 @@ export const SIDECAR_VARIABLES = {
  *   not_found              404: no such path, task or handle here
  *   method_not_allowed     405
  *   ask_unmatched          404: no ask of the tasks held here is for that repository, or for that
+ *   host_unmatched         404: no ask of the tasks held here is for that host: git asks somebody else
  *   task_ambiguous         409: several tasks could be meant; name one
  *   opening_refused        403: `mayfly exec` holds one task and opens no others
  *   approval_pending       409: humans are asked; `approvals` has the ids
@@ -44,7 +45,8 @@ export const SIDECAR_VARIABLES = {
  */
 export const LOCAL_CODES = [
   ...['local_unauthorized', 'local_host_refused', 'request_invalid', 'not_found', 'method_not_allowed'],
-  ...['ask_unmatched', 'task_ambiguous', 'opening_refused', 'approval_pending', 'ask_over'],
+  ...['ask_unmatched', 'host_unmatched', 'task_ambiguous', 'opening_refused', 'approval_pending'],
+  ...['ask_over'],
   ...['rejected_too_often', 'tasks_full', 'broker_unreachable', 'local_failure'],
 ] as const
 
