@@ -32,6 +32,7 @@ import type {
   EvidenceRow,
   FileSetRow,
   KnownAgentRow,
+  LeakRow,
   LeaseClose,
   LeaseRow,
   LeaseState,
@@ -44,6 +45,8 @@ import type {
   ResourceRow,
   ResourceSecretRow,
   RevocationRow,
+  SecretAlertRow,
+  SecretPrintRow,
   ShadowDifferenceRow,
   SigningKeyRow,
   Standing,
@@ -276,6 +279,17 @@ export interface LedgerRead {
    * Active tasks silent for longer than agreed. Silence counts only since `writableSince`, the moment from
    * which the ledger has taken writes without a break.
    */
+  /** The newest lease that has a part with this SHA-256 (hex). */
+  leaseByPrint(sha256: string): Promise<LeaseRow | undefined>
+  /** Of all credentials of the task, whatever became of them; by lease and part. */
+  printsOf(task: string): Promise<SecretPrintRow[]>
+  leak(subject: string): Promise<LeakRow | undefined>
+  /** Newest first. */
+  leaks(page: { limit: number; after?: string }): Promise<Page<LeakRow>>
+  /** Alerts due at or before `now`, soonest first. */
+  alertsDue(now: number, limit: number): Promise<SecretAlertRow[]>
+  /** The soonest moment, past or to come, at which an alert is due; null where none waits. */
+  nextAlertDue(): Promise<number | null>
   tasksLapsed(now: number, writableSince: number, limit: number): Promise<string[]>
   /** Issuers that have a lease due at or before `now`. */
   issuersDue(now: number): Promise<string[]>
@@ -583,3 +597,16 @@ export interface Ledger {
   write<T>(body: (tx: LedgerWrite) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
+  insertPrint(row: SecretPrintRow): Promise<void>
+  /** True for the first report of this secret; any other is counted. */
+  noteLeak(leak: Omit<LeakRow, 'reported_at' | 'last_at' | 'times'>): Promise<boolean>
+  /** False where there is none. */
+  forgetOperatorToken(id: string): Promise<boolean>
+  /** Due now, whether or not it waits already. False: it does not, and `most` others do. */
+  noteAlert(
+    alert: Pick<SecretAlertRow, 'id' | 'repository' | 'repository_name' | 'number'>,
+    most: number,
+  ): Promise<boolean>
+  deferAlert(id: string, to: Pick<SecretAlertRow, 'due_at' | 'attempts' | 'last_error'>): Promise<boolean>
+  /** False where it does not wait any more. */
+  closeAlert(id: string): Promise<boolean>

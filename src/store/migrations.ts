@@ -19,6 +19,8 @@ import { peopleSchema } from './schema-12.ts'
 import { shadowSchema } from './schema-13.ts'
 import { onBehalfOf } from './schema-14.ts'
 import { dueIds } from './schema-15.ts'
+import { leasePhases } from './schema-16.ts'
+import { leaksSchema } from './schema-17.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -45,6 +47,8 @@ export const migrations: readonly Migration[] = [
   { id: 13, name: 'policy shadow', statements: shadowSchema },
   { id: 14, name: 'on behalf of', statements: onBehalfOf },
   { id: 15, name: 'due ids', statements: dueIds },
+  { id: 16, name: 'lease phases', statements: leasePhases },
+  { id: 17, name: 'leaks', statements: leaksSchema },
 ]
 
 /**

@@ -542,6 +542,56 @@ export type ShadowDifferenceRow = {
   example: string
 }
 
+/** One text of a credential, as far as it is known again by: nothing here gives it back. */
+export type SecretPrintRow = {
+  lease: string
+  /** The member of a credential of several parts (`SecretAccessKey`); empty where it is one text. */
+  part: string
+  /** SHA-256, hex. */
+  sha256: string
+  /** In UTF-8 bytes. */
+  chars: number
+  /** Its rolling print (src/scan/rolling-print.ts), by which places are found that are worth a hash. */
+  print: number
+}
+
+/** What leaked: a credential, or a token of Mayfly's own. */
+export type LeakKind = 'credential' | 'task_token' | 'ticket' | 'operator_token' | 'operator_session'
+
+/** One secret that was reported as leaked; reports of the same one are counted. */
+export type LeakRow = {
+  /** Of the lease, task, ticket, operator token or session. */
+  subject: string
+  kind: LeakKind
+  /** What was ended; null for an operator's own. */
+  task: string | null
+  agent: string | null
+  /** Who said so first: `operator`, `holder`, `github`. */
+  source: string
+  /** As audit rows name them. */
+  reported_by: string
+  reason: string
+  /** 1: the agent was to be put into quarantine by rule. */
+  quarantined: 0 | 1
+  reported_at: number
+  last_at: number
+  times: number
+}
+
+/** An alert of a provider's secret scanning that is still to be looked at. Holds no secret. */
+export type SecretAlertRow = {
+  /** Repository id and alert number. */
+  id: string
+  repository: string
+  /** `owner/name`, to find it by. */
+  repository_name: string
+  number: number
+  created_at: number
+  due_at: number
+  attempts: number
+  last_error: string | null
+}
+
 export type AuditRow = {
   seq: number
   at: number

@@ -16,6 +16,7 @@ import type {
   DrillRow,
   EvidenceRow,
   FileSetRow,
+  LeakRow,
   LeaseRow,
   OperatorSessionRow,
   OperatorTokenRow,
@@ -25,6 +26,8 @@ import type {
   ResourceRow,
   ResourceSecretRow,
   RevocationRow,
+  SecretAlertRow,
+  SecretPrintRow,
   ShadowDifferenceRow,
   SigningKeyRow,
   TaskRow,
@@ -70,6 +73,9 @@ export type Tables = {
   meta: { key: string; value: string }
   audit: Omit<AuditRow, 'seq'> & { seq: Generated<number> }
   shadow_differences: ShadowDifferenceRow
+  secret_prints: SecretPrintRow
+  leaks: LeakRow
+  secret_alerts: SecretAlertRow
   schema_migrations: { id: number; name: string; applied_at: number }
 }
 
@@ -282,6 +288,30 @@ export const columns = {
     first_at: 1,
     last_at: 1,
     example: 1,
+  }),
+  secret_prints: names<SecretPrintRow>({ lease: 1, part: 1, sha256: 1, chars: 1, print: 1 }),
+  leaks: names<LeakRow>({
+    subject: 1,
+    kind: 1,
+    task: 1,
+    agent: 1,
+    source: 1,
+    reported_by: 1,
+    reason: 1,
+    quarantined: 1,
+    reported_at: 1,
+    last_at: 1,
+    times: 1,
+  }),
+  secret_alerts: names<SecretAlertRow>({
+    id: 1,
+    repository: 1,
+    repository_name: 1,
+    number: 1,
+    created_at: 1,
+    due_at: 1,
+    attempts: 1,
+    last_error: 1,
   }),
   signing_keys: names<SigningKeyRow>({
     kid: 1,

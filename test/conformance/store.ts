@@ -7,6 +7,7 @@ import { accessChecks } from './store/access-checks.ts'
 import { agentChecks } from './store/agent-checks.ts'
 import { approvalChecks } from './store/approval-checks.ts'
 import { groupChecks } from './store/group-checks.ts'
+import { leakChecks } from './store/leak-checks.ts'
 import { leaseChecks } from './store/lease-checks.ts'
 import { peopleChecks } from './store/people-checks.ts'
 import { proofChecks } from './store/proof-checks.ts'
@@ -37,6 +38,7 @@ export const storeChecks: readonly StoreCheck[] = [
   ...proofChecks,
   ...revocationChecks,
   ...shadowChecks,
+  ...leakChecks,
   ...approvalChecks,
   ...registryChecks,
   ...peopleChecks,

@@ -5,6 +5,7 @@
 import { type Ledger, LedgerUnavailable, type LedgerWrite } from '../../src/store/ledger.ts'
 import { approvalWrites } from './ledger/approvals.ts'
 import { budgetWrites } from './ledger/budget-writes.ts'
+import { leakWrites } from './ledger/leaks.ts'
 import { leaseWrites } from './ledger/lease-writes.ts'
 import { operatorWrites } from './ledger/operators.ts'
 import { keptWrites, onceWrites } from './ledger/other-writes.ts'
@@ -159,6 +160,7 @@ function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
     ...drillWrites(io),
     ...revocationWrites(io),
     ...shadowWrites(io),
+    ...leakWrites(io),
     ...approvalWrites(io),
     ...registryWrites(io),
     ...operatorWrites(io),

@@ -7,6 +7,8 @@ import { agentReads } from './agents.ts'
 import { approvalReads } from './approvals.ts'
 import { budgetReads } from './budgets.ts'
 import { drillReads } from './drills.ts'
+import { heldReads } from './held.ts'
+import { leakReads } from './leaks.ts'
 import { operatorReads } from './operators.ts'
 import { preapprovalReads } from './preapprovals.ts'
 import { prepare, type Run } from './prepare.ts'
@@ -34,6 +36,7 @@ export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
     ...revocationReads(dialect, run),
     ...shadowReads(dialect, run),
     ...registryReads(dialect, run),
+    ...leakReads(dialect, run),
     ...operatorReads(dialect, run),
     ...approvalReads(dialect, run),
     ...preapprovalReads(dialect, run),

@@ -9,6 +9,7 @@ import { drillWrites } from './drills.ts'
 import { evidenceWrites } from './evidence.ts'
 import { keyWrites } from './keys.ts'
 import { leaseWrites } from './leases.ts'
+import { leakWrites } from './leaks.ts'
 import { operatorWrites } from './operators.ts'
 import { preapprovalWrites } from './preapprovals.ts'
 import type { Transaction } from './prepare.ts'
@@ -38,6 +39,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const shadow = shadowWrites(dialect)
   const registry = registryWrites(dialect)
   const operators = operatorWrites(dialect)
+  const leaks = leakWrites(dialect)
   return tx => ({
     now: tx.now,
     ...operators(tx),
@@ -59,3 +61,4 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...registry(tx),
   })
 }
+    ...leaks(tx),

@@ -2,6 +2,7 @@
 import type { LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
 import { approvalReads } from './approvals.ts'
+import { leakReads } from './leaks.ts'
 import { operatorReads } from './operators.ts'
 import { registryReads } from './registry.ts'
 import { reviewReads } from './review.ts'
@@ -142,6 +143,7 @@ function revokedInGroup(
         row => row.id,
       ),
     )
+    ...leakReads(rows, at),
 }
 
 type Lists = Pick<

@@ -14,6 +14,7 @@ import type {
   EvidenceRow,
   FileSetRow,
   KnownAgentRow,
+  LeakRow,
   LeaseRow,
   OperatorSessionRow,
   OperatorTokenRow,
@@ -23,6 +24,8 @@ import type {
   ResourceRow,
   ResourceSecretRow,
   RevocationRow,
+  SecretAlertRow,
+  SecretPrintRow,
   ShadowDifferenceRow,
   SigningKeyRow,
   TaskRow,
@@ -59,6 +62,9 @@ export type SimTables = {
   revocations: RevocationRow
   revocation_leases: { revocation: string; lease: string }
   shadow_differences: ShadowDifferenceRow
+  secret_prints: SecretPrintRow
+  leaks: LeakRow
+  secret_alerts: SecretAlertRow
   signing_keys: SigningKeyRow
   operator_tokens: OperatorTokenRow
   operator_sessions: OperatorSessionRow
@@ -96,6 +102,9 @@ export const tableNames: readonly TableName[] = [
   'revocations',
   'revocation_leases',
   'shadow_differences',
+  'secret_prints',
+  'leaks',
+  'secret_alerts',
   'signing_keys',
   'operator_tokens',
   'operator_sessions',
