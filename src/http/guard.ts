@@ -7,7 +7,14 @@ import { HttpRefusal } from './problem.ts'
 
 export type Env = {
   Bindings: HttpBindings
-  Variables: { source: string; place?: Place; requestId: string; broker: Broker }
+  Variables: {
+    source: string
+    place?: Place
+    requestId: string
+    broker: Broker
+    /** Set where evidence came as an assertion, whose refusal has another name (RFC 7523 section 3.1). */
+    grant?: 'assertion'
+  }
 }
 
 /** One of so many at work (`admission.ts`). Given back while a body arrives, so that a slow client holds none. */

@@ -1,4 +1,4 @@
-/** `/oauth`: token exchange (RFC 8693), introspection (RFC 7662), revocation (RFC 7009). */
+/** `/oauth`: token exchange (RFC 8693), jwt-bearer (RFC 7523), introspection (RFC 7662), revocation (RFC 7009). */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import { Secret } from '../../issuers/shared/secret.ts'
@@ -14,8 +14,10 @@ import type { TaskRow } from '../store/rows.ts'
 import type { IntrospectionLimits } from './admission.ts'
 import { basic, bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
-import { exchange } from './oauth-exchange.ts'
-import { createPace } from './oauth-pending.ts'
+import { assertionGrant, JWT_BEARER } from './oauth-assertion.ts'
+import { exchange, TOKEN_EXCHANGE } from './oauth-exchange.ts'
+import { createPace, type ExchangeAnswer, type Pace } from './oauth-pending.ts'
+import { demand, type Form } from './oauth-request.ts'
 import { HttpRefusal } from './problem.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readForm } from './read-body.ts'
@@ -33,7 +35,7 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
   routes.post('/token', async c => {
     const answer = await options.exchanges.pass(c.get('source'), async () => {
       const form = await readForm(c, broker.limits.bodyBytes, new Set(['audience', 'resource']))
-      return exchange(c.get('broker'), form, pace)
+      return answerGrant(c, form, pace)
     })
     return c.json(answer.body, answer.status)
   })
@@ -52,6 +54,20 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
       throw new HttpRefusal(405, 'only POST is accepted here', { allow: 'POST' })
     })
   return routes
+}
+
+/** By the type of the grant, which says how evidence is presented. */
+function answerGrant(c: Context<Env>, form: Form, pace: Pace): Promise<ExchangeAnswer> {
+  const grant = demand(form, 'grant_type')
+  switch (grant) {
+    case TOKEN_EXCHANGE:
+      return exchange(c.get('broker'), form, pace)
+    case JWT_BEARER:
+      c.set('grant', 'assertion')
+      return assertionGrant(c.get('broker'), form)
+    default:
+      throw new BrokerError('grant_type_unsupported', `supported are ${TOKEN_EXCHANGE} and ${JWT_BEARER}`)
+  }
 }
 
 /** Each resource server sees credentials for its own audience; everything else is inactive, whatever it is. */
@@ -105,11 +121,4 @@ function resourceServer(c: Context<Env>, { resourceServers, introspection }: Oau
   }
   introspection.strangers.take(c.get('source'))
   throw new BrokerError('unauthenticated', 'a registered resource server must authenticate with HTTP Basic')
-}
-
-function demand(form: ReadonlyMap<string, string[]>, name: string): string {
-  const value = form.get(name)?.[0]
-  if (value === undefined || value === '')
-    throw new BrokerError('request_invalid', `the parameter ${name} is missing`)
-  return value
 }

@@ -9,8 +9,12 @@ type Row = {
   status: number
   title: string
   /** RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 9396 section 5, for `/oauth`. */
-  oauth: { status: number; error: string; description?: string }
+  oauth: OauthRow
+  /** RFC 7523 section 3.1, for evidence that came as an assertion; where absent, as for a subject token. */
+  assertion?: OauthRow
 }
+
+type OauthRow = { status: number; error: string; description?: string }
 
 const unavailable = { status: 503, error: 'temporarily_unavailable' }
 
@@ -48,12 +52,18 @@ const TABLE: Record<ErrorCode, Row> = {
       error: 'invalid_request',
       description: 'subject_token was not accepted as evidence of its subject_token_type',
     },
+    assertion: {
+      status: 400,
+      error: 'invalid_grant',
+      description: 'the assertion was not accepted as evidence',
+    },
   },
   attestation_unavailable: { status: 503, title: 'The evidence could not be checked', oauth: unavailable },
   agent_unmatched: {
     status: 403,
     title: 'No registered agent matches',
     oauth: { status: 400, error: 'invalid_request' },
+    assertion: { status: 400, error: 'invalid_grant' },
   },
   agent_not_active: {
     status: 403,
@@ -207,7 +217,7 @@ export function renderError(
   error: unknown,
   { log, metrics }: Pick<Broker, 'log' | 'metrics'>,
 ): Response {
-  const refusal = refusalOf(error)
+  const refusal = refusalOf(error, c.get('grant') === 'assertion')
   metrics.refused(refusal.code)
   if (refusal.status >= 500)
     log.error({ code: refusal.code, method: c.req.method, path: c.req.path, err: error }, refusal.title)
@@ -227,7 +237,7 @@ export function renderError(
   })
 }
 
-function refusalOf(error: unknown): Refusal {
+function refusalOf(error: unknown, isAssertion: boolean): Refusal {
   if (error instanceof HttpRefusal) {
     const oauth = { status: error.status, error: 'invalid_request' }
     const headers = { ...error.headers }
@@ -245,10 +255,13 @@ function refusalOf(error: unknown): Refusal {
       'ledger_unavailable',
       'the ledger could not take the request; whether it did is not known, and it is safe to send it again',
     )
-    return refusalOf(retry)
+    return refusalOf(retry, isAssertion)
   }
   if (error instanceof BadCursor)
-    return refusalOf(new BrokerError('request_invalid', 'after: not the `next` of an earlier page'))
+    return refusalOf(
+      new BrokerError('request_invalid', 'after: not the `next` of an earlier page'),
+      isAssertion,
+    )
   if (!(error instanceof BrokerError))
     return {
       code: 'internal',
@@ -266,7 +279,7 @@ function refusalOf(error: unknown): Refusal {
     status: row.status,
     title: row.title,
     detail: error.message,
-    oauth: row.oauth,
+    oauth: isAssertion ? (row.assertion ?? row.oauth) : row.oauth,
     decision: error.decision,
     headers:
       retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfter / 1_000))) },

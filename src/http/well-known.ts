@@ -3,6 +3,7 @@ import type { Broker } from '../broker/broker.ts'
 import { sharedIssuers } from '../broker/credentials/lease-plan.ts'
 import type { SigningKeys } from '../keys/signing-keys.ts'
 import type { Env } from './guard.ts'
+import { JWT_BEARER } from './oauth-assertion.ts'
 import { TOKEN_EXCHANGE } from './oauth-exchange.ts'
 
 /** What verifiers need, one key set for each purpose. */
@@ -23,7 +24,7 @@ export function wellKnownRoutes(
     jwks_uri: `${publicUrl}/.well-known/jwks.json`,
     // Not in any registry: where the keys of receipts are, see docs/receipts.md.
     mayfly_receipt_jwks_uri: `${publicUrl}/.well-known/receipt-jwks.json`,
-    grant_types_supported: [TOKEN_EXCHANGE],
+    grant_types_supported: [TOKEN_EXCHANGE, JWT_BEARER],
     response_types_supported: [],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],

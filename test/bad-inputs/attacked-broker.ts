@@ -18,6 +18,7 @@ import { type Reply, request, type Sent } from './request.ts'
 import { createSloppyIssuer, type SloppyIssuer } from './sloppy-issuer.ts'
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 export const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:'
 
 export type Claims = Record<string, unknown>
@@ -168,6 +169,17 @@ export function exchangeRequest(token: string, changes: Record<string, string> =
     grant_type: TOKEN_EXCHANGE,
     subject_token_type: `${TOKEN_TYPE}id_token`,
     subject_token: token,
+    authorization_details: JSON.stringify([asks.orders]),
+    ...changes,
+  })
+  return { method: 'POST', path: '/oauth/token', type: 'application/x-www-form-urlencoded', body: `${form}` }
+}
+
+/** The same as an assertion (RFC 7523). */
+export function assertionRequest(token: string, changes: Record<string, string> = {}): Sent {
+  const form = new URLSearchParams({
+    grant_type: JWT_BEARER,
+    assertion: token,
     authorization_details: JSON.stringify([asks.orders]),
     ...changes,
   })

@@ -1,4 +1,4 @@
-/** Rows J, K and C: evidence that is no evidence, at both doors, with one answer. */
+/** Rows J, K and C: evidence that is no evidence, at every door, with one answer at each. */
 import { describe, expect, test } from 'vitest'
 import { createForger } from '../fakes/identity/forger.ts'
 import { createSigningKey } from '../fakes/identity/signing-key.ts'

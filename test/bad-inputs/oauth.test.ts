@@ -6,7 +6,14 @@ import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { asks, RESOURCE_SERVER } from '../fakes/installation.ts'
-import { attackedBroker, exchangeRequest, TOKEN_EXCHANGE, TOKEN_TYPE } from './attacked-broker.ts'
+import {
+  assertionRequest,
+  attackedBroker,
+  exchangeRequest,
+  JWT_BEARER,
+  TOKEN_EXCHANGE,
+  TOKEN_TYPE,
+} from './attacked-broker.ts'
 import { testUnharmed } from './refusals.ts'
 import type { Reply, Sent } from './request.ts'
 
@@ -163,7 +170,8 @@ describe('T: the token endpoint', () => {
       TOKEN_EXCHANGE.toUpperCase(),
       `${TOKEN_EXCHANGE} `,
       `${TOKEN_EXCHANGE}\0`,
-      'urn:ietf:params:oauth:grant-type:jwt-bearer',
+      JWT_BEARER.toUpperCase(),
+      'urn:ietf:params:oauth:grant-type:saml2-bearer',
       '__proto__',
     ].map(
       (grant): Row => [
@@ -517,6 +525,64 @@ describe('T: the token endpoint', () => {
       const reply = await it.send({ method: name, path: '/oauth/token' })
       expect(reply.status).toBe(405)
       expect(reply.text).not.toContain(name)
+    })
+  })
+})
+
+describe('T: the token endpoint, with an assertion', () => {
+  const rows: readonly Row[] = [
+    ['T1', 'no assertion', with_('assertion', undefined), 400, 'invalid_request'],
+    ['T1', 'an empty assertion', with_('assertion', ''), 400, 'invalid_grant'],
+    ...['assertion', 'grant_type', 'authorization_details', 'scope'].map(
+      (name): Row => ['T1', `${name} twice`, and(`${name}=a&${name}=a`), 400, 'invalid_request'],
+    ),
+    [
+      'T1',
+      'everything in the query',
+      good => ({ path: `/oauth/token?${text(good)}`, body: '' }),
+      400,
+      'invalid_request',
+    ],
+    // What belongs to token exchange: a request that means two grants means neither.
+    ...[
+      'subject_token',
+      'subject_token_type',
+      'requested_token_type',
+      'actor_token',
+      'actor_token_type',
+      'client_assertion',
+      'client_assertion_type',
+      'Assertion',
+      'ask',
+    ].map((name): Row => ['T1', `${name} beside it`, with_(name, 'x'), 400, 'invalid_request']),
+    ['T2', 'the assertion by token exchange', with_('grant_type', TOKEN_EXCHANGE), 400, 'invalid_request'],
+    ...['', '*', 'orders.read'].map(
+      (scope): Row => [
+        'T6',
+        `the scope ${JSON.stringify(scope)}`,
+        with_('scope', scope),
+        400,
+        'invalid_scope',
+      ],
+    ),
+    ['T8', 'no authorization_details', details('[]'), 400, 'invalid_authorization_details'],
+    ['T8', 'more than the ceiling', details([{ ...asks.orders, scopes: ['admin'] }]), 400, 'invalid_scope'],
+    ...['audience', 'resource'].map(
+      (name): Row => ['T3', `another ${name}`, with_(name, 'https://other.test'), 400, 'invalid_target'],
+    ),
+    ['T10', 'no ticket', with_('ticket', 'x'), 400, 'invalid_request'],
+    [
+      'T9',
+      'evidence of nobody',
+      () => ({ body: text(assertionRequest(it.goodToken({ sub: 'stranger' }))) }),
+      400,
+      'invalid_grant',
+    ],
+  ]
+  testUnharmed(it, () => {
+    test.each(rows)('%s %s', async (_id, _what, change, status, error) => {
+      const good = assertionRequest(it.goodToken())
+      expectOauthError(await it.send({ ...good, ...change(good) }), status, error)
     })
   })
 })

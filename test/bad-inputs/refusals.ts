@@ -1,7 +1,13 @@
 /** The one answer to every piece of evidence that is not accepted, and the run of a row of them. */
 import { expect, test } from 'vitest'
-import { type AttackedBroker, exchangeRequest, openRequest, type State } from './attacked-broker.ts'
-import type { Reply } from './request.ts'
+import {
+  type AttackedBroker,
+  assertionRequest,
+  exchangeRequest,
+  openRequest,
+  type State,
+} from './attacked-broker.ts'
+import type { Reply, Sent } from './request.ts'
 
 /** Tokens of one kind, each of which is refused; by name where there are several. */
 export type Tokens = string | readonly string[] | Readonly<Record<string, string>>
@@ -11,19 +17,27 @@ export type EvidenceRow = readonly [
   tokens: (it: AttackedBroker) => Tokens | Promise<Tokens>,
 ]
 
+const OAUTH_HEADERS = [
+  'cache-control: no-store',
+  'connection: close',
+  'content-type: application/json',
+  'x-content-type-options: nosniff',
+]
+
+/** By the door at which evidence is presented. */
 const REFUSED = {
   '/oauth/token': {
     status: 400,
-    headers: [
-      'cache-control: no-store',
-      'connection: close',
-      'content-type: application/json',
-      'x-content-type-options: nosniff',
-    ],
+    headers: OAUTH_HEADERS,
     body: {
       error: 'invalid_request',
       error_description: 'subject_token was not accepted as evidence of its subject_token_type',
     },
+  },
+  'an assertion': {
+    status: 400,
+    headers: OAUTH_HEADERS,
+    body: { error: 'invalid_grant', error_description: 'the assertion was not accepted as evidence' },
   },
   '/v1/tasks': {
     status: 401,
@@ -44,8 +58,8 @@ const REFUSED = {
 }
 
 /** Byte for byte, headers too: nothing tells one cause from another. */
-export function expectRefused(path: keyof typeof REFUSED, reply: Reply, what: string): void {
-  const { status, headers: named, body } = REFUSED[path]
+export function expectRefused(door: Door, reply: Reply, what: string): void {
+  const { status, headers: named, body } = REFUSED[door]
   const text = JSON.stringify(body)
   const headers = [...named, `content-length: ${text.length}`].sort()
   expect({ status: reply.status, headers: reply.headers.split('\n').sort(), text: reply.text }, what).toEqual(
@@ -53,20 +67,40 @@ export function expectRefused(path: keyof typeof REFUSED, reply: Reply, what: st
   )
 }
 
-/** Presents one token at both doors. */
-export async function expectEvidenceRefused(it: AttackedBroker, token: string, what: string): Promise<void> {
+type Door = keyof typeof REFUSED
+
+const AT_DOOR: Readonly<Record<Door, (token: string) => Sent>> = {
+  '/oauth/token': exchangeRequest,
+  'an assertion': assertionRequest,
+  '/v1/tasks': openRequest,
+}
+const DOORS = Object.keys(AT_DOOR) as Door[]
+
+/** Presents one token at every door, or at those that are named. */
+export async function expectEvidenceRefused(
+  it: AttackedBroker,
+  token: string,
+  what: string,
+  doors: readonly Door[] = DOORS,
+): Promise<void> {
   it.keepSecret(token)
-  expectRefused('/oauth/token', await it.send(exchangeRequest(token)), `${what} at /oauth/token`)
-  expectRefused('/v1/tasks', await it.send(openRequest(token)), `${what} at /v1/tasks`)
+  for (const door of doors) expectRefused(door, await it.send(AT_DOOR[door](token)), `${what} at ${door}`)
 }
 
-/** One test for each row, and one at the end that says that none of them moved anything. */
+/**
+ * One test for each row, and one at the end that says that none of them moved anything. The first token of a row
+ * knocks at every door, each of the others at the first one and at one more in turn: behind all of them is one broker.
+ */
 export function testEvidence(it: AttackedBroker, rows: readonly EvidenceRow[]): void {
+  const [first, ...others] = DOORS
   testUnharmed(it, () => {
     test.each(rows)('%s %s', async (_id, what, tokens) => {
       const made = await tokens(it)
-      const all = typeof made === 'string' ? { [what]: made } : made
-      for (const [name, token] of Object.entries(all)) await expectEvidenceRefused(it, token, name)
+      const all = Object.entries(typeof made === 'string' ? { [what]: made } : made)
+      for (const [turn, [name, token]] of all.entries()) {
+        const doors = turn === 0 ? DOORS : [first!, others[turn % others.length]!]
+        await expectEvidenceRefused(it, token, name, doors)
+      }
     })
   })
 }
