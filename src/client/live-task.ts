@@ -83,7 +83,7 @@ export function liveTask<Asks extends readonly Ask[]>(
   }
 
   return {
-    ...{ id, agent, token: key.token, decision: opened.decision, signal: over.signal },
+    ...{ id, agent, token: key.token, decision: opened.decision, heartbeatSeconds, signal: over.signal },
     get state() {
       return record.state
     },

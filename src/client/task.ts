@@ -29,6 +29,8 @@ export type Task<Asks extends readonly Ask[] = readonly Ask[]> = AsyncDisposable
   readonly agent: string
   /** The decision by which it was opened; null where it was resumed. */
   readonly decision: string | null
+  /** The silence after which it lapses; null where none is agreed on. */
+  readonly heartbeatSeconds: number | null
   /** As last heard of. */
   readonly state: TaskState
   readonly deadline: Date
