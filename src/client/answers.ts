@@ -7,7 +7,13 @@ export type TaskState = 'active' | 'ended' | 'settled'
 
 /** As the issuer understood it: names with ids, defaults written out. */
 export type Detail = { readonly type: string; readonly [member: string]: unknown }
-export type AskAnswer = { id: string; state: AskState; authorizationDetails: Detail }
+export type AskAnswer = {
+  id: string
+  state: AskState
+  authorizationDetails: Detail
+  /** The host of its provider's web pages (`github.com`), where its issuer knows one. */
+  provider?: string
+}
 /** Of an ask that humans are asked about; `reason` is theirs. */
 export type Approval = { id: string; ask: string; state: string; reason: string | null }
 
@@ -81,6 +87,7 @@ export function readTask(answer: unknown): TaskStatus {
       id: text(one, 'id'),
       state: text(one, 'state') as AskState,
       authorizationDetails: detail(one),
+      ...(typeof one.provider === 'string' && { provider: one.provider }),
     })),
     approvals: list(at, 'approvals').map(one => ({
       ...{ id: text(one, 'id'), ask: text(one, 'ask'), state: text(one, 'state') },

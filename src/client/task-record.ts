@@ -64,6 +64,8 @@ export function createRecord(
       for (const one of asks) {
         one.state = stateOf(status, one.id) ?? one.state
         one.approval = approvalOf(status, one.id) ?? one.approval
+        const { provider } = status.asks.find(({ id }) => id === one.id) ?? {}
+        if (provider !== undefined) one.provider = provider
       }
       if (state !== 'active') close()
       return status

@@ -25,11 +25,11 @@ export const SIDECAR_LIMITS = {
   leftMs: 10 * minute,
   /** What was replaced lives on for those who hold it, and is given back then. */
   graceMs: 5 * minute,
+  /** Where a new one could not be had: nobody asks for one again so soon. */
+  refreshAgainMs: 30 * second,
   /** AWS SDKs wait for one second, some of it is theirs. */
   awsAnswerMs: 700,
   /** How often consumers may say of one handle that its provider refuses it, and in which time. */
   rejections: 3,
   rejectionsMs: 10 * minute,
-  /** Hashes of what was handed out and replaced, by which a late rejection is told from a new one. */
-  formerHashes: 8,
 } as const

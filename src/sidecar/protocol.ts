@@ -33,11 +33,14 @@ export const SIDECAR_VARIABLES = {
  *   not_found              404: no such path, task or handle here
  *   method_not_allowed     405
  *   ask_unmatched          404: no ask of the tasks held here is for that repository, or for that
+ *   ask_contentless        403: the asks for that repository give no contents
+ *   repository_unsaid      409: git did not say which repository, and there are asks for several
  *   host_unmatched         404: no ask of the tasks held here is for that host: git asks somebody else
  *   task_ambiguous         409: several tasks could be meant; name one
  *   opening_refused        403: `mayfly exec` holds one task and opens no others
  *   approval_pending       409: humans are asked; `approvals` has the ids
  *   ask_over               403: the ask was denied, has expired or was cancelled
+ *   task_not_active        409: the task has ended
  *   rejected_too_often     429: its provider refuses one after the other; nothing more is minted for a while
  *   tasks_full             409: as many tasks are held as may be
  *   broker_unreachable     503: no broker answers, or its answer was lost
@@ -46,7 +49,7 @@ export const SIDECAR_VARIABLES = {
 export const LOCAL_CODES = [
   ...['local_unauthorized', 'local_host_refused', 'request_invalid', 'not_found', 'method_not_allowed'],
   ...['ask_unmatched', 'host_unmatched', 'task_ambiguous', 'opening_refused', 'approval_pending'],
-  ...['ask_over'],
+  ...['ask_over', 'task_not_active', 'ask_contentless', 'repository_unsaid'],
   ...['rejected_too_often', 'tasks_full', 'broker_unreachable', 'local_failure'],
 ] as const
 
@@ -107,6 +110,8 @@ export const askAnswer = z.object({
   /** As the issuer understood it. */
   authorization_details: authorizationDetail,
   kind: z.enum(['github', 'aws', 'other']),
+  /** The host of its provider's web pages (`github.com`), where its issuer knows one. */
+  provider: z.string().optional(),
   state: z.enum(['pending', 'granted', 'denied', 'expired', 'cancelled']),
   /** Of an ask that humans are or were asked about; `reason` is theirs. */
   approval: z.object({ id, state: z.string(), reason: z.string().nullable() }).optional(),
