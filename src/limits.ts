@@ -245,6 +245,20 @@ export const LIMITS = {
 
   // Receipts.
   /** Written together; each may hold a connection of the ledger. */
+  // Leaked secrets.
+  leakedChars: 32 * kibibyte,
+  leakSightings: 32,
+  /** Reports without anybody's authority, from one source. */
+  foundPerMinutePerSource: 30,
+  /** What was dead for longer when it was reported is no reason to put its agent into quarantine. */
+  leakFreshMs: 1 * day,
+  /** Alerts that wait to be looked at, and how many one pass looks at. */
+  secretAlerts: 10_000,
+  secretAlertBatch: 100,
+  secretAlertClaimMs: 5 * minute,
+  /** How often one is asked for at a provider that does not answer, before it is left to people. */
+  secretAlertAttempts: 12,
+
   receiptBatch: 8,
   /** How long one claim of a receipt holds; a receipt is written in far less. */
   receiptClaimMs: 60 * second,

@@ -30,6 +30,8 @@ export interface Metrics {
   agentsFlagged(flag: string, count: number): void
   /** How an approval ended, so long after it was asked for. */
   answered(outcome: ApprovalOutcome, ms: number): void
+  /** One secret was reported as leaked, for the first time. */
+  leaked(kind: string, source: string): void
   alarm(name: string): void
 }
 
@@ -47,5 +49,6 @@ export const noMetrics: Metrics = {
   judged() {},
   policyRestarted() {},
   agentsFlagged() {},
+  leaked() {},
   alarm() {},
 }

@@ -141,6 +141,7 @@ export async function openCore(
     trace,
     limits,
     lifeCycle: lifeCycleOf(settings),
+    leaks: { quarantine: settings.leaks.quarantine },
     defaults: {
       taskMinutes: settings.task_defaults.minutes,
       ...(settings.task_defaults.heartbeat_seconds === undefined

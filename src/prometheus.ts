@@ -87,6 +87,11 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     'outcome',
     registers,
   )
+  const leaks = new Counter({
+    name: 'mayfly_leaks_total',
+    help: 'Secrets reported as leaked, each once, by what they are and who said so: operator, holder, github.',
+    ...{ labelNames: ['kind', 'source'], registers },
+  })
   const drills = new Counter({
     name: 'mayfly_drills_total',
     help: 'Drills, by outcome: passed, failed, unprovable.',
@@ -110,6 +115,7 @@ function countedAsItHappens(registers: Registry[]): Metrics {
   return {
     minted: (issuer, outcome, ms) => mint.observe({ issuer, outcome }, ms / 1_000),
     refused: code => refusals(code),
+    leaked: (kind, source) => leaks.inc({ kind, source }),
     evidenceRejected: reason => rejected(reason),
     dead: (issuer, ms) => death.observe({ issuer }, ms / 1_000),
     agentsFlagged: (flag, count) => flagged.set({ flag }, count),

@@ -39,7 +39,16 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/outbound-error.ts',
   ],
   ['src/broker'],
-  ['src/policy', 'src/store', 'src/audit', 'src/keys', 'src/receipts', 'src/provider-logs', 'src/sidecar'],
+  [
+    'src/policy',
+    'src/store',
+    'src/audit',
+    'src/keys',
+    'src/receipts',
+    'src/provider-logs',
+    'src/scan',
+    'src/sidecar',
+  ],
   ['src/canonical.ts', 'src/metrics.ts', 'src/trace.ts', 'src/client'],
   ['src/limits.ts', 'attestors', 'issuers'],
 ]

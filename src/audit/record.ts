@@ -67,6 +67,8 @@ export type AuditEvent =
   | 'change.withdrawn'
   | 'operator.sign_in_refused'
   | 'credential.unknown'
+  | 'leak.reported'
+  | 'leak.repeated'
   | 'ledger.restored'
 
 export type AuditSubject = { actor: string; task?: string; agent?: string; lease?: string }

@@ -15,6 +15,7 @@ import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
 import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
+import type { QuarantineRule } from './leaks/report-leak.ts'
 import type { Humans } from './people/human.ts'
 import type { People } from './people/people.ts'
 import type { Waits } from './waits.ts'
@@ -47,6 +48,8 @@ export type Broker = {
   /** With which issuer the provider is asked whether a job is running, and for agents of which tiers. */
   verifyRunning?: { issuer: string; tiers: readonly RiskTier[] }
   /** By what agents are found that somebody should look at. */
+  /** What comes of a leak beside the end of what leaked. */
+  leaks: { quarantine: QuarantineRule }
   lifeCycle: LifeCycle
   /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
   now: () => number

@@ -218,6 +218,15 @@ export const settingsShape = z
         github_webhooks: z.strictObject({ secret_file: pathShape }).optional(),
         github_poll: z
           .strictObject({
+    /** What comes of a secret that is reported as leaked, beside its end. */
+    leaks: z
+      .strictObject({
+        /** Whether its agent may only read from then on. `high_tiers`: unless its risk tier is low. */
+        quarantine: z.enum(['always', 'high_tiers', 'never']).default('always'),
+        /** A `github-app` issuer whose App may read secret scanning alerts: these do not say what leaked. */
+        github_alerts: z.strictObject({ issuer: nameShape }).optional(),
+      })
+      .prefault({}),
             /** A `github-app` issuer whose App may read Actions. */
             issuer: nameShape,
             every_seconds: wholeNumber(LIMITS.pollMinSeconds, LIMITS.pollMaxSeconds, 'seconds').default(60),

@@ -10,6 +10,7 @@ import { checkInRoutes } from './check-ins.ts'
 import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
+import { foundRoutes } from './leaks.ts'
 import { type MetricsOptions, metricsRoutes } from './metrics.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
 import { openapiDocument } from './openapi.ts'
@@ -63,6 +64,7 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   return app
 }
 
+  app.route('/v1/leaks/found', foundRoutes(broker))
 /** The operators' own listener, where one is configured. */
 export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env> {
   const app = shell(broker, options)

@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import { agentsQuery, certifyBody, standingBody } from './agent-schemas.ts'
 import { APPROVAL_ROUTES } from './approval-openapi.ts'
+import { foundBody, leakBody, leaksQuery } from './leak-schemas.ts'
 import {
   agreeBody,
   challengeBody,
@@ -235,6 +236,36 @@ const ROUTES: readonly Described[] = [
     summary: 'Vouch for an agent, and its build, until a date',
     auth: 'operatorToken',
     body: certifyBody,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/tasks/{id}/credentials/hashes',
+    summary: 'By what the credentials of the task are known again in a text',
+    auth: 'taskToken',
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/leaks/found',
+    summary: 'End a secret that was found; the answer is the same for an unknown one',
+    body: foundBody,
+    ok: 202,
+  },
+  {
+    method: 'post',
+    path: '/v1/leaks',
+    summary: 'Say whose a leaked secret is, end what it belongs to, and quarantine by rule',
+    auth: 'operatorToken',
+    body: leakBody,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/leaks',
+    summary: 'Secrets that were reported as leaked, newest first',
+    auth: 'operatorToken',
+    query: leaksQuery,
     ok: 200,
   },
   {

@@ -11,6 +11,7 @@ import { bearer } from './bearer.ts'
 import { renderExplained } from './explain.ts'
 import { agentOfTask, demandSeen, eyesOf, seen, seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
+import { leakRoutes } from './leaks.ts'
 import { changeRoutes } from './operator-changes.ts'
 import { operatorFor } from './operator-guard.ts'
 import { operatorSessionRoutes } from './operator-sessions.ts'
@@ -88,6 +89,8 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   routes.route('/', reviewRoutes(broker))
 
   routes.route('/revocations', revocationRoutes(broker))
+
+  routes.route('/leaks', leakRoutes(broker))
 
   routes.route('/policies', policyRoutes(broker))
 

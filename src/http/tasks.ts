@@ -7,6 +7,7 @@ import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { type CredentialRequest, requestCredential } from '../broker/credentials/grant-ask.ts'
 import { revokeLease } from '../broker/credentials/revoke.ts'
+import { taskHashes } from '../broker/leaks/task-hashes.ts'
 import { readReceiptOf } from '../broker/proof/read-receipt.ts'
 import { endTask } from '../broker/tasks/end-task.ts'
 import { extendTask } from '../broker/tasks/extend-task.ts'
@@ -92,6 +93,11 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     })
     return credential instanceof Response ? credential : c.json(renderCredential(credential), 201)
   })
+
+  /** By what its credentials are known again in a text; none of them can be had from it. */
+  routes.get('/:id/credentials/hashes', async c =>
+    c.json(await taskHashes(c.get('broker'), await authorise(c))),
+  )
 
   /** One given back before the task ends: it may be on its way out, or out, already. */
   routes.delete('/:id/credentials/:lease', async c => {

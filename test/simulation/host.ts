@@ -94,6 +94,7 @@ export function startHost(world: World, name: string): Host {
     trace: noTrace,
     limits: SIM_LIMITS,
     lifeCycle: { unusedDays: 90, certify: false },
+    leaks: { quarantine: 'always' },
     defaults: {
       taskMinutes: 5,
       ...(world.profile.checkInMinutes > 0 && {

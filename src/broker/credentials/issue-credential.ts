@@ -12,6 +12,7 @@ import { spendApproval } from '../approvals/spend-approval.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { cutCredential, giveCredential, takeCredential } from '../budgets/credential-budget.ts'
+import { secretPrints } from '../leaks/secret-prints.ts'
 import { areUnchanged, lockMintable } from '../lock-mintable.ts'
 import { refuseBlocked } from '../revocations/refuse-blocked.ts'
 import { takeTurns } from './held-turns.ts'
@@ -197,16 +198,24 @@ async function activate(
 ): Promise<'active' | 'ended' | 'wider' | 'stale'> {
   const lease = plan.row.id
   const row = minted(broker, plan, issued)
+  const prints = secretPrints(broker.keyring, {
+    ...{ lease, format: plan.issuer.secretFormat, secret: issued.secret.reveal() },
+  })
+  const insertPrints = async (tx: LedgerWrite) => {
+    for (const print of prints) await tx.insertPrint(print)
+  }
   try {
     return await broker.ledger.write(async tx => {
       const unchanged = await areUnchanged(tx, plan.judgedBy, plan.row.phase)
       if (!(await tx.activateLease(lease, row))) {
         const attached = await tx.attachSecret(lease, row)
+        if (attached) await insertPrints(tx)
         if (attached) await record(tx, 'lease.minted_after_end', subject)
         await cutCredential(tx, plan, tx.now)
         return 'ended'
       }
       const state = wider ? 'wider' : unchanged ? 'active' : 'stale'
+      await insertPrints(tx)
       await record(tx, ACTIVATED[state], subject, { issuer: plan.row.issuer })
       if (state !== 'active') await tx.revokeLease(lease)
       await cutCredential(tx, plan, state === 'active' ? row.expires_at : tx.now)
