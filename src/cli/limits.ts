@@ -43,6 +43,11 @@ export const CLI_LIMITS = {
   /** In one question, whether the broker knows them. */
   recognisedItems: 500,
 
+  /** What git asks of a credential helper. A line is as long as git-credential(1) allows. */
+  gitLineBytes: 65_535,
+  gitLines: 256,
+  gitRequestBytes: 1_024 * kibibyte,
+
   secretFileBytes: 64 * kibibyte,
   asks: 16,
   leaseRows: 100,

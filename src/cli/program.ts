@@ -150,7 +150,23 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
     .passThroughOptions()
     .addHelpText('after', `\n${EXEC_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
     .action((command, options) => exec(terminal, command, options))
+  program
+    .command('git-credential')
+    .description("git's credential helper: a token of the task for the repository that git wants")
+    .argument('<operation>', 'get, store or erase, as git adds it')
+    .option('--task-token-file <file>', 'of the task (MAYFLY_TASK_TOKEN_FILE)')
+    .addHelpText('after', `\n${GIT_HELP}`)
+    .action(async (operation, options) =>
+      (await import('./git-credential.ts')).gitCredential(terminal, operation, options),
+    )
 }
+
+const GIT_HELP = `For GitHub's repositories, and nobody's helper but ours:
+  git config --global --replace-all credential.https://github.com.helper ''
+  git config --global --add credential.https://github.com.helper '!mayfly git-credential'
+  git config --global credential.https://github.com.useHttpPath true
+Under mayfly exec and mayfly agent it asks them; elsewhere the task is the one of MAYFLY_TASK_TOKEN_FILE.
+Without a task it says nothing, and git goes on as if it were not there. See docs/git.md.`
 
 const EXEC_HELP = `The command finds its credentials in its environment, and nothing to get others with:
   GitHub     GH_TOKEN, GITHUB_TOKEN

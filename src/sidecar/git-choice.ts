@@ -12,16 +12,16 @@ export type GitAsk = {
 
 /**
  *   foreign    no ask is for this host: nothing of ours, say nothing
- *   unpathed   git did not say which repository, and the asks are for several
- *   unmatched  no ask is for this repository (or wiki); absent where the path is no repository's
+ *   unpathed   git did not say which repository, and the asks for this host, `ask` among them, are for several
+ *   unmatched  none of them is for this repository (or wiki); absent where the path is no repository's
  *   contentless  asks are for it, and none gives `contents`, without which git does nothing
  *   waiting, over  the best that there is waits for humans, or was not granted
  *   found      `better`: one that would give more, and waits for humans
  */
 export type GitChoice<Ask extends GitAsk> =
   | { kind: 'foreign' }
-  | { kind: 'unpathed' }
-  | { kind: 'unmatched'; repository: string | undefined }
+  | { kind: 'unpathed'; ask: Ask }
+  | { kind: 'unmatched'; repository: string | undefined; ask: Ask }
   | { kind: 'contentless'; repository: string; ask: Ask }
   | { kind: 'waiting' | 'over'; repository: string; ask: Ask }
   | { kind: 'found'; repository: string; ask: Ask; better?: Ask }
@@ -35,11 +35,14 @@ export function chooseForGit<Ask extends GitAsk>(asks: readonly Ask[], target: G
     ({ provider, authorization_details }) =>
       provider !== undefined && kindOf(authorization_details) === 'github' && isOfProvider(target, provider),
   )
-  if (here.length === 0) return { kind: 'foreign' }
-  const named = target.path === undefined || target.path === '' ? onlySet(here) : byPath(here, target.path)
-  if (!('those' in named)) return named
+  const [one] = here
+  if (one === undefined) return { kind: 'foreign' }
+  const isPathed = target.path !== undefined && target.path !== ''
+  const repository = isPathed ? repositoryOfPath(target.path!) : onlyOf(here)
+  if (!isPathed && repository === undefined) return { kind: 'unpathed', ask: one }
+  const those = isPathed ? here.filter(ask => isFor(ask, repository)) : openOf(here)
+  if (repository === undefined || those.length === 0) return { kind: 'unmatched', repository, ask: one }
 
-  const { repository, those } = named
   const useful = those.filter(ask => levelOf(ask) > 0).toSorted(byWorth)
   if (useful.length === 0) return { kind: 'contentless', repository, ask: those[0]! }
   const granted = useful.find(({ state }) => state === 'granted')
@@ -52,23 +55,20 @@ export function chooseForGit<Ask extends GitAsk>(asks: readonly Ask[], target: G
   return { kind: 'found', repository, ask: granted, ...(isBetter && { better: waiting }) }
 }
 
-type Named<Ask> = { repository: string; those: [Ask, ...Ask[]] } | { kind: 'unpathed' } | Unmatched
-type Unmatched = { kind: 'unmatched'; repository: string | undefined }
-
-function byPath<Ask extends GitAsk>(asks: readonly Ask[], path: string): Named<Ask> {
-  const repository = repositoryOfPath(path)
-  if (repository === undefined) return { kind: 'unmatched', repository }
-  const [first, ...more] = asks.filter(ask => repositoriesOf(ask).includes(repository.toLowerCase()))
-  return first === undefined ? { kind: 'unmatched', repository } : { repository, those: [first, ...more] }
+function isFor(ask: GitAsk, repository: string | undefined): boolean {
+  return repository !== undefined && repositoriesOf(ask).includes(repository.toLowerCase())
 }
 
-/** Without a path: fit are those that are granted or may be, if all of them are for the same repositories. */
-function onlySet<Ask extends GitAsk>(asks: readonly Ask[]): Named<Ask> {
+/** Without a path, those are meant that are granted or may be; all of them, where none may. */
+function openOf<Ask extends GitAsk>(asks: readonly Ask[]): readonly Ask[] {
   const open = asks.filter(({ state }) => state === 'granted' || state === 'pending')
-  const [first, ...more] = open.length > 0 ? open : asks
-  const sets = new Set([first, ...more].map(ask => (ask ? repositoriesOf(ask).toSorted().join(' ') : '')))
-  if (first === undefined || sets.size !== 1) return { kind: 'unpathed' }
-  return { repository: repositoriesOf(first).join(', '), those: [first, ...more] }
+  return open.length > 0 ? open : asks
+}
+
+/** The repositories that all of them are for; undefined where they differ. */
+function onlyOf(asks: readonly GitAsk[]): string | undefined {
+  const [first, ...more] = new Set(openOf(asks).map(ask => repositoriesOf(ask).toSorted().join(', ')))
+  return more.length > 0 ? undefined : first
 }
 
 const LEVELS: Readonly<Record<string, number>> = { read: 1, write: 2, admin: 3 }
@@ -97,9 +97,9 @@ function byWorth(a: GitAsk, b: GitAsk): number {
 /** In lower case. The broker writes them with names; one that has none cannot be meant by a path. */
 function repositoriesOf({ authorization_details: { repositories } }: GitAsk): string[] {
   if (!Array.isArray(repositories)) return []
-  return repositories.flatMap((one: unknown) => {
-    if (typeof one === 'string') return [one.toLowerCase()]
-    const name = typeof one === 'object' && one !== null && 'name' in one ? one.name : undefined
-    return typeof name === 'string' ? [name.toLowerCase()] : []
+  return repositories.map((one: unknown) => {
+    if (typeof one === 'string') return one.toLowerCase()
+    const { id, name } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>
+    return typeof name === 'string' ? name.toLowerCase() : `#${String(id)}`
   })
 }
