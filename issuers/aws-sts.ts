@@ -239,6 +239,7 @@ function issuedFrom(answer: Answer, grant: Grant<AwsAsk>, settings: Settings): I
       region: settings.region,
       role_arn: grant.ask.role,
       session_arn: answer.AssumedRoleUser?.Arn ?? '',
+      assumed_role_id: answer.AssumedRoleUser?.AssumedRoleId ?? '',
       sts_expiration: expiration,
     },
   }

@@ -8,6 +8,7 @@ import { humansShape, refuseSharedAudience } from './humans.ts'
 import { namespacesShape } from './namespaces.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
+import { refuseUnknownStsIssuers, stsEndpointShape } from './sts-endpoint.ts'
 
 const listenShape = z
   .strictObject({
@@ -130,6 +131,8 @@ export const settingsShape = z
     namespaces: namespacesShape,
     attestors: instancesShape,
     issuers: instancesShape,
+    /** An STS for AWS's SDKs. Absent: none is served. */
+    sts_endpoint: stsEndpointShape.optional(),
     /** Who is told, by name, of every task that ended and how. */
     webhooks: z
       .record(
@@ -258,6 +261,7 @@ export const settingsShape = z
       .prefault({}),
   })
   .superRefine(refuseSharedAudience)
+  .superRefine(refuseUnknownStsIssuers)
   .superRefine(({ observers, issuers }, context) => {
     for (const key of ['github_poll', 'verify_job_running'] as const) {
       const issuer = observers[key]?.issuer

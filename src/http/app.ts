@@ -19,6 +19,8 @@ import { preapprovalRoutes } from './preapprovals.ts'
 import { renderError } from './problem.ts'
 import { createExchangeGate } from './rate-limit.ts'
 import { registryRoutes } from './registry.ts'
+import { type StsEndpoint, stsPaths, stsRoutes } from './sts.ts'
+import { renderStsError } from './sts-refusal.ts'
 import { taskRoutes } from './tasks.ts'
 import { webIdentityRoutes } from './web-identity.ts'
 import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
@@ -32,6 +34,8 @@ export type AppOptions = WebhookOptions &
     registry: LiveRegistry
     /** Absent: they are not served. */
     metrics?: MetricsOptions
+    /** Where AWS's SDKs find an STS. Absent: nowhere. */
+    stsEndpoint?: StsEndpoint | undefined
     proxyHops: number
     version: string
     /** Whether the operators' endpoints are served here too. */
@@ -58,6 +62,7 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options))
   app.route('/aws/.well-known', webIdentityRoutes(broker, options.publicUrl, options.webIdentityKeys))
   app.route('/oauth', oauthRoutes(broker, { ...options, exchanges, introspection }))
+  if (options.stsEndpoint !== undefined) app.route('/', stsRoutes(options.stsEndpoint, exchanges))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
   if (options.operators) mountOperators(app, broker, options)
   log.debug({ routes: app.routes.length }, 'routes are mounted')
@@ -95,8 +100,12 @@ function mountOperators(
 function shell(broker: Broker, options: AppOptions): Hono<Env> {
   const { limits } = broker
   const app = new Hono<Env>()
+  const sts = stsPaths(options.stsEndpoint)
   app.use('*', correlate(broker))
-  app.onError((error, c) => renderError(c, error, c.get('broker') ?? broker))
+  app.onError((error, c) => {
+    const render = sts.includes(c.req.path) ? renderStsError : renderError
+    return render(c, error, c.get('broker') ?? broker)
+  })
   app.notFound(c =>
     renderError(c, new BrokerError('not_found', 'nothing is served under this path'), c.get('broker')),
   )

@@ -56,6 +56,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     ...webhooks,
     metrics: { expose: given.expose, token },
     publicUrl: settings.public_url,
+    stsEndpoint: settings.sts_endpoint,
     resourceServers,
     keys,
     receiptKeys,

@@ -202,7 +202,7 @@ export class HttpRefusal extends Error {
 }
 
 type Refusal = {
-  code: string
+  code: ErrorCode | 'internal'
   status: number
   title: string
   detail: string
@@ -237,7 +237,8 @@ export function renderError(
   })
 }
 
-function refusalOf(error: unknown, isAssertion: boolean): Refusal {
+/** What a caller is told of an error, whatever the words of the endpoint are. */
+export function refusalOf(error: unknown, isAssertion = false): Refusal {
   if (error instanceof HttpRefusal) {
     const oauth = { status: error.status, error: 'invalid_request' }
     const headers = { ...error.headers }

@@ -89,14 +89,18 @@ export async function asTheyStand(broker: Broker, asks: readonly AskRow[]): Prom
   return Promise.all(asks.map(async ask => (await broker.ledger.read.ask(ask.id)) ?? ask))
 }
 
-/** Asks for each, in the transaction that inserts the asks. */
+/** Asks for each, in the transaction that inserts the asks. @returns how many wait for somebody after it. */
 export async function requestApprovals(
   broker: Broker,
   tx: LedgerWrite,
   planned: readonly PlannedApproval[],
-): Promise<void> {
-  for (const one of planned)
+): Promise<number> {
+  let waiting = 0
+  for (const one of planned) {
     if (await requestApproval(broker, tx, one)) await tx.moveAsk(one.row.ask, ['pending'], 'granted')
+    else waiting += 1
+  }
+  return waiting
 }
 
 /**

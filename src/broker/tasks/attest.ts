@@ -61,9 +61,9 @@ function rejected(attestor: string, rejection: Rejection, detail: string): Exami
   return { ok: false, attestor, rejection, detail }
 }
 
-/** One message for every rejected piece of evidence, so that the answer is no oracle. */
-export function evidenceRejected(): BrokerError {
-  return new BrokerError('evidence_rejected', 'the evidence was not accepted')
+/** One message for every rejected piece of evidence, so that the answer is no oracle. @param cause for the broker */
+export function evidenceRejected(cause?: unknown): BrokerError {
+  return new BrokerError('evidence_rejected', 'the evidence was not accepted', { cause })
 }
 
 /** Writes down why, and returns what the caller is told, which does not say why. */

@@ -148,7 +148,18 @@ export async function refuseAgain(broker: Broker, claim: Claim, earlier: Evidenc
   if (claim.what === 'ticket') return ticketRejected()
   broker.log.warn({ alarm: 'evidence_replayed', task: earlier.task }, 'evidence was presented again')
   await broker.ledger.write(tx => record(tx, 'evidence.replayed', { actor: 'broker', task: earlier.task }))
-  return evidenceRejected()
+  return evidenceRejected(new SpentEvidence(earlier, claim))
+}
+
+/**
+ * Whether a refusal is of the same request so soon after the first one that a retry could not be told from a race.
+ * Whoever sent it may come again after that second, and is then answered as a retry.
+ */
+export function cameTooSoon({ limits, now }: Broker, error: unknown): boolean {
+  const spent = error instanceof BrokerError ? error.cause : undefined
+  if (!(spent instanceof SpentEvidence)) return false
+  const { earlier, claim } = spent
+  return earlier.request_digest === claim.requestDigest && now() - earlier.used_at < limits.reissueFloorMs
 }
 
 /** One message for every cause, a lost race too. */

@@ -31,7 +31,7 @@ import {
 } from '../credentials/issue-credential.ts'
 import { planLease } from '../credentials/lease-plan.ts'
 import { type ParsedAsk, resolveAsks, type WantedAsk } from '../credentials/resolve-asks.ts'
-import { type AskVerdict, decide, demandAllowed } from '../decisions/decide.ts'
+import { type AskVerdict, decide, demandAllowed, recordDenial } from '../decisions/decide.ts'
 import { identityFacts } from '../decisions/judged.ts'
 import { demandGeneration, lockAgent, lockMintable } from '../lock-mintable.ts'
 import type { Human } from '../people/human.ts'
@@ -79,6 +79,8 @@ export type OpenRequest = {
   wish?: ApprovalWish
   /** Mint the first ask at once and answer with it. */
   mintFirst: boolean
+  /** Nobody could come back for what humans agree to later: that is refused, and nothing is opened. */
+  cannotWait?: true
 }
 
 export type OpenedTask = {
@@ -118,7 +120,8 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   const local = plan?.issuer.mintsLocally ? await signLocally(broker, plan) : undefined
 
   // 4. Record: the task, its asks and the first intent are one transaction.
-  const recorded = { task, asks, approvals, judged, parent, binding, claim, beside, agent }
+  const { cannotWait } = request
+  const recorded = { task, asks, approvals, judged, parent, binding, claim, beside, agent, cannotWait }
   let replaced: string | undefined
   try {
     replaced = await broker.ledger.write(async tx => {
@@ -129,6 +132,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   } catch (error) {
     if (error instanceof SpentEvidence) throw await refuseAgain(broker, error.claim, error.earlier)
     if (error instanceof WorkOver) throw await rejectOver(broker, identity.attestor, error)
+    if (error instanceof HumansNeeded) throw await refuseWaiting(broker, judged.decision)
     if (isQuarantine(error)) {
       // Told as the denial that it is, with a decision to look up; unless there is worse to tell.
       for (const one of [claim, beside]) await refuseSpent(broker, one)
@@ -258,6 +262,17 @@ type Recorded = {
   claim: Claim | undefined
   beside: Claim | undefined
   agent: Agent
+  cannotWait: true | undefined
+}
+
+/** Rolls the opening back: whoever opens cannot wait, and nobody had agreed to it beforehand. */
+class HumansNeeded extends Error {}
+
+async function refuseWaiting(broker: Broker, decision: DecisionRow): Promise<BrokerError> {
+  await broker.ledger.write(tx => recordDenial(tx, decision))
+  const problem =
+    'humans must agree to this first, and callers here cannot wait: have it agreed to beforehand, or open the task at /v1/tasks'
+  return new BrokerError('ask_denied', problem, { decision: decision.id })
 }
 
 /** @returns the id of the task that this one replaces, where its evidence came again after a lost answer. */
@@ -280,7 +295,8 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
   await tx.insertDecision({ ...it.judged.decision, task: task.id })
   for (const ask of it.asks) await tx.insertAsk(ask)
-  await requestApprovals(broker, tx, it.approvals)
+  const waiting = await requestApprovals(broker, tx, it.approvals)
+  if (waiting > 0 && it.cannotWait) throw new HumansNeeded()
   await requireCheckIns(broker, tx, it.agent, task)
   await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: it.asks }, blocks)
   await record(
