@@ -15,16 +15,16 @@ import type { RunningServer } from '../../src/server.ts'
 import type { Installation } from '../fakes/installation.ts'
 import { type AskingPolicy, askingPolicy, requirement } from '../support/asking-policy.ts'
 import { overlap } from '../support/overlap.ts'
-import { startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { missingPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { createSharedInstallation, startSharedBroker } from '../support/shared-installation.ts'
 
-const server = await startPostgres()
 const wanted = { issuer: 'github', ask: { repositories: ['acme/api'], permissions: { contents: 'write' } } }
 
-if ('missing' in server) test.skip(`no PostgreSQL on this machine: ${server.missing}`, () => {})
-else describe('approvals on two brokers', () => races(server))
+const missing = missingPostgres()
+describe.skipIf(missing !== undefined)(missing ?? 'approvals on two brokers', races)
 
-function races(postgres: TestPostgres): void {
+function races(): void {
+  let postgres: TestPostgres
   let installation: Installation
   let database: string
   let servers: RunningServer[]
@@ -32,6 +32,7 @@ function races(postgres: TestPostgres): void {
   let b: Broker
   let policy: AskingPolicy
   beforeAll(async () => {
+    postgres = await startPostgres()
     ;({ installation, database } = await createSharedInstallation(postgres))
     const reviewer = { ...installation.agents.reviewer!, check_in_minutes: 10 }
     await installation.configure({
@@ -44,7 +45,7 @@ function races(postgres: TestPostgres): void {
   afterAll(async () => {
     await Promise.all((servers ?? []).map(running => running.stop()))
     await installation?.close()
-    await postgres.close()
+    await postgres?.close()
   })
   beforeEach(() => {
     policy = askingPolicy()

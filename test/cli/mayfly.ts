@@ -35,7 +35,13 @@ export type Shell = {
 
 export async function createShell(env: Record<string, string> = {}): Promise<Shell> {
   const home = await mkdtemp(join(tmpdir(), 'mayfly-cli-'))
-  const base = { PATH: process.env.PATH ?? '', HOME: home, NODE_COMPILE_CACHE: COMPILED, ...env }
+  const base = {
+    PATH: process.env.PATH ?? '',
+    HOME: home,
+    TMPDIR: tmpdir(),
+    NODE_COMPILE_CACHE: COMPILED,
+    ...env,
+  }
 
   function start(args: readonly string[], { env: more = {}, input = '' } = {}): Running {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd: home, env: { ...base, ...more } })

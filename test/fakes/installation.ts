@@ -13,10 +13,11 @@ import { kekFiles } from '../../src/keys/kek-files.ts'
 import type { Edge } from '../../src/open-core.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import { type AwsServer, startAws } from './aws/server.ts'
-import { type Github, generateAppKey, startGithub } from './github/github.ts'
+import { type Github, standingAppKey, startGithub } from './github/github.ts'
 import { githubClaims } from './identity/github-claims.ts'
 import { type IdentityProvider, startIdentityProvider } from './identity/identity-provider.ts'
 import { createSpiffeAuthority, type SpiffeAuthority } from './identity/spiffe-authority.ts'
+import { standingKey } from './standing-key.ts'
 
 export const AUDIENCE = 'https://mayfly.test'
 export const ORDERS = 'https://orders.example.com'
@@ -69,9 +70,12 @@ export async function createInstallation(changes: ConfigChanges = {}): Promise<I
   }
   const random = (bytes: number) => randomBytes(bytes)
   const directory = await mkdtemp(join(tmpdir(), 'mayfly-'))
-  const identityProvider = await startIdentityProvider({ now, audience: AUDIENCE })
+  const identityProvider = await startIdentityProvider({
+    ...{ now, audience: AUDIENCE },
+    privateKey: standingKey('identity-provider'),
+  })
   const spiffe = createSpiffeAuthority({ trustDomain: 'acme.test', now, audience: AUDIENCE })
-  const { privateKeyPem, publicKeyPem } = generateAppKey()
+  const { privateKeyPem, publicKeyPem } = standingAppKey()
   const github = await startGithub({ now, random })
   stockGithub(github, publicKeyPem)
   const aws = await startAws({ now, random })

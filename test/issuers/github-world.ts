@@ -4,12 +4,11 @@ import { request } from '@octokit/request'
 import { githubApp } from '../../issuers/github-app.ts'
 import type { Grant, Issued, Issuer, LeaseHandle, Refused } from '../../issuers/issuer.ts'
 import type { GithubAsk } from '../../issuers/shared/github-ask.ts'
-import { generateAppKey, startGithub } from '../fakes/github/github.ts'
+import { standingAppKey, startGithub } from '../fakes/github/github.ts'
 import { Clocks, hostDeps } from './stand-in.ts'
 
 export const MINT = 'apps/create-installation-access-token'
-/** Making a key takes a while; every test of a file may share one. */
-export const appKey = generateAppKey()
+export const appKey = standingAppKey()
 
 const LEASE = `lse_${'g'.repeat(26)}`
 

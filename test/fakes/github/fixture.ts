@@ -2,7 +2,7 @@
 import { constants, randomBytes, sign } from 'node:crypto'
 import { request } from '@octokit/request'
 import { expect } from 'vitest'
-import { type Github, generateAppKey, startGithub } from './github.ts'
+import { type Github, standingAppKey, startGithub } from './github.ts'
 import { createSchemaJudge } from './schema-judge.ts'
 
 /** `data` is what was parsed; a refusal is a reply too. */
@@ -32,7 +32,7 @@ export type World = {
 }
 
 export async function createWorld(): Promise<World> {
-  const { privateKeyPem, publicKeyPem } = generateAppKey()
+  const { privateKeyPem, publicKeyPem } = standingAppKey()
   const clock = { ms: startMs }
   const github = await startGithub({ now: () => clock.ms, random: bytes => randomBytes(bytes) })
   github.addApp({ appId, clientId, slug: 'mayfly', publicKeyPem })

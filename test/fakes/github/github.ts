@@ -3,9 +3,10 @@
  * real one enforces and keeps the truth of every installation token it ever gave. Clock and randomness are the
  * caller's. What is enforced is told row by row in github.test.ts.
  */
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import type { FaultHook } from '../faults.ts'
+import { standingKey } from '../standing-key.ts'
 import { isAlive } from './access-tokens.ts'
 import { baseOf } from './collaborators-api.ts'
 import { handle, type Pipeline } from './pipeline.ts'
@@ -114,7 +115,14 @@ export type Github = {
   setJob(id: number, to: { status: JobStatus } | { conclusion: JobConclusion }): void
   /** The end of one attempt, the first one where it is not said. */
   endRun(id: number, to: { conclusion: JobConclusion; attempt?: number }): void
-  /** What GitHub would send of a job or run as it is now. Nothing is sent by itself. */
+  /** Secret scanning found this. @returns the number of the alert in its repository */
+  addSecretAlert(alert: {
+    repository: number
+    secret: string
+    type?: string
+    publiclyLeaked?: boolean
+  }): number
+  /** What GitHub would send of a job, run or alert as it is now. Nothing is sent by itself. */
   delivery(of: Subject, secret: string, origin: string): Delivery
   /** The truth: every installation token ever given, in the order of minting. */
   credentials(): readonly GithubCredential[]
@@ -151,14 +159,23 @@ export async function startGithub(
   return Object.assign(github, await listen(github.handle, options.port ?? 0))
 }
 
+export type AppKey = { privateKeyPem: string; publicKeyPem: string }
+
 /** A key pair for an App. The private key is PKCS#1, as GitHub hands it out. */
-export function generateAppKey(): { privateKeyPem: string; publicKeyPem: string } {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-  })
-  return { privateKeyPem: privateKey, publicKeyPem: publicKey }
+export function generateAppKey(): AppKey {
+  return inPem(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
+}
+
+/** The same at every call, where it need not be fresh. */
+export function standingAppKey(): AppKey {
+  return inPem(standingKey('github-app'))
+}
+
+function inPem(privateKey: KeyObject): AppKey {
+  return {
+    privateKeyPem: privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
+    publicKeyPem: createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString(),
+  }
 }
 
 function accountControls(state: GithubState) {
@@ -180,6 +197,7 @@ function accountControls(state: GithubState) {
         issues: [],
         pulls: [],
         collaborators: new Map(),
+        secretAlerts: new Map(),
       })
     },
     renameRepository: (id, name) => {
@@ -187,6 +205,12 @@ function accountControls(state: GithubState) {
       state.formerNames.set(repositoryKey(repository.owner, repository.name), id)
       repository.name = name
       state.formerNames.delete(repositoryKey(repository.owner, name))
+    },
+    addSecretAlert: ({ repository, secret, type = 'mayfly_token', publiclyLeaked = false }) => {
+      const { secretAlerts } = state.repositories.get(repository)!
+      const number = secretAlerts.size + 1
+      secretAlerts.set(number, { number, at: state.now(), type, secret, publiclyLeaked })
+      return number
     },
     setCollaborator: (repository, { login, id, role, permission = baseOf(role) }) => {
       const user = state.users.get(login.toLowerCase()) ?? { login, id: id ?? ownerIdOf(login) }

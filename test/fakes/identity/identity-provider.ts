@@ -2,7 +2,7 @@
  * A conformant OpenID Connect issuer on a loopback port: node-oidc-provider, made to put any claims into the
  * tokens it signs. Discovery, key set, token endpoint and signatures are the library's own.
  */
-import { randomUUID } from 'node:crypto'
+import { type KeyObject, randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Provider, { type JwtParts, type TokenContext } from 'oidc-provider'
@@ -46,12 +46,14 @@ export type IdentityProviderOptions = {
   /** For `jti`. */
   newId?: () => string
   audience?: string
+  /** The first RSA key, where it need not be fresh. */
+  privateKey?: KeyObject
 }
 
 export async function startIdentityProvider(
   options: IdentityProviderOptions = {},
 ): Promise<IdentityProvider> {
-  const { now = Date.now, newId = randomUUID, audience = 'https://mayfly.test' } = options
+  const { now = Date.now, newId = randomUUID, audience = 'https://mayfly.test', privateKey } = options
   const wanted = new Map<string, { claims: Claims; options: MintOptions }>()
   const requests: string[] = []
   let down = false
@@ -90,7 +92,10 @@ export async function startIdentityProvider(
 
   function rotate({ keepOld = false } = {}): void {
     generation += 1
-    const fresh = ALGORITHMS.map(algorithm => createSigningKey(algorithm, `${algorithm}-${generation}`))
+    const given = generation === 1 && privateKey !== undefined ? { privateKey } : {}
+    const fresh = ALGORITHMS.map(algorithm =>
+      createSigningKey(algorithm, `${algorithm}-${generation}`, algorithm === 'RS256' ? given : {}),
+    )
     keys = keepOld ? [...fresh, ...keys] : fresh
     handler = createHandler(issuer, keys, customize, mint => wanted.get(mint)?.options.algorithm)
   }

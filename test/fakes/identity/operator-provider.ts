@@ -7,6 +7,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Provider, { type OidcContext } from 'oidc-provider'
 import { freshNonce } from '../../../src/broker/people/operator-nonce.ts'
+import { standingKey } from '../standing-key.ts'
 import { createBrowser, type Human } from './human.ts'
 import { formOf, signInPage } from './sign-in-page.ts'
 import { createSigningKey, type SigningKey } from './signing-key.ts'
@@ -58,7 +59,7 @@ export async function startOperatorProvider(people: readonly Person[] = []): Pro
   const persons = new Map(people.map(person => [person.id, person]))
   const overrides = new Map<string, Record<string, unknown>>()
   const authenticated = new Map<string, number>()
-  const key = createSigningKey('RS256', 'operators-1')
+  const key = createSigningKey('RS256', 'operators-1', { privateKey: standingKey('operator-provider') })
   let now: () => number = Date.now
   let down = false
   let handler: RequestListener = () => {}

@@ -13,13 +13,14 @@ export type SigningKey = {
   sign(bytes: Uint8Array): Buffer
 }
 
-/** A real key of any strength, so that weak ones can be tried too. */
+type KeyOptions = { modulusLength?: number; privateKey?: KeyObject }
+
+/** A real key of any strength, so that weak ones can be tried too; `privateKey` where it need not be fresh. */
 export function createSigningKey(
   algorithm: TestAlgorithm,
   kid: string,
-  { modulusLength = 2048 }: { modulusLength?: number } = {},
+  { modulusLength = 2048, privateKey = generate(algorithm, modulusLength) }: KeyOptions = {},
 ): SigningKey {
-  const privateKey = generate(algorithm, modulusLength)
   const publicKey = createPublicKey(privateKey)
   const marks = { kid, alg: algorithm, use: 'sig' }
   return {
