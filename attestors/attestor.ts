@@ -81,6 +81,7 @@ export const REJECTIONS = [
   'lifetime_too_long', // exp - iat above the attestor's cap
   'too_old', // issued longer ago than the attestor accepts
   'subject_not_acceptable', // e.g. a SPIFFE ID without a path
+  'revoked', // the issuer itself, asked, no longer stands by it
 ] as const
 export type Rejection = (typeof REJECTIONS)[number]
 
@@ -97,7 +98,7 @@ export interface Attestor {
    * The claims it types, by name: policies read these as `context.claims.NAME`, checked against the type before a
    * policy is loaded. Claims that are not declared reach policies as text.
    */
-  readonly claimTypes?: Readonly<Record<string, 'string' | 'integer' | 'boolean' | 'string_list'>>
+  readonly claimTypes?: Readonly<Record<string, ClaimType>>
   /**
    * Whether this evidence claims to come from this attestor's trust root. Looks at unverified content, so
    * it only routes; `attest` checks everything again.
@@ -112,6 +113,36 @@ export interface Attestor {
   attest(evidence: Evidence): Promise<Verdict>
 }
 
+export type ClaimType = 'string' | 'integer' | 'boolean' | 'string_list'
+
+/** What an agent's rules may rely on, so that one which would match a stranger, or nobody, is refused when it is written. */
+export type RuleFacts = {
+  /** Claims that are not named here are not checked. */
+  claimTypes: Readonly<Record<string, ClaimType>>
+  /**
+   * A rule must name one of these claims, or subjects that all match `subject`: what is never given to somebody else.
+   * `remedy` says how to find them.
+   */
+  pinnedBy?: {
+    claims: readonly string[]
+    subject?: { form: RegExp; example: string }
+    remedy: string
+  }
+  /**
+   * Claims that whoever asks for the evidence may choose, each with the claim that has to stand beside it in a rule
+   * for it to count; null where nothing makes it count.
+   */
+  callerChosen?: Readonly<Record<string, string | null>>
+}
+
+/** A GET unless said otherwise. `ca`: PEM, the authorities to trust instead of the default ones. */
+export type FetchOptions = {
+  method?: 'GET' | 'POST'
+  headers?: Readonly<Record<string, string>>
+  body?: string
+  ca?: string
+}
+
 /** What the host hands to every attestor. */
 export type AttestorDeps = {
   /** Epoch milliseconds. */
@@ -120,7 +151,7 @@ export type AttestorDeps = {
    * Bounded by the host: https only (loopback http for development), a deadline, a body cap, no redirects,
    * no private addresses unless the operator allowed them. Throws where a bound is passed.
    */
-  fetch: (url: string) => Promise<Response>
+  fetch: (url: string, how?: FetchOptions) => Promise<Response>
   /** Reads a file the operator named in the settings (a trust bundle). UTF-8. */
   readFile: (path: string) => Promise<string>
 }
@@ -131,6 +162,8 @@ export type AttestorType<Settings = unknown> = {
   settings: z.ZodType<Settings>
   /** What of the broker's own host these settings make use of, beside files; undefined: nothing. */
   usesHost?(settings: Settings): string | undefined
+  /** What rules of agents may rely on with these settings. Absent: anything. */
+  rules?(settings: Settings): RuleFacts
   /** Opening does no input or output: an unreachable issuer must not stop the broker from starting. */
   open(settings: Settings, deps: AttestorDeps): Attestor
 }

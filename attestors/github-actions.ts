@@ -39,6 +39,15 @@ const settings = z
 export const githubActions = defineAttestor({
   type: 'github-actions',
   settings,
+  // Names are given again after a rename or a deletion; without an id the next owner would match.
+  rules: () => ({
+    claimTypes: CLAIM_TYPES,
+    pinnedBy: {
+      claims: ['repository_id', 'repository_owner_id'],
+      subject: { form: SUBJECT_WITH_IDS, example: 'repo:OWNER@ID/REPO@ID:…' },
+      remedy: 'Find the id: gh api repos/OWNER/REPO --jq .id',
+    },
+  }),
   open(chosen, deps) {
     const issuer = { issuer: chosen.issuer, algorithms: ['RS256'] } as const
     const keys = oidcKeys(issuer, deps)
@@ -152,6 +161,9 @@ function readClaims(payload: JsonObject): Checked<GithubClaims> {
   }
   return accept(Object.fromEntries(claims))
 }
+
+/** The form of `sub` whose ids are held to the claims, in a rule. */
+const SUBJECT_WITH_IDS = /^repo:[^/@:]+@[1-9]\d*\/[^/@:]+@[1-9]\d*(?::|$)/
 
 /** `repo:OWNER@OWNERID/REPO@REPOID:…`, the form of repositories made, renamed or moved since July 2026. */
 const IMMUTABLE_SUBJECT = /^repo:[^/@:]+@([^/@:]+)\/[^/@:]+@([^/@:]+)(?::|$)/

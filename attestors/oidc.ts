@@ -5,22 +5,13 @@
  * another type is refused, so that 42 and "42" never stand for each other.
  */
 import { z } from 'zod'
-import { type ClaimValue, defineAttestor, type Proof } from './attestor.ts'
-import { accept, type Checked, refuse } from './shared/checked.ts'
+import { defineAttestor } from './attestor.ts'
 import { hasControlCharacters } from './shared/claims.ts'
 import { isGithubActions } from './shared/github-issuer.ts'
-import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
-import { type JsonObject, type JsonValue, member } from './shared/strict-json.ts'
-import { verifyEvidence } from './shared/verify-jwt.ts'
-
-/** `json` keeps a nested claim as compact JSON text with the members in the order of the token. */
-const CLAIM_TYPES = ['string', 'integer', 'boolean', 'string_list', 'json'] as const
-type ClaimType = (typeof CLAIM_TYPES)[number]
+import { CLAIM_TYPES, type ClaimTable, openTypedIssuer, typesOf } from './shared/typed-issuer.ts'
 
 const MAX_EXPOSED_CLAIMS = 64
-const MAX_CLAIM_CHARACTERS = 2048
-const MAX_LIST_ENTRIES = 256
 
 const claimName = z
   .string()
@@ -59,60 +50,25 @@ const settings = z
 export const oidc = defineAttestor({
   type: 'oidc',
   settings,
-  open(chosen, deps) {
-    const issuer = {
-      issuer: chosen.issuer,
-      algorithms: chosen.algorithms,
-      jwksUri: chosen.jwks_uri,
-      jwksHosts: chosen.jwks_hosts,
-    }
-    const keys = oidcKeys(issuer, deps)
-    const profile = oidcProfile(issuer, {
-      audience: chosen.audience,
-      maxLifetimeS: chosen.max_lifetime_seconds,
-      maxAgeS: chosen.max_age_seconds,
-      requireIssuedAt: true,
-      requireTokenId: chosen.require_jti,
-    })
-    return {
-      claimTypes: Object.fromEntries(
-        Object.entries(chosen.claims).map(([name, type]) => [name, type === 'json' ? 'string' : type]),
-      ),
-      recognises: evidence => namesIssuer(evidence, chosen.issuer),
-      isFor: evidence => namesAudience(evidence, chosen.audience),
-      async attest(evidence) {
-        const verified = await verifyEvidence(evidence, profile, keys, deps.now)
-        if (!verified.ok) return verified
-        const { subject, payload, replay } = verified.value
-        const claims = exposeClaims(payload, chosen.claims)
-        if (!claims.ok) return claims
-        return { ok: true, proof: { issuer: chosen.issuer, subject, claims: claims.value, replay } }
+  rules: ({ claims }) => ({ claimTypes: typesOf(tableOf(claims)) }),
+  open: (chosen, deps) =>
+    openTypedIssuer(
+      {
+        issuer: chosen.issuer,
+        audience: chosen.audience,
+        algorithms: chosen.algorithms,
+        jwksUri: chosen.jwks_uri,
+        jwksHosts: chosen.jwks_hosts,
+        maxLifetimeS: chosen.max_lifetime_seconds,
+        maxAgeS: chosen.max_age_seconds,
+        requireTokenId: chosen.require_jti,
+        singleUse: true,
+        claims: tableOf(chosen.claims),
       },
-    }
-  },
+      deps,
+    ),
 })
 
-function exposeClaims(payload: JsonObject, wanted: Record<string, ClaimType>): Checked<Proof['claims']> {
-  const claims: [string, ClaimValue][] = []
-  for (const [name, type] of Object.entries(wanted)) {
-    const value = member(payload, name)
-    if (value === undefined) continue
-    const typed = READERS[type](value)
-    if (typed === undefined) return refuse('claim_malformed', `${name} is not a usable ${type}`)
-    claims.push([name, typed])
-  }
-  return accept(Object.fromEntries(claims))
-}
-
-const READERS: Record<ClaimType, (value: JsonValue) => ClaimValue | undefined> = {
-  string: value => (isText(value) ? value : undefined),
-  integer: value => (Number.isSafeInteger(value) ? (value as number) : undefined),
-  boolean: value => (typeof value === 'boolean' ? value : undefined),
-  string_list: value =>
-    Array.isArray(value) && value.length <= MAX_LIST_ENTRIES && value.every(isText) ? value : undefined,
-  json: value => JSON.stringify(value, (_name, inner) => (typeof inner === 'bigint' ? `${inner}` : inner)),
-}
-
-function isText(value: JsonValue): value is string {
-  return typeof value === 'string' && value.length <= MAX_CLAIM_CHARACTERS && !hasControlCharacters(value)
+function tableOf(claims: z.infer<typeof settings>['claims']): ClaimTable {
+  return Object.fromEntries(Object.entries(claims).map(([name, type]) => [name, { type }]))
 }

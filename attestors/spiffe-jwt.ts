@@ -48,6 +48,7 @@ const settings = z.strictObject({
 export const spiffeJwt = defineAttestor({
   type: 'spiffe-jwt',
   settings,
+  rules: () => ({ claimTypes: CLAIM_TYPES }),
   open(chosen, deps) {
     const keys = createBundleFile(chosen.bundle_file, chosen.algorithms, deps)
     const issuer = `spiffe://${chosen.trust_domain}`
@@ -65,7 +66,7 @@ export const spiffeJwt = defineAttestor({
       singleUse: chosen.single_use,
     }
     return {
-      claimTypes: { trust_domain: 'string', path: 'string' },
+      claimTypes: CLAIM_TYPES,
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
@@ -80,6 +81,8 @@ export const spiffeJwt = defineAttestor({
     }
   },
 })
+
+const CLAIM_TYPES = { trust_domain: 'string', path: 'string' } as const
 
 function checkTrustDomain(payload: JsonObject, trustDomain: string): Checked<string> {
   const subject = textClaim(payload, 'sub', MAX_SUBJECT_CHARACTERS)

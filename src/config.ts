@@ -8,7 +8,7 @@ import type { IssuerType } from '../issuers/issuer.ts'
 import { agentShapeOf } from './config/agent-shape.ts'
 import { type AskSchemas, parseAgentFiles, parseAgents } from './config/agents.ts'
 import { type Drill, parseDrills } from './config/drills.ts'
-import { clashes, parseInstances } from './config/instances.ts'
+import { clashes, parseInstances, rulesOf } from './config/instances.ts'
 import { anyNameShape, type Namespace, namespaceOf, teamNameShape } from './config/namespaces.ts'
 import { type Parsed, parseShape } from './config/parse-shape.ts'
 import { readPolicies } from './config/policies.ts'
@@ -44,6 +44,7 @@ export {
   parseYaml,
   type ResourceServer,
   resourceServerShape,
+  rulesOf,
   type Settings,
   teamNameShape,
   type YamlFile,

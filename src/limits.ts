@@ -92,6 +92,8 @@ export const LIMITS = {
   // What the broker itself sends.
   outboundDeadlineMs: 10 * second,
   outboundBodyBytes: 256 * kibibyte,
+  /** Ways out kept open for attestors that trust an authority of their own. */
+  outboundAuthorities: 32,
   providerDeadlineMs: 15 * second,
 
   // Evidence and tokens.

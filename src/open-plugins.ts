@@ -1,5 +1,5 @@
 /** Configured attestors and issuers, opened with what the host lends them. Opening makes no call. */
-import type { Attestor, AttestorDeps } from '../attestors/attestor.ts'
+import type { Attestor, AttestorDeps, FetchOptions } from '../attestors/attestor.ts'
 import { type Issuer, type IssuerDeps, type JwtSigner, LONGEST_ANSWER_BYTES } from '../issuers/issuer.ts'
 import { Secret } from '../issuers/shared/secret.ts'
 import { canonicalDigest } from './canonical.ts'
@@ -42,6 +42,25 @@ export function openOutbound({ outbound }: Settings, limits: Limits) {
     maxBodyBytes: limits.deliveryAnswerBytes,
   })
   const identified = new Set<Outbound>()
+  /** Key sets of clusters and the like, by the authority that they are trusted by. */
+  const byAuthority = new Map<string, Outbound>()
+  const trusting = (ca: string): Outbound => {
+    const known = byAuthority.get(ca)
+    if (known !== undefined) return known
+    const outbound = createOutbound({
+      ...{ ...common, ca },
+      deadlineMs: limits.outboundDeadlineMs,
+      maxBodyBytes: limits.outboundBodyBytes,
+    })
+    byAuthority.set(ca, outbound)
+    // An authority is renewed once in a while; what stands for the oldest is not asked again.
+    const [oldest] = byAuthority.keys()
+    if (byAuthority.size > limits.outboundAuthorities && oldest !== undefined) {
+      void byAuthority.get(oldest)?.retire()
+      byAuthority.delete(oldest)
+    }
+    return outbound
+  }
   const mutualTls: NonNullable<IssuerDeps['mutualTls']> = ({ certificate, key, ca, serverName }, bounds) => {
     const outbound = createOutbound({
       ...common,
@@ -59,10 +78,11 @@ export function openOutbound({ outbound }: Settings, limits: Limits) {
   return {
     mutualTls,
     webhooks: webhooks.fetch,
-    get: (url: string) => keySets.get(url),
+    get: (url: string, { ca, ...how }: FetchOptions = {}) =>
+      (ca === undefined ? keySets : trusting(ca)).fetch(url, how),
     fetch: providers.fetch,
     close: async () => {
-      const all = [keySets, providers, webhooks, ...identified]
+      const all = [keySets, providers, webhooks, ...identified, ...byAuthority.values()]
       await Promise.all(all.map(outbound => outbound.close()))
     },
   }

@@ -1,5 +1,6 @@
 /** The named attestors and issuers of mayfly.yaml, each against the settings schema of its type. */
 import type { z } from 'zod'
+import type { AttestorType } from '../../attestors/attestor.ts'
 import { type Parsed, parseShape } from './parse-shape.ts'
 import type { Problem } from './problem.ts'
 import type { PluginInstance, SettingsShape } from './settings.ts'
@@ -9,7 +10,7 @@ export function parseInstances(
   file: YamlFile,
   section: 'attestors' | 'issuers',
   shapes: SettingsShape['attestors'],
-  types: readonly { type: string; settings: z.ZodType }[],
+  types: readonly { type: string; settings: z.ZodType; rules?: AttestorType['rules'] }[],
 ): Parsed<Record<string, PluginInstance>> {
   const problems: Problem[] = []
   const instances: Record<string, PluginInstance> = {}
@@ -34,6 +35,7 @@ export function parseInstances(
       ...(description === undefined ? {} : { description }),
       settings: settings.value,
       declared: rest,
+      ...rulesOf(known.rules, settings.value),
     }
   }
   if (section === 'attestors') {
@@ -42,6 +44,14 @@ export function parseInstances(
       problems.push(file.problem([section, name, 'audience'], expected(earlier), TELL_APART))
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: instances }
+}
+
+/** For an instance to be spread into. */
+export function rulesOf(
+  rules: AttestorType['rules'] | undefined,
+  settings: unknown,
+): Pick<PluginInstance, 'rules'> {
+  return rules === undefined ? {} : { rules: rules(settings) }
 }
 
 const TELL_APART = 'Use one of the two, or tell them apart'

@@ -1,7 +1,8 @@
 /** An agent's rules against the attestors they name: what could never match, and what would match a stranger. */
+import type { RuleFacts } from '../../attestors/attestor.ts'
 import type { AgentShape } from './agent-shape.ts'
 import { oneOf, type Problem } from './problem.ts'
-import type { PluginInstance, Settings } from './settings.ts'
+import type { Settings } from './settings.ts'
 import type { YamlFile } from './yaml-file.ts'
 
 type Rule = AgentShape['attest'][number]
@@ -12,33 +13,46 @@ export function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Setti
     if (attestor === undefined) {
       return [file.problem(['attest', index, 'attestor'], oneOf('attestors', Object.keys(attestors)))]
     }
-    const problems = claimProblems(file, rule, index, attestor)
-    if (attestor.type !== 'github-actions' || isPinned(rule)) return problems
+    const facts = attestor.rules
+    if (facts === undefined) return []
     return [
-      ...problems,
-      file.problem(
-        ['attest', index],
-        'expected repository_id or repository_owner_id among the claims, or subjects that carry both ids (repo:OWNER@ID/REPO@ID:…)',
-        'Find the id: gh api repos/OWNER/REPO --jq .id',
-      ),
+      ...claimProblems(file, rule, index, facts),
+      ...chosenProblems(file, rule, index, facts),
+      ...pinProblems(file, rule, index, facts),
     ]
   })
 }
 
-/** The form of `sub` whose ids the attestor holds to the claims. */
-const SUBJECT_WITH_IDS = /^repo:[^/@:]+@[1-9]\d*\/[^/@:]+@[1-9]\d*(?::|$)/
+/** What may be given to somebody else, as names are, does not say who it is. */
+function pinProblems(file: YamlFile, { claims, subject }: Rule, index: number, facts: RuleFacts): Problem[] {
+  const { pinnedBy } = facts
+  if (pinnedBy === undefined) return []
+  const { claims: ids, subject: told, remedy } = pinnedBy
+  if (ids.some(id => Object.hasOwn(claims, id))) return []
+  if (told !== undefined && subject?.every(one => told.form.test(one))) return []
+  const named = ids.length === 0 ? [] : [`${ids.join(' or ')} among the claims`]
+  const subjects = told === undefined ? [] : [`subjects like ${told.example}`]
+  return [file.problem(['attest', index], `expected ${[...named, ...subjects].join(', or ')}`, remedy)]
+}
 
-/** Names are given again after a rename or a deletion; without an id the next owner would match. */
-function isPinned({ claims, subject }: Rule): boolean {
-  if (Object.hasOwn(claims, 'repository_id') || Object.hasOwn(claims, 'repository_owner_id')) return true
-  return subject?.every(one => SUBJECT_WITH_IDS.test(one)) ?? false
+/** What the caller chooses proves nothing of the caller. */
+function chosenProblems(file: YamlFile, { claims }: Rule, index: number, facts: RuleFacts): Problem[] {
+  return Object.entries(facts.callerChosen ?? {}).flatMap(([claim, beside]) => {
+    if (!Object.hasOwn(claims, claim) || (beside !== null && Object.hasOwn(claims, beside))) return []
+    const expected =
+      beside === null
+        ? `expected other claims: whoever asks for the token chooses ${claim}`
+        : `expected ${beside} beside it: without it, whoever starts the work chooses ${claim}`
+    return [file.problem(['attest', index, 'claims', claim], expected)]
+  })
 }
 
 /** 42 and "42" never stand for each other, so a value of another type would wait for ever. */
-function claimProblems(file: YamlFile, rule: Rule, index: number, attestor: PluginInstance): Problem[] {
+function claimProblems(file: YamlFile, rule: Rule, index: number, facts: RuleFacts): Problem[] {
   return Object.entries(rule.claims).flatMap(([claim, values]) => {
-    const type = claimType(attestor, claim)
-    if (type === undefined) return []
+    const declared = Object.hasOwn(facts.claimTypes, claim) ? facts.claimTypes[claim] : undefined
+    if (declared === undefined || declared === 'string_list') return []
+    const type = declared === 'integer' ? 'number' : declared
     const key = ['attest', index, 'claims', claim]
     return values.flatMap((value, place) => {
       if (typeof value === type) return []
@@ -50,13 +64,3 @@ function claimProblems(file: YamlFile, rule: Rule, index: number, attestor: Plug
 }
 
 const WORDS = { string: 'text', number: 'a whole number', boolean: 'true or false' } as const
-
-/** Of the built-in types; what a claim of another is, only its module knows. */
-function claimType({ type, settings }: PluginInstance, claim: string): keyof typeof WORDS | undefined {
-  if (type === 'github-actions' || type === 'spiffe-jwt') return 'string'
-  if (type !== 'oidc') return undefined
-  const declared = (settings as { claims?: Readonly<Record<string, string>> }).claims?.[claim]
-  if (declared === 'integer') return 'number'
-  if (declared === 'boolean') return 'boolean'
-  return declared === 'string' || declared === 'json' ? 'string' : undefined
-}

@@ -1,5 +1,6 @@
 /** The shape of mayfly.yaml. Keys keep their names from file to code. */
 import { z } from 'zod'
+import type { RuleFacts } from '../../attestors/attestor.ts'
 import { LIMITS } from '../limits.ts'
 import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
 import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
@@ -293,6 +294,8 @@ export type PluginInstance = {
   settings: unknown
   /** The same as they were written. */
   declared: Readonly<Record<string, unknown>>
+  /** Of an attestor: what rules of agents may rely on. Absent: anything. */
+  rules?: RuleFacts
 }
 
 /** mayfly.yaml, parsed; every path of its own is joined to `directory`. */

@@ -8,6 +8,7 @@ import {
   type PluginInstance,
   type Problem,
   parseAgentFiles,
+  rulesOf,
 } from '../config.ts'
 import type { Agent, AgentDocument, AttestRule } from '../policy/agent.ts'
 import { mayUse, namedInstance } from './effective.ts'
@@ -68,8 +69,10 @@ function attestorOf({ options: { settings, types } }: Parsing, { name, document 
   if (ofFile !== undefined) return ofFile
   const type = String(document.type)
   const declared = document.settings as PluginInstance['declared']
-  const parsed = types.attestorTypes.find(one => one.type === type)?.settings.safeParse(declared)
-  return { type, declared, settings: parsed?.success ? parsed.data : {} }
+  const known = types.attestorTypes.find(one => one.type === type)
+  const parsed = known?.settings.safeParse(declared)
+  if (!parsed?.success) return { type, declared, settings: {} }
+  return { type, declared, settings: parsed.data, ...rulesOf(known?.rules, parsed.data) }
 }
 
 /**

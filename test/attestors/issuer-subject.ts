@@ -1,9 +1,9 @@
 /** The conformance subject of attestors that trust an OIDC issuer: a key server on a real socket and a forger. */
-import type { Attestor, AttestorType, Evidence } from '../../attestors/attestor.ts'
+import type { Attestor, AttestorDeps, AttestorType, Evidence } from '../../attestors/attestor.ts'
 import { createOutbound } from '../../src/outbound.ts'
 import type { AttestorSubject } from '../conformance/attestor.ts'
 import { createForger } from '../fakes/identity/forger.ts'
-import { startKeyServer } from '../fakes/identity/key-server.ts'
+import { type KeyServer, startKeyServer } from '../fakes/identity/key-server.ts'
 
 export const AUDIENCE = 'https://mayfly.test'
 export const NOON = Date.UTC(2026, 10, 21, 12)
@@ -31,24 +31,45 @@ export function open(
   })
 }
 
-/** `claims` are what the attestor needs beside the registered ones. */
+/** What one type has beside the others. */
+export type Own = {
+  settings?: (issuer: string) => Record<string, unknown>
+  /** Claims that make a subject not acceptable, where there are such. */
+  badSubject?: Record<string, unknown>
+  /** Claims of a token that the issuer no longer stands by, and what makes the server say so. */
+  revoked?: Record<string, unknown>
+  prepare?: (server: KeyServer) => void
+  readFile?: (path: string) => Promise<string>
+}
+
+/**
+ * `claims` are what the attestor needs beside the registered ones.
+ */
 export async function createIssuerSubject(
   type: AttestorType,
   claims: Record<string, unknown>,
+  own: Own = {},
 ): Promise<AttestorSubject> {
   const server = await startKeyServer(forger.jwks(weak.key.publicJwk))
+  own.prepare?.(server)
   const outbound = createOutbound({ allowLoopback: true })
   let nowMs = NOON
   let calls = 0
   let minted = 0
 
-  function openFor(fetch: (url: string) => Promise<Response>): Attestor {
-    const counted = (url: string) => {
+  function openFor(fetch: AttestorDeps['fetch']): Attestor {
+    const counted: AttestorDeps['fetch'] = (url, how) => {
       calls += 1
-      return fetch(url)
+      return fetch(url, how)
     }
-    const settings = { issuer: server.issuer, audience: AUDIENCE }
-    return open(type, settings, { now: () => nowMs, fetch: counted })
+    const settings = {
+      ...{ max_age_seconds: 300, ...own.settings?.(server.issuer) },
+      ...{ issuer: server.issuer, audience: AUDIENCE },
+    }
+    return open(type, settings, {
+      ...{ now: () => nowMs, fetch: counted },
+      ...(own.readFile === undefined ? {} : { readFile: own.readFile }),
+    })
   }
   function payload(overrides: Record<string, unknown> = {}) {
     const iat = nowMs / 1000
@@ -60,7 +81,7 @@ export async function createIssuerSubject(
     jwt(forger.token(payload(overrides), header))
 
   return {
-    open: () => openFor(url => outbound.get(url)),
+    open: () => openFor((url, { ca: _, ...how } = {}) => outbound.fetch(url, how)),
     openUnreachable: () => openFor(() => Promise.reject(new Error('connection refused'))),
     acceptable: forged({}),
     foreign: forged({ iss: 'https://issuer.elsewhere.test' }),
@@ -81,7 +102,14 @@ export async function createIssuerSubject(
       not_yet_valid: forged({ nbf: NOON / 1000 + 61 }),
       lifetime_too_long: forged({ exp: NOON / 1000 + 365 * 86_400 }),
       too_old: forged({ iat: NOON / 1000 - 400, nbf: undefined, exp: NOON / 1000 + 60 }),
-      subject_not_acceptable: { impossible: 'any non-empty subject of a trusted issuer will do' },
+      subject_not_acceptable:
+        own.badSubject === undefined
+          ? { impossible: 'any non-empty subject of a trusted issuer will do' }
+          : forged(own.badSubject),
+      revoked:
+        own.revoked === undefined
+          ? { impossible: 'a signature is checked offline, and the issuer is not asked' }
+          : forged(own.revoked),
     },
     outsideCalls: () => calls,
     now: () => nowMs,

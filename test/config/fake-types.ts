@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type AttestorType, defineAttestor } from '../../attestors/attestor.ts'
+import { githubActions } from '../../attestors/github-actions.ts'
 import { defineIssuer, type Issuer, type IssuerType } from '../../issuers/issuer.ts'
 import type { AskSchemas, LoadedSettings } from '../../src/config.ts'
 
@@ -10,7 +11,9 @@ const unused = () => {
 const attestor = (type: string) =>
   defineAttestor({ type, settings: z.strictObject({ audience: z.string().min(1) }), open: unused })
 
-export const attestorTypes: readonly AttestorType[] = [attestor('github-actions'), attestor('fake')]
+/** The real one's settings would go out for keys; what it says of rules is its own. */
+const github: AttestorType = { ...attestor('github-actions'), rules: () => githubActions.rules!({}) }
+export const attestorTypes: readonly AttestorType[] = [github, attestor('fake')]
 
 const settings = z.strictObject({
   nested: z.strictObject({ list: z.array(z.strictObject({ id: z.int().positive() })) }),
