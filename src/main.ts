@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CommanderError } from 'commander'
@@ -37,6 +38,9 @@ const terminal: Terminal = {
     process.on(signal, run)
     return () => process.off(signal, run)
   },
+  self: [process.execPath, join(packageRoot, 'bin', 'mayfly.js')],
+  stopSelf: () => void process.kill(process.pid, 'SIGSTOP'),
+  random: size => randomBytes(size),
   now: () => Date.now(),
   schedule,
   fetch: globalThis.fetch,
@@ -44,6 +48,8 @@ const terminal: Terminal = {
   readStdin: maxBytes => readAll(process.stdin, maxBytes),
   createSecretFile,
   removeFile: path => rm(path, { force: true }),
+  makeFolder,
+  removeFolder: path => rm(path, { force: true, recursive: true }),
   run,
   edge: createEdge,
 }
@@ -119,6 +125,16 @@ async function readAll(stream: NodeJS.ReadableStream, maxBytes: number): Promise
     chunks.push(chunk)
   }
   return Buffer.concat(chunks, size).toString('utf8')
+}
+
+/** mkdtemp's folders are of mode 0700. A socket's path is short, so it goes where paths are. */
+async function makeFolder(): Promise<string> {
+  const { XDG_RUNTIME_DIR: runtime } = process.env
+  try {
+    return await mkdtemp(join(runtime || tmpdir(), 'mayfly-'))
+  } catch {
+    return mkdtemp(join(tmpdir(), 'mayfly-'))
+  }
 }
 
 async function createSecretFile(path: string, { replace = false } = {}): Promise<SecretFile> {

@@ -1,11 +1,33 @@
 /** What a child of `mayfly exec` finds in its environment: its credentials, and nothing to get others with. */
-import type { Secret } from '../../issuers/shared/secret.ts'
-import type { Minted } from './answers.ts'
+import { devNull } from 'node:os'
+import { z } from 'zod'
+import type { Credential } from '../client/credential.ts'
+import { type AskKind, kindOf } from '../sidecar/ask-kind.ts'
+import { SIDECAR_VARIABLES } from '../sidecar/protocol.ts'
 import type { AskDetail } from './ask.ts'
 import { EVIDENCE_VARIABLES } from './evidence.ts'
-import { type Terminal, usageError } from './terminal.ts'
+import { gitEnvironment } from './git-environment.ts'
+import { CommandError, type Terminal, usageError } from './terminal.ts'
 
-const OURS = ['MAYFLY_TASK_TOKEN_FILE', 'MAYFLY_OPERATOR_TOKEN_FILE'] as const
+/**
+ * `variables`: every credential as it is. `handles`: none, but what is needed to ask for them. `auto`: handles for
+ * AWS and git, whose clients ask again, and variables for what reads nothing else (gh, JWTs).
+ */
+export const ENV_STYLES = ['auto', 'handles', 'variables'] as const
+export type EnvStyle = (typeof ENV_STYLES)[number]
+
+/** `handle`: of the ask; `provider`: the host of its web pages. */
+export type Given = { ask: AskDetail; handle: string; provider: string | undefined; credential: Credential }
+
+/** Where handles are good; undefined where none are given. */
+export type Place = {
+  variables: Record<string, string>
+  /** For AWS SDKs: its URL, and the token or the file that holds it. */
+  aws: { url: string; token: string; tokenFile: string | undefined } | undefined
+}
+
+const OURS = ['MAYFLY_TASK_TOKEN_FILE', 'MAYFLY_OPERATOR_TOKEN_FILE', ...Object.values(SIDECAR_VARIABLES)]
+const GITHUB = ['GH_TOKEN', 'GITHUB_TOKEN'] as const
 const AWS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const
 /** Other ways to AWS credentials: some SDKs look at these first, and would not use what was asked for. */
 const AWS_OTHERS = [
@@ -14,31 +36,46 @@ const AWS_OTHERS = [
   ...['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'],
   ...['AWS_CONTAINER_AUTHORIZATION_TOKEN', 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
 ]
+/** Without keys in the environment the SDKs would look into these files, and at the machine, first or after all. */
+const AWS_ELSEWHERE = {
+  AWS_SHARED_CREDENTIALS_FILE: devNull,
+  AWS_CONFIG_FILE: devNull,
+  AWS_EC2_METADATA_DISABLED: 'true',
+}
 
-type Kind = 'github' | 'aws' | 'other'
+/** Whether a credential of this kind is put into the environment as it is. */
+export function isVariable(kind: AskKind, style: EnvStyle): boolean {
+  return style === 'variables' || (style === 'auto' && kind !== 'aws')
+}
 
 /**
- * Refuses asks whose credentials would be under one name, before any of them is minted.
+ * Refuses asks that would be under one name, before any of their credentials is minted.
  * @throws CommandError (usage)
  */
-export function checkVariables(asks: readonly AskDetail[]): void {
-  const taken = new Map<string, AskDetail>()
+export function checkVariables(asks: readonly AskDetail[], style: EnvStyle): void {
+  const taken = new Set<string>()
   for (const ask of asks) {
-    const [name = ''] = namesOf(ask)
-    if (taken.has(name))
+    const name = nameOf(ask, style)
+    if (name !== undefined && taken.has(name))
       throw usageError(
         `two asks would both be ${name} in the command's environment.\n` +
           '  Put what is wanted into one ask, or run mayfly exec once for each.',
       )
-    taken.set(name, ask)
+    if (name !== undefined) taken.add(name)
   }
+}
+
+/** The one that stands for its ask; undefined where nothing in the environment is of that ask alone. */
+function nameOf(ask: AskDetail, style: EnvStyle): string | undefined {
+  if (isVariable(kindOf(ask), style)) return namesOf(ask)[0]
+  return kindOf(ask) === 'aws' ? 'AWS_CONTAINER_CREDENTIALS_FULL_URI' : undefined
 }
 
 /** The variables an ask's credential comes in. */
 export function namesOf(ask: AskDetail): string[] {
   switch (kindOf(ask)) {
     case 'github':
-      return ['GH_TOKEN', 'GITHUB_TOKEN']
+      return [...GITHUB]
     case 'aws':
       return [...AWS]
     case 'other':
@@ -48,32 +85,53 @@ export function namesOf(ask: AskDetail): string[] {
 }
 
 export function childEnvironment(
-  { env }: Pick<Terminal, 'env'>,
-  credentials: readonly { ask: AskDetail; minted: Minted }[],
+  terminal: Pick<Terminal, 'env' | 'self'>,
+  given: readonly Given[],
+  style: EnvStyle,
+  place: Place | undefined,
 ): Record<string, string> {
+  const of = (kind: AskKind) => given.filter(({ ask }) => kindOf(ask) === kind)
+  const [aws] = of('aws')
   const hidden = new Set<string>([...EVIDENCE_VARIABLES, ...OURS])
-  if (credentials.some(({ ask }) => kindOf(ask) === 'aws')) for (const name of AWS_OTHERS) hidden.add(name)
-  const kept = Object.entries(env).filter(([name, value]) => value !== undefined && !hidden.has(name))
+  if (aws !== undefined) for (const name of [...AWS, ...AWS_OTHERS]) hidden.add(name)
+  if (of('github').length > 0) for (const name of GITHUB) hidden.add(name)
+  const kept = Object.entries(terminal.env).filter(
+    ([name, value]) => value !== undefined && !hidden.has(name),
+  )
+  const providers = of('github').flatMap(({ provider }) => provider ?? [])
   return {
     ...(Object.fromEntries(kept) as Record<string, string>),
-    ...Object.assign({}, ...credentials.map(({ ask, minted }) => variables(ask, minted.secret))),
+    ...Object.assign({}, ...given.filter(({ ask }) => isVariable(kindOf(ask), style)).map(variables)),
+    ...place?.variables,
+    ...(place !== undefined && providers.length > 0 && gitEnvironment(terminal, providers)),
+    ...(place?.aws !== undefined && aws !== undefined && awsHandle(place.aws, aws.handle)),
   }
 }
 
-/** By the members of the ask: an issuer's name is the operator's choice and says nothing. */
-function kindOf(ask: AskDetail): Kind {
-  if ('role' in ask && 'statements' in ask) return 'aws'
-  return 'permissions' in ask && ('repositories' in ask || 'repository_ids' in ask) ? 'github' : 'other'
+function awsHandle(aws: NonNullable<Place['aws']>, handle: string): Record<string, string> {
+  return {
+    ...AWS_ELSEWHERE,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: `${aws.url}/aws/${handle}`,
+    ...(aws.tokenFile === undefined
+      ? { AWS_CONTAINER_AUTHORIZATION_TOKEN: aws.token }
+      : { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: aws.tokenFile }),
+  }
 }
 
 /** The one place where `exec` reveals a credential: into the child's environment. */
-function variables(ask: AskDetail, secret: Secret): Record<string, string> {
-  const text = secret.reveal()
-  const values = kindOf(ask) === 'aws' ? awsValues(text) : namesOf(ask).map(() => text)
+function variables({ ask, credential }: Given): Record<string, string> {
+  const value = credential.reveal()
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const values = kindOf(ask) === 'aws' ? awsValues(value) : namesOf(ask).map(() => text)
   return Object.fromEntries(namesOf(ask).map((name, index) => [name, values[index] ?? '']))
 }
 
-function awsValues(text: string): string[] {
-  const { AccessKeyId, SecretAccessKey, SessionToken } = JSON.parse(text) as Record<string, string>
-  return [AccessKeyId ?? '', SecretAccessKey ?? '', SessionToken ?? '']
+const awsParts = z.object({ AccessKeyId: z.string(), SecretAccessKey: z.string(), SessionToken: z.string() })
+
+function awsValues(value: unknown): string[] {
+  const parts = awsParts.safeParse(value)
+  if (!parts.success)
+    throw new CommandError('the credential for AWS is no session: is the issuer one of AWS?')
+  const { AccessKeyId, SecretAccessKey, SessionToken } = parts.data
+  return [AccessKeyId, SecretAccessKey, SessionToken]
 }

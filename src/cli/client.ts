@@ -41,6 +41,14 @@ function read<T>(url: string, told: unknown, answer: z.ZodType<T>): T {
   )
 }
 
+/** What the client says, for a person at a terminal; what is not of it is as it was. */
+export function told(url: string, error: unknown): unknown {
+  if (!(error instanceof MayflyError)) return error
+  const { code, status, message } = error
+  if (status === undefined && !['unreachable', 'answer_lost'].includes(code)) return new CommandError(message)
+  return forPerson(url, error)
+}
+
 function forPerson(url: string, error: unknown): CommandError {
   if (error instanceof MayflyError && error.status !== undefined) return new BrokerRefusal(error)
   const cause = error instanceof MayflyError ? error.cause : error

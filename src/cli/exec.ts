@@ -1,22 +1,22 @@
 import { constants } from 'node:os'
 import { basename } from 'node:path'
-import type { Minted, TaskAnswer } from './answers.ts'
+import type { Task } from '../client/task.ts'
+import { kindOf } from '../sidecar/ask-kind.ts'
+import type { Held } from '../sidecar/keeper.ts'
 import { type AskDetail, readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
-import { checkVariables, childEnvironment } from './child-environment.ts'
-import { type Client, createClient } from './client.ts'
-import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
-import { keepAlive } from './keep-alive.ts'
+import { checkVariables, childEnvironment, type EnvStyle, type Given } from './child-environment.ts'
+import { type Client, createClient, told } from './client.ts'
+import type { EvidenceOption } from './evidence.ts'
+import { startLocalServer } from './exec-place.ts'
+import { type Signals, watchSignals } from './exec-signals.ts'
 import { CLI_LIMITS } from './limits.ts'
+import { giveUp, openLiveTask } from './live-task.ts'
 import { note, printable, shortTime, showAsk } from './print.ts'
 import type { HeldTask } from './task-file.ts'
 import {
-  abandon,
-  complete,
-  isPending,
-  mint,
-  openTask,
   purposeOf,
+  readTask,
   type TaskOptions,
   tellEnd,
   tellPending,
@@ -30,12 +30,15 @@ export type ExecOptions = BrokerOption &
   TaskOptions & {
     ask?: string[]
     askJson?: string[]
+    env?: EnvStyle
+    awsTokenFile?: boolean
     graceSeconds?: number
     waitSeconds?: number
     quiet?: boolean
   }
 
-type Credentials = { ask: AskDetail; minted: Minted }[]
+/** What every step after the opening needs. */
+type Running = { terminal: Terminal; client: Client; task: Task; say: (text: string) => void }
 
 /**
  * `mayfly exec`: a command that holds credentials for as long as it runs. The task ends with the command, and
@@ -48,83 +51,104 @@ export async function exec(
 ): Promise<void> {
   // 1. What can be refused without opening anything.
   const asks = readAsks(options)
+  const style = options.env ?? 'auto'
   if (asks.length === 0)
     throw usageError('exec needs at least one --ask, or the command could run without it')
-  checkVariables(asks)
+  checkVariables(asks, style)
   const client = createClient(terminal, brokerUrl(terminal, options))
   const say = options.quiet === true ? () => {} : (text: string) => note(terminal, text)
 
-  // 2. A task of its own, and its credentials.
+  // 2. A place where the command can ask, a task of its own, and its credentials.
   const signals = watchSignals(terminal)
-  const { held, task } = await openFor(terminal, client, asks, command, options)
-  const life = keepAlive(terminal, client, held, task)
-  let credentials: Credentials
+  const forAws = asks.some(ask => kindOf(ask) === 'aws')
+  const local = await startLocalServer(terminal, { listens: style !== 'variables', forAws })
   try {
-    signals.throwIfAny()
-    for (const line of tellPending(task)) say(line)
-    if (task.asks.some(isPending)) {
-      const seconds = options.waitSeconds ?? CLI_LIMITS.answerSeconds
-      await untilAnswered(terminal, client, held, seconds, () => signals.throwIfAny())
-    }
-    credentials = await mintAll(client, held, task, asks)
-    signals.throwIfAny()
-  } catch (error) {
-    life.stop()
+    const wanted = toTask(terminal, command, options)
+    const task = await openLiveTask(terminal, client.url, asks, wanted)
+    const running = { terminal, client, task, say }
+    const held = local.sidecar.keeper.add({ task, purpose: wanted.purpose })
+    const given = await prepare(running, held, asks, { signals, options })
+    say(`task ${task.id} until ${shortTime(task.deadline.toISOString())}`)
+    for (const { ask, credential } of given)
+      say(`  ${showAsk(ask)} until ${shortTime(credential.expiresAt.toISOString())}`)
+
+    // 3. The command, for as long as the task lives. Whoever it leaves behind finds no server.
+    const [program = '', ...args] = command
+    const place = style === 'variables' ? undefined : await local.place(options.awsTokenFile === true)
+    const child = terminal.run(program, args, childEnvironment(terminal, given, style, place))
+    signals.passTo(child)
+    const end = await untilEnded(running, child, options)
+    await local.close()
+
+    // 4. The end of the task, and of everything it held. A signal now ends the waiting, not the revoking.
+    const waiting = new AbortController()
+    signals.onNext(() => waiting.abort())
+    await endFor(running, end, waiting.signal)
+    terminal.exitWith(exitCodeOf(terminal, program, end))
+  } finally {
     signals.release()
-    await abandon(terminal, client, held, 'the command was not started')
-    throw error
+    await local.close()
   }
-  say(`task ${held.id} until ${shortTime(task.deadline)}`)
-  for (const { ask, minted } of credentials)
-    say(`  ${showAsk(ask)} until ${shortTime(minted.answer.expires_at)}`)
-
-  // 3. The command, for as long as the task lives.
-  const [program = '', ...args] = command
-  const child = terminal.run(program, args, childEnvironment(terminal, credentials))
-  signals.passTo(child)
-  const graceMs = 1_000 * (options.graceSeconds ?? CLI_LIMITS.graceSeconds)
-  life.whenEnded(why => stop(terminal, child, why, graceMs))
-  const end = await child.ended
-  life.stop()
-
-  // 4. The end of the task, and of everything it held. A signal now ends the waiting, not the revoking.
-  const waiting = new AbortController()
-  signals.onNext(() => waiting.abort())
-  await endFor(terminal, client, held, end, { say, signal: waiting.signal })
-  signals.release()
-  terminal.exitWith(exitCodeOf(terminal, program, end))
 }
 
-async function openFor(
-  terminal: Terminal,
-  client: Client,
+function toTask(terminal: Terminal, command: readonly string[], options: ExecOptions) {
+  return {
+    ...options,
+    // Only the program's name: its arguments may hold what nobody should read in an audit log.
+    purpose: purposeOf(terminal, options.purpose, `mayfly exec ${printable(basename(command[0] ?? ''))}`),
+    heartbeatSeconds: options.heartbeatSeconds ?? CLI_LIMITS.heartbeatSeconds,
+  }
+}
+
+/** Waits for humans, and mints: what cannot be had is told before anything is started. */
+async function prepare(
+  { terminal, client, task, say }: Running,
+  held: Held,
   asks: readonly AskDetail[],
-  command: readonly string[],
-  options: ExecOptions,
-) {
-  const evidence = await findEvidence(terminal, client.url, options)
-  // Only the program's name: its arguments may hold what nobody should read in an audit log.
-  const purpose = purposeOf(terminal, options.purpose, `mayfly exec ${printable(basename(command[0] ?? ''))}`)
-  const heartbeatSeconds = options.heartbeatSeconds ?? CLI_LIMITS.heartbeatSeconds
-  const human = await readHuman(terminal, options)
-  return openTask(client, evidence, asks, { ...options, purpose, heartbeatSeconds }, human)
+  { signals, options }: { signals: Signals; options: ExecOptions },
+): Promise<Given[]> {
+  const key = keyOf(client, task)
+  try {
+    signals.throwIfAny()
+    if (task.asks.some(one => one.state === 'pending')) {
+      for (const line of tellPending(await readTask(client, key))) say(line)
+      const seconds = options.waitSeconds ?? CLI_LIMITS.answerSeconds
+      await untilAnswered(terminal, client, key, seconds, () => signals.throwIfAny())
+      await task.read()
+    }
+    const given = await Promise.all(asks.map((ask, index) => give(held, ask, index)))
+    signals.throwIfAny()
+    return given
+  } catch (error) {
+    await giveUp(terminal, task, 'the command was not started')
+    throw told(client.url, error)
+  }
 }
 
 /** The broker answers the asks of a task in the order in which they were made. */
-async function mintAll(
-  client: Client,
-  held: HeldTask,
-  task: TaskAnswer,
-  asks: readonly AskDetail[],
-): Promise<Credentials> {
-  return Promise.all(
-    asks.map(async (ask, index) => {
-      const granted = task.asks[index]
-      if (granted === undefined || granted.authorization_details.type !== ask.type)
-        throw new CommandError(`the broker granted other asks than were made: see task ${held.id}`)
-      return { ask, minted: await mint(client, held, { ask: granted.id }) }
-    }),
-  )
+async function give({ task, secrets }: Held, ask: AskDetail, index: number): Promise<Given> {
+  const granted = task.asks[index]!
+  const { id: handle, provider } = granted
+  return { ask, handle, provider, credential: await secrets.take(granted) }
+}
+
+function keyOf({ url }: Client, { id, token }: Task): HeldTask {
+  return { broker: url, id, token }
+}
+
+/** Of the command. It is stopped where its task ends first. */
+async function untilEnded(
+  { terminal, task }: Running,
+  child: Child,
+  { graceSeconds = CLI_LIMITS.graceSeconds }: ExecOptions,
+): Promise<ChildEnd> {
+  const { signal } = task
+  const onOver = () => stop(terminal, child, `task ${task.id} has ended`, 1_000 * graceSeconds)
+  if (signal.aborted) onOver()
+  else signal.addEventListener('abort', onOver)
+  const end = await child.ended
+  signal.removeEventListener('abort', onOver)
+  return end
 }
 
 /** SIGTERM at once, SIGKILL when the grace is over. */
@@ -140,24 +164,23 @@ function stop(terminal: Terminal, child: Child, why: string, graceMs: number): v
 
 /** The command's own exit code stands, whatever comes of this; a task that nobody ends lapses. */
 async function endFor(
-  terminal: Terminal,
-  client: Client,
-  held: HeldTask,
+  { terminal, client, task, say }: Running,
   end: ChildEnd,
-  { say, signal }: { say: (text: string) => void; signal: AbortSignal },
+  signal: AbortSignal,
 ): Promise<void> {
-  const outcome = end.how === 'exited' && end.code === 0 ? 'completed' : 'failed'
+  const detail = detailOf(end)
   try {
-    const ended = await complete(client, held, outcome, detailOf(end))
-    const last = await untilQuiet(terminal, client, held, ended, signal)
+    await (end.how === 'exited' && end.code === 0 ? task.complete({ detail }) : task.fail({ detail }))
+    const key = keyOf(client, task)
+    const last = await untilQuiet(terminal, client, key, await readTask(client, key), signal)
     for (const line of tellEnd(last)) say(line)
   } catch (error) {
-    const why = error instanceof CommandError ? error.message : 'an unexpected error'
+    const why = told(client.url, error)
     note(
       terminal,
-      `what became of task ${held.id} is not known; left alone, it lapses or reaches its deadline`,
+      `what became of task ${task.id} is not known; left alone, it lapses or reaches its deadline`,
     )
-    note(terminal, why)
+    note(terminal, why instanceof CommandError ? why.message : 'an unexpected error')
   }
 }
 
@@ -179,36 +202,4 @@ function exitCodeOf(terminal: Terminal, program: string, end: ChildEnd): number 
   const code = end.error.code ?? 'unknown error'
   note(terminal, `${JSON.stringify(printable(program))} cannot be started (${code})`)
   return code === 'ENOENT' ? 127 : 126
-}
-
-const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
-/** A terminal sends these to every process in front of it, the child among them. */
-const FROM_TERMINAL: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT'])
-
-/** Signals from now on: noted first, then passed to the child, then handed to whoever waits for the end. */
-function watchSignals(terminal: Terminal) {
-  let received: NodeJS.Signals | undefined
-  let handle = (signal: NodeJS.Signals) => {
-    received ??= signal
-  }
-  const release = PASSED_ON.map(signal => terminal.onSignal(signal, () => handle(signal)))
-  return {
-    throwIfAny() {
-      if (received === undefined) return
-      const exitCode = 128 + constants.signals[received]
-      throw new CommandError(`${received} came before the command was started`, { exitCode })
-    },
-    passTo(child: Child) {
-      handle = signal => {
-        if (!(terminal.hasTerminal && FROM_TERMINAL.has(signal))) child.signal(signal)
-      }
-      if (received !== undefined) child.signal(received)
-    },
-    onNext(run: () => void) {
-      handle = run
-    },
-    release() {
-      for (const off of release) off()
-    },
-  }
 }

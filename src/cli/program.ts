@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { addAgentCommands } from './agents-commands.ts'
 import { addApprovalCommands } from './approvals-commands.ts'
 import { ASK_HELP } from './ask.ts'
+import { ENV_STYLES } from './child-environment.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
 import { leases } from './leases.ts'
@@ -146,6 +147,13 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
       CLI_LIMITS.graceSeconds,
     )
     .option('--wait-seconds <n>', 'how long to wait for humans', wholeNumber, CLI_LIMITS.answerSeconds)
+    .option('--mints <n>', 'how many credentials an approval is to be good for', wholeNumber)
+    .addOption(
+      new Option('--env <style>', 'what the command finds in its environment, see below')
+        .choices(ENV_STYLES)
+        .default('auto'),
+    )
+    .option('--aws-token-file', 'the token for the AWS SDKs in a file; older AWS CLIs do not know it')
     .option('--quiet', 'say nothing but errors')
     .passThroughOptions()
     .addHelpText('after', `\n${EXEC_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
@@ -168,10 +176,13 @@ const GIT_HELP = `For GitHub's repositories, and nobody's helper but ours:
 Under mayfly exec and mayfly agent it asks them; elsewhere the task is the one of MAYFLY_TASK_TOKEN_FILE.
 Without a task it says nothing, and git goes on as if it were not there. See docs/git.md.`
 
-const EXEC_HELP = `The command finds its credentials in its environment, and nothing to get others with:
-  GitHub     GH_TOKEN, GITHUB_TOKEN
-  AWS        AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+const EXEC_HELP = `The command finds its credentials in its environment, and nothing to get others with. Clients that ask again
+get a handle, which is good for as long as the task, and no secret:
+  GitHub     git asks "mayfly git-credential"; GH_TOKEN and GITHUB_TOKEN for what reads only these
+  AWS        AWS_CONTAINER_CREDENTIALS_FULL_URI and its token: SDKs and the AWS CLI ask there
   the rest   MAYFLY_TOKEN_<ISSUER>, a JWT for example
+  --env handles     leaves out all secrets; MAYFLY_SOCKET is where "mayfly git-credential" and others ask
+  --env variables   secrets alone, AWS_ACCESS_KEY_ID and its kind among them; they end as they are
 When it ends, so does the task, and everything it held is revoked. When the task ends first, at its
 deadline (--minutes) for example, the command is stopped. Whoever runs the command is the same user as
 mayfly: what it must not have, it must not be able to read elsewhere.`

@@ -34,6 +34,8 @@ export type TaskOptions = {
   lifetime?: 'step' | 'job' | 'run'
   /** A file with the ID token of the human on whose behalf. */
   onBehalfOfFile?: string
+  /** How many credentials an approval is to be good for: one in an hour, for what lives so long. */
+  mints?: number
 } & Declared
 
 /** @throws BrokerRefusal, CommandError */

@@ -5,6 +5,8 @@ export type Terminal = {
   env: Readonly<Record<string, string | undefined>>
   /** Where the program's own files start: the checkout or the installed package. */
   packageRoot: string
+  /** How this very program is started: the interpreter, and what it runs. */
+  self: readonly string[]
   out(text: string): void
   err(text: string): void
   /** Whether a person reads what goes to `out`, instead of a file or another program. */
@@ -15,6 +17,9 @@ export type Terminal = {
   exitWith(code: number): void
   /** Runs on the signal until taken back. */
   onSignal(signal: NodeJS.Signals, run: () => void): () => void
+  /** This process stands still until it is continued, as job control wants it. */
+  stopSelf(): void
+  random(bytes: number): Uint8Array
   /** Epoch ms. */
   now(): number
   /** Runs once after `ms`; the returned function takes it back. */
@@ -30,6 +35,10 @@ export type Terminal = {
    */
   createSecretFile(path: string, options?: { replace?: boolean }): Promise<SecretFile>
   removeFile(path: string): Promise<void>
+  /** A new one that only its owner can look into, where sockets and short-lived files go. @returns its path */
+  makeFolder(): Promise<string>
+  /** With what is in it. */
+  removeFolder(path: string): Promise<void>
   /** Starts a program on this process's own stdin, stdout and stderr, with exactly this environment. */
   run(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Child
   /** The outside world for a server, logging at this level. */

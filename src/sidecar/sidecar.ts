@@ -40,7 +40,7 @@ export async function startSidecar(world: SidecarWorld, options: SidecarOptions)
   const listeners: Listening[] = []
   async function close(): Promise<void> {
     keeper.close()
-    await Promise.all(listeners.map(one => one.close()))
+    await Promise.all(listeners.splice(0).map(one => one.close()))
   }
   try {
     const { socket } = options

@@ -1,5 +1,6 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startRevocation } from '../../src/broker/revocations/revocations.ts'
 import type { RunningServer } from '../../src/server.ts'
@@ -11,6 +12,7 @@ import {
   ORDERS,
   startBroker,
 } from '../fakes/installation.ts'
+import { until } from '../support/until.ts'
 import { type ActionsRunner, REQUEST_TOKEN, startActionsRunner } from './actions-runner.ts'
 import { createShell, readJson, type Shell, script } from './mayfly.ts'
 
@@ -87,7 +89,7 @@ describe('a command with credentials', () => {
     const report = join(shell.home, 'all.json')
     const { err } = await shell.ok(
       [
-        ...['exec', '--ask', GITHUB, '--ask', JWT],
+        ...['exec', '--env', 'variables', '--ask', GITHUB, '--ask', JWT],
         ...['--ask', `aws=${installation.roleArn}#s3:GetObject@arn:aws:s3:::${BUCKET}/*`],
         ...script(`require('node:fs').writeFileSync('${report}', JSON.stringify(process.env))`),
       ],
@@ -96,7 +98,9 @@ describe('a command with credentials', () => {
     const env = await readJson(report)
     expect(env).toMatchObject({ AWS_REGION: 'eu-central-1', MAYFLY_TOKEN_JWT: expect.stringMatching(/^eyJ/) })
     expect(env.GH_TOKEN).not.toBe('an older one')
-    expect(env.AWS_PROFILE).toBeUndefined()
+    expect(
+      Object.keys(env).filter(name => /^(AWS_PROFILE|AWS_CONTAINER|MAYFLY_SOCKET|GIT_CONFIG)/.test(name)),
+    ).toEqual([])
     const session = installation.aws.credentials().at(-1)!
     expect([env.AWS_ACCESS_KEY_ID, env.AWS_SECRET_ACCESS_KEY, env.AWS_SESSION_TOKEN]).toEqual([
       session.accessKeyId,
@@ -114,6 +118,63 @@ describe('a command with credentials', () => {
       env.AWS_SESSION_TOKEN!,
     ])
       expect(err.includes(secret)).toBe(false)
+    expect(alive()).toEqual([])
+  })
+
+  test('handles instead of secrets, where the client asks again; nothing is left of the server', async () => {
+    const report = join(shell.home, 'handles.json')
+    const aws = `aws=${installation.roleArn}#s3:GetObject@arn:aws:s3:::${BUCKET}/*`
+    const code = `
+      const { request } = require('node:http')
+      const { writeFileSync } = require('node:fs')
+      const { env } = process
+      const over = (options, body) => new Promise(resolve => {
+        const headers = { host: 'localhost', 'content-type': 'application/json' }
+        request({ socketPath: env.MAYFLY_SOCKET, method: 'POST', headers, ...options }, async response => {
+          let text = ''
+          for await (const chunk of response) text += chunk
+          resolve(JSON.parse(text))
+        }).end(JSON.stringify(body))
+      })
+      const main = async () => {
+        const authorization = env.AWS_CONTAINER_AUTHORIZATION_TOKEN
+        const session = await (await fetch(env.AWS_CONTAINER_CREDENTIALS_FULL_URI, { headers: { authorization } })).json()
+        const git = { protocol: 'https', host: '127.0.0.1', path: 'acme/api.git' }
+        const token = await over({ path: '/v1/credentials' }, { git })
+        const refused = await over({ path: '/v1/tasks' }, { purpose: 'another' })
+        writeFileSync('${report}', JSON.stringify({ env, session, token, refused }))
+      }
+      main()`
+    const before = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.name', GIT_CONFIG_VALUE_0: 'me' }
+    await shell.ok(['exec', '--env', 'handles', '--ask', GITHUB, '--ask', aws, ...script(code)], {
+      env: {
+        ...before,
+        GH_TOKEN: 'an older one',
+        AWS_ACCESS_KEY_ID: 'AKIAOLDER',
+        MAYFLY_LOCAL_TOKEN: 'outer',
+      },
+    })
+    const { env, session, token, refused } = JSON.parse(await readFile(report, 'utf8'))
+    expect(session).toMatchObject({
+      AccessKeyId: installation.aws.credentials().at(-1)!.accessKeyId,
+      AccountId: installation.roleArn.split(':')[4],
+    })
+    expect(token).toMatchObject({ kind: 'github', secret: expect.stringMatching(/^ghs_/) })
+    expect(refused).toMatchObject({ status: 403, code: 'opening_refused' })
+    const text = JSON.stringify(env)
+    for (const secret of [
+      token.secret,
+      session.SecretAccessKey,
+      'an older one',
+      'AKIAOLDER',
+      'outer',
+      'mft_',
+    ])
+      expect(text.includes(secret), secret.slice(0, 4)).toBe(false)
+    expect(env).toMatchObject({ ...before, GIT_CONFIG_COUNT: '4', GIT_CONFIG_KEY_1: 'credential.helper' })
+    expect(env.GIT_CONFIG_VALUE_2).toMatch(/^!.*mayfly\.js git-credential$/)
+    await expect(stat(dirname(env.MAYFLY_SOCKET))).rejects.toThrow('ENOENT')
+    await expect(fetch(env.AWS_CONTAINER_CREDENTIALS_FULL_URI)).rejects.toThrow()
     expect(alive()).toEqual([])
   })
 
@@ -162,6 +223,25 @@ describe('signals', () => {
       expect(await lastTask()).toMatchObject({ end: 'failed', end_detail: 'exit code 7' })
     },
   )
+
+  test('job control and what a command makes of signals is its own', async () => {
+    const said = (signal: string, text: string) => `process.on('${signal}', () => console.log('${text}'));`
+    const code = `${said('SIGTSTP', 'paused')} ${said('SIGCONT', 'goes on')} ${said('SIGWINCH', 'resized')}
+      process.on('SIGUSR1', () => process.exit(9)); console.log('ready'); setInterval(() => {}, 1e6)`
+    const running = shell.start(['exec', '--ask', JWT, ...script(code)])
+    await running.says(/ready/)
+    running.kill('SIGTSTP')
+    await running.says(/paused/)
+    await until(() =>
+      execFileSync('ps', ['-o', 'state=', '-p', String(running.pid)], { encoding: 'utf8' }).startsWith('T'),
+    )
+    running.kill('SIGCONT')
+    await running.says(/goes on/)
+    running.kill('SIGWINCH')
+    await running.says(/resized/)
+    running.kill('SIGUSR1')
+    expect(await running.ended).toMatchObject({ code: 9 })
+  })
 
   test('before the command has started: it does not start, and nothing stays open', async () => {
     const gate = Promise.withResolvers<void>()
