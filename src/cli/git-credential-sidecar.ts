@@ -1,13 +1,16 @@
 /** Tokens for git from the local credential server, which holds and refreshes them: `mayfly exec`, `mayfly agent`. */
 import { Secret } from '../../issuers/shared/secret.ts'
-import { connectSidecar, type SidecarAddress, SidecarError } from '../sidecar/call.ts'
-import type { CredentialSource } from './git-credential-source.ts'
+import { connectSidecar, type Sidecar, type SidecarAddress, SidecarError } from '../sidecar/call.ts'
+import { type GitTarget, isOfProvider, repositoryOfPath } from '../sidecar/git-repository.ts'
+import type { LocalTask } from '../sidecar/protocol.ts'
+import type { CredentialSource, GitAnswer } from './git-credential-source.ts'
 
 /** Its methods throw SidecarError as the port says. */
 export function sidecarSource(address: SidecarAddress): CredentialSource {
   const sidecar = connectSidecar(address)
   return {
-    async get({ protocol, host, path }) {
+    async get(target) {
+      const { protocol, host, path } = target
       const git = { protocol, host, ...(path === undefined || path === '' ? {} : { path }) }
       try {
         const { secret, expires_at, provider_expires_at } = await sidecar.credential({ git })
@@ -17,23 +20,53 @@ export function sidecarSource(address: SidecarAddress): CredentialSource {
         return { kind: 'credential', token: new Secret(secret), expiresAt }
       } catch (error) {
         if (!(error instanceof SidecarError) || error.problem === undefined) throw error
-        if (error.code === 'git_foreign') return { kind: 'foreign' }
-        return { kind: 'refused', message: tell(error) }
+        return whyNot(sidecar, target, error)
       }
     },
-    /** A server that does not hold this very secret drops nothing, so that every handle may be asked. */
-    async rejected(_target, sha256) {
-      for (const { asks } of await sidecar.tasks())
-        for (const { handle, kind, state } of asks)
-          if (kind === 'github' && state === 'granted') if (await sidecar.rejected({ handle, sha256 })) return
+    /** A server that does not hold this very secret drops nothing, so every handle may be asked. */
+    async rejected(target, sha256) {
+      for (const { handle, kind } of asksFor(await sidecar.tasks(), target))
+        if (kind === 'github' && (await sidecar.rejected({ handle, sha256 }))) return
     },
   }
 }
 
-function tell({ message, problem }: SidecarError): string {
+/** A host that no task of now has an ask for was a task's, where one that has ended had one. */
+async function whyNot(sidecar: Sidecar, target: GitTarget, error: SidecarError): Promise<GitAnswer> {
+  if (error.code !== 'host_unmatched') return { kind: 'refused', message: tell(error, target) }
+  const ended = (await sidecar.tasks()).findLast(
+    task => task.state !== 'active' && asksFor([task], target).length > 0,
+  )
+  if (ended === undefined) return { kind: 'foreign' }
+  const message = `task ${ended.id} has ended, and what it was given with it: open a new one, or start the command again`
+  return { kind: 'refused', message }
+}
+
+function asksFor(tasks: readonly LocalTask[], target: GitTarget): LocalTask['asks'] {
+  return tasks
+    .flatMap(({ asks }) => asks)
+    .filter(({ provider }) => provider !== undefined && isOfProvider(target, provider))
+}
+
+/** The server's words, what is to be quoted to whom, and what to do. */
+function tell({ code, message, problem }: SidecarError, { protocol, host, path = '' }: GitTarget): string {
   const { decision, approvals = [] } = problem ?? {}
-  const named = [...(decision === undefined ? [] : [`decision ${decision}`]), ...approvals]
-  return named.length === 0
-    ? message
-    : `${message}. Quote ${named.join(', ')} to whoever answers for the agent`
+  const quoted = [...(decision === undefined ? [] : [`decision ${decision}`]), ...approvals]
+  const whom = quoted.length === 0 ? '' : `. Quote ${quoted.join(', ')} to whoever answers for the agent`
+  return `${message}${whom}${toDo(code, repositoryOfPath(path), `${protocol}://${host}`)}`
+}
+
+function toDo(code: string, repository: string | undefined, origin: string): string {
+  switch (code) {
+    case 'repository_unsaid':
+      return `. Switch it on with: git config --global credential.${origin}.useHttpPath true`
+    case 'ask_unmatched':
+    case 'ask_contentless':
+      return repository === undefined
+        ? '. Expected a path like owner/name'
+        : `. Ask for it, like github=${repository}:contents:read, or contents:write to push; ` +
+            'where that is denied, whoever answers for the agent must allow it'
+    default:
+      return ''
+  }
 }

@@ -1,15 +1,18 @@
 /** The system's git, unchanged, against a server that enforces every token by GitHub's own truth. */
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createMayfly, type Task } from '../../src/client/index.ts'
 import type { RunningServer } from '../../src/server.ts'
+import { type RunningSidecar, startSidecar } from '../../src/sidecar/sidecar.ts'
 import { type GitServer, startGitServer } from '../fakes/git-server/git-server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { until } from '../support/until.ts'
-import { createGit, type Git } from './git-helper.ts'
+import { createGit, type Git, ask as helper } from './git-helper.ts'
 
 const CODER = 'spiffe://acme.test/agent/coder'
 const DOCS = readFileSync(join(import.meta.dirname, '../../docs/git.md'), 'utf8')
@@ -86,7 +89,7 @@ async function complete({ id, file }: HeldTask): Promise<void> {
 }
 
 const alive = () => installation.github.credentials().filter(one => one.alive)
-const leasesOf = async ({ id }: HeldTask) =>
+const leasesOf = async ({ id }: Pick<HeldTask, 'id'>) =>
   (await broker.broker.ledger.read.leases({ task: id }, { limit: 100 })).items
 const commit = (text: string) => `echo '${text}' >> README.md && git commit -qam '${text}'`
 
@@ -239,6 +242,96 @@ describe('a task’s file', () => {
     const { err } = await git.shell(`git clone -q ${server.url}/acme/api nowhere`)
     expect(err).not.toContain('mayfly')
     expect(err).toContain('terminal prompts disabled')
+  })
+})
+
+describe('a local credential server', () => {
+  let task: Task
+  let sidecar: RunningSidecar
+  let env: { MAYFLY_SOCKET: string }
+  const world = {
+    fetch,
+    now: () => installation.clock.now(),
+    schedule(ms: number, run: () => void) {
+      const timer = setTimeout(run, ms)
+      return () => clearTimeout(timer)
+    },
+    random: (bytes: number) => randomBytes(bytes),
+  }
+  const fails = (error: unknown) => expect.unreachable(String(error))
+
+  beforeEach(async () => {
+    const evidence = () => installation.svid(CODER)
+    const mayfly = createMayfly({ ...world, url: broker.url, evidence })
+    task = await mayfly.openTask({ purpose: 'fix it', minutes: 240, asks: [asks.api] })
+    files += 1
+    env = { MAYFLY_SOCKET: join(git.home, `${files}.sock`) }
+    sidecar = await startSidecar(world, {
+      ...{ socket: { path: env.MAYFLY_SOCKET, claim: false }, loopback: true, report: fails },
+    })
+    sidecar.keeper.add({ task, purpose: 'fix it' })
+  })
+  afterEach(async () => {
+    await sidecar.close()
+    if (task.state === 'active') await task.complete()
+  })
+
+  test('commands share a token; one that dies is replaced, and so is one whose hour is over', async () => {
+    await git.shell(`git clone -q ${server.url}/acme/api held`, { env })
+    const cwd = join(git.home, 'held')
+    const push = (text: string) => git.shell(`${commit(text)} && git push -q`, { env, cwd })
+    expect(await push('three')).toEqual({ code: 0, out: '', err: '' })
+    expect(alive()).toHaveLength(1)
+
+    const { sha256 } = alive()[0]!
+    server.before = async ({ method }, password) => {
+      if (method !== 'POST') return
+      server.before = () => {}
+      const headers = { authorization: `Bearer ${password}`, 'user-agent': 'somebody' }
+      await fetch(`${installation.github.url}/installation/token`, { method: 'DELETE', headers })
+    }
+    expect((await push('four')).code).not.toBe(0)
+    expect((await git.shell('git push -q', { env, cwd })).err).toBe('')
+    expect(alive().map(one => one.sha256)).not.toContain(sha256)
+
+    installation.clock.advance(61 * 60_000)
+    expect(await push('five')).toEqual({ code: 0, out: '', err: '' })
+    await task.complete()
+    await broker.look()
+    await until(async () => (await broker.broker.ledger.read.task(task.id))?.state === 'settled')
+    expect(alive()).toEqual([])
+    const leases = await leasesOf(task)
+    expect(leases.map(one => one.state)).toEqual(['closed', 'closed', 'closed'])
+    expect(new Set(leases.map(one => one.secret_sha256)).size).toBe(3)
+  })
+
+  test('what it refuses is said in one line, and git stops', async () => {
+    const web = await git.shell(`git clone -q ${server.url}/acme/web`, { env })
+    expect(web.err).toMatch(/^mayfly: .*Ask for it, like github=acme\/web:contents:read.*\n.*told us to quit/)
+    await task.complete()
+    const ended = await git.shell(`git clone -q ${server.url}/acme/api nowhere`, { env })
+    expect(ended.err).toMatch(new RegExp(`^mayfly: task ${task.id} has ended.*\n.*told us to quit`))
+    await sidecar.close()
+    const gone = await git.shell(`git clone -q ${server.url}/acme/api nowhere`, { env })
+    expect(gone.err).toMatch(/^mayfly: no local credential server answers.*\n.*told us to quit/)
+  })
+
+  test('is asked on loopback where that is said, and is silent for other hosts', async () => {
+    const { url, tokens } = sidecar.loopback!
+    const local = { MAYFLY_LOCAL_URL: url, MAYFLY_LOCAL_TOKEN: tokens.local.reveal() }
+    const { host } = new URL(server.url)
+    const get = (host: string, env: Record<string, string>) =>
+      helper('get', `protocol=http\nhost=${host}\npath=acme/api\n`, { env })
+    expect((await get(host, local)).out).toMatch(/^username=x-access-token\npassword=ghs_/)
+    expect(await get('localhost', local)).toEqual({ code: 0, out: '', err: '' })
+    expect((await get(host, { ...local, MAYFLY_LOCAL_TOKEN: 'wrong' })).out).toBe('quit=1\n')
+    const remote = await get(host, { ...local, MAYFLY_LOCAL_URL: 'http://evil.test' })
+    expect(remote).toMatchObject({ code: 2, out: '', err: expect.stringContaining('MAYFLY_LOCAL_URL') })
+
+    const erase = (password: string) =>
+      helper('erase', `protocol=http\nhost=${host}\npassword=${password}\n`, { env: local })
+    expect(await erase('hunter2')).toEqual({ code: 0, out: '', err: '' })
+    expect(alive()).toHaveLength(1)
   })
 })
 
