@@ -16,6 +16,7 @@ import {
   type Refused,
 } from './issuer.ts'
 import { beforeMint } from './shared/before-mint.ts'
+import { githubAlerts } from './shared/github-alerts.ts'
 import {
   type GithubAsk,
   githubAsk,
@@ -25,6 +26,7 @@ import {
   githubPermissions,
 } from './shared/github-ask.ts'
 import { githubAllows } from './shared/github-collaborator.ts'
+import { githubFiles } from './shared/github-files.ts'
 import { type FoundInstallation, installationFinder } from './shared/github-installation.ts'
 import { levelCovers } from './shared/github-permissions.ts'
 import { repositoryResolver } from './shared/github-resolve.ts'
@@ -86,6 +88,8 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
         githubAllows({ rest, provider: githubProvider(settings.api_url) }, human, ask, borrow),
       resourceTypes: { Repository: ['Owner'] },
       watch: githubWatch(rest, settings.api_url),
+      alerts: githubAlerts(rest),
+      files: githubFiles(rest),
       surplus: ceilings => githubSurplus(rest, ceilings, deps.now),
 
       async issue(grant) {

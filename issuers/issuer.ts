@@ -7,7 +7,9 @@
  * Issuers are leaves: they import their own folder and npm packages only.
  */
 import type { z } from 'zod'
+import type { FileReader } from './shared/files.ts'
 import type { Secret } from './shared/secret.ts'
+import type { SecretAlerts } from './shared/secret-alerts.ts'
 import type { WorkWatch } from './shared/work.ts'
 
 /**
@@ -254,6 +256,10 @@ export interface Issuer<Ask = unknown> {
   surplus?(ceilings: readonly Ask[]): Promise<readonly { where: string; right: string }[]>
   /** Present where the provider also runs the work that tasks belong to (CI jobs). */
   readonly watch?: WorkWatch<Ask>
+  /** Present where the provider also looks for secrets in what it keeps. */
+  readonly alerts?: SecretAlerts<Ask>
+  /** Present where the provider also keeps files (in repositories) that the broker may be told by. */
+  readonly files?: FileReader<Ask>
 }
 
 /** Signs a JWT with the broker's task-token key set; the host sets `alg` and `kid`. */

@@ -245,8 +245,6 @@ export const LIMITS = {
   checkInMinMinutes: 1,
   checkInMaxMinutes: 24 * 60,
 
-  // Receipts.
-  /** Written together; each may hold a connection of the ledger. */
   // Leaked secrets.
   leakedChars: 32 * kibibyte,
   leakSightings: 32,
@@ -261,6 +259,8 @@ export const LIMITS = {
   /** How often one is asked for at a provider that does not answer, before it is left to people. */
   secretAlertAttempts: 12,
 
+  // Receipts.
+  /** Written together; each may hold a connection of the ledger. */
   receiptBatch: 8,
   /** How long one claim of a receipt holds; a receipt is written in far less. */
   receiptClaimMs: 60 * second,
@@ -341,6 +341,25 @@ export const LIMITS = {
   ceilingAsksPerIssuer: 64,
   systemsPerAgent: 64,
   pluginChars: 16 * kibibyte * kibibyte,
+
+  // Trust policies of octo-sts, which repositories' writers write.
+  trustPolicyChars: 32 * kibibyte,
+  trustPatternChars: 1_024,
+  /** What a pattern unfolds into: each letter of a value is held against all of it. */
+  trustPatternInstructions: 4_096,
+  trustClaimPatterns: 32,
+  trustedIssuers: 64,
+  trustedIssuerPatterns: 16,
+  trustedIssuerPatternChars: 256,
+  /** Files remembered at once; the oldest is forgotten first. */
+  trustFiles: 2_000,
+  trustFileMs: 5 * minute,
+  /** That there is no such file. */
+  trustFileMissingMs: 1 * minute,
+  /** Files looked for at the provider: for one caller, and for one owner. */
+  trustReadsPerMinutePerCaller: 20,
+  trustReadsPerMinutePerOwner: 300,
+  trustRegisterTries: 5,
 
   // Keeping house.
   pruneBatch: 1_000,

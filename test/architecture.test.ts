@@ -13,7 +13,7 @@ const text = new Map(files.map(file => [file, readFileSync(join(root, file), 'ut
 const LAYERS: readonly (readonly string[])[] = [
   ['src/main.ts', 'src/cli', 'src/calendar.ts', 'src/open-telemetry.ts'],
   ['src/server.ts'],
-  ['src/open-proof.ts'],
+  ['src/open-proof.ts', 'src/open-alerts.ts'],
   ['src/open-core.ts'],
   [
     'src/open-plugins.ts',
@@ -28,6 +28,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/prometheus.ts',
   ],
   ['src/http', 'src/observers'],
+  ['src/octo-sts'],
   ['src/registry'],
   [
     'src/config.ts',

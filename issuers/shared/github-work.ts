@@ -94,7 +94,8 @@ function read<Shape extends z.ZodType>(answer: Answer, shape: Shape, what: strin
   return { seen: parsed.data, ...held }
 }
 
-function holdUntil({ quota }: Answer): { holdUntil?: number } {
+/** Until when others should have the calls that are left. */
+export function holdUntil({ quota }: Answer): { holdUntil?: number } {
   if (quota === undefined || quota.remaining >= quota.limit * RESERVED_SHARE) return {}
   return { holdUntil: quota.resetsAt }
 }

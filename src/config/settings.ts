@@ -7,6 +7,7 @@ import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
 import { budgetsShape } from './budgets.ts'
 import { humansShape, refuseSharedAudience } from './humans.ts'
 import { namespacesShape } from './namespaces.ts'
+import { octoStsShape, refuseUnknownNames } from './octo-sts.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
 import { refuseUnknownStsIssuers, stsEndpointShape } from './sts-endpoint.ts'
@@ -132,6 +133,8 @@ export const settingsShape = z
     namespaces: namespacesShape,
     attestors: instancesShape,
     issuers: instancesShape,
+    /** What clients of octo-sts speak. Absent: it is not served. */
+    octo_sts: octoStsShape.optional(),
     /** An STS for AWS's SDKs. Absent: none is served. */
     sts_endpoint: stsEndpointShape.optional(),
     /** Who is told, by name, of every task that ended and how. */
@@ -215,13 +218,6 @@ export const settingsShape = z
           .optional(),
       })
       .prefault({}),
-    /** How the end of a CI job is noticed, beside its own word, its heartbeat and its deadline. */
-    observers: z
-      .strictObject({
-        /** Taken at `/webhooks/github`. The file holds the App's webhook secret, or two during a rotation. */
-        github_webhooks: z.strictObject({ secret_file: pathShape }).optional(),
-        github_poll: z
-          .strictObject({
     /** What comes of a secret that is reported as leaked, beside its end. */
     leaks: z
       .strictObject({
@@ -231,6 +227,13 @@ export const settingsShape = z
         github_alerts: z.strictObject({ issuer: nameShape }).optional(),
       })
       .prefault({}),
+    /** How the end of a CI job is noticed, beside its own word, its heartbeat and its deadline. */
+    observers: z
+      .strictObject({
+        /** Taken at `/webhooks/github`. The file holds the App's webhook secret, or two during a rotation. */
+        github_webhooks: z.strictObject({ secret_file: pathShape }).optional(),
+        github_poll: z
+          .strictObject({
             /** A `github-app` issuer whose App may read Actions. */
             issuer: nameShape,
             every_seconds: wholeNumber(LIMITS.pollMinSeconds, LIMITS.pollMaxSeconds, 'seconds').default(60),
@@ -263,6 +266,7 @@ export const settingsShape = z
   })
   .superRefine(refuseSharedAudience)
   .superRefine(refuseUnknownStsIssuers)
+  .superRefine(refuseUnknownNames)
   .superRefine(({ observers, issuers }, context) => {
     for (const key of ['github_poll', 'verify_job_running'] as const) {
       const issuer = observers[key]?.issuer
@@ -270,6 +274,12 @@ export const settingsShape = z
       const message = `expected one of the issuers: ${Object.keys(issuers).slice(0, 20).join(', ')}`
       context.addIssue({ code: 'custom', path: ['observers', key, 'issuer'], message })
     }
+  })
+  .superRefine(({ leaks, issuers }, context) => {
+    const issuer = leaks.github_alerts?.issuer
+    if (issuer === undefined || Object.hasOwn(issuers, issuer)) return
+    const message = `expected one of the issuers: ${Object.keys(issuers).slice(0, 20).join(', ')}`
+    context.addIssue({ code: 'custom', path: ['leaks', 'github_alerts', 'issuer'], message })
   })
   .superRefine(({ listen, operator_listen: operators, task_defaults, limits }, context) => {
     if (operators !== undefined && operators.port !== 0 && operators.port === listen.port) {

@@ -1,4 +1,5 @@
 /** A registered agent, as its file declares it and as every decision reads it. Plain data. */
+import type { TrustRule } from './trust/trust-rule.ts'
 
 /** Under whose name the broker's own provider calls stand in the ledger. No agent may be called this. */
 export const SYSTEM_AGENT = 'mayfly'
@@ -40,6 +41,11 @@ export type Agent = {
   /** Epoch ms; after it the agent opens and mints nothing. */
   expires_at: number
   attest: readonly AttestRule[]
+  /**
+   * Made of a trust policy of octo-sts, which says whom it stands for instead of `attest`: opened by that exchange
+   * alone, and by nobody who names it elsewhere.
+   */
+  trust?: TrustRule
   /** Issuer name to asks, each in that issuer's own parsed form. An issuer that is absent gives nothing. */
   ceiling: Readonly<Record<string, readonly unknown[]>>
   /** Issuer name to the minutes by which a credential that nobody can revoke may outlive its task. Absent: 0. */

@@ -1,5 +1,6 @@
 import type { ClaimValue } from '../../attestors/attestor.ts'
 import type { Agent, AttestRule } from './agent.ts'
+import { judgeTrust } from './trust/trust-rule.ts'
 
 /** The part of an attested identity that rules look at. */
 export type Facts = {
@@ -57,6 +58,25 @@ export function matchAgent(
   if (unnamedEvent !== undefined) return { ok: false, why: 'event', near: unnamedEvent }
   if (expired !== undefined) return { ok: false, why: 'expired', near: `${expired}: the agent has expired` }
   return { ok: false, why: 'none', near }
+}
+
+/**
+ * The same for an agent that a trust policy made: by its patterns, and nothing else. Undefined where it is no such
+ * agent.
+ *
+ * @param audiences those of the evidence
+ */
+export function matchTrusted(
+  agent: Agent | undefined,
+  identity: Facts & { issuer: string },
+  audiences: readonly string[],
+  now: number,
+): AgentMatch | undefined {
+  if (agent?.trust === undefined) return undefined
+  if (agent.expires_at <= now)
+    return { ok: false, why: 'expired', near: `${agent.name}: the agent has expired` }
+  const verdict = judgeTrust(agent.trust, identity, audiences)
+  return verdict.ok ? { ok: true, agent } : { ok: false, why: 'none', near: `${agent.name}: ${verdict.why}` }
 }
 
 /** Names of what a team registered have its namespace in front. */

@@ -63,7 +63,10 @@ export async function putAgents(
 function mayNarrow(agent: Agent, before: AgentRow | undefined): boolean {
   // Nothing of a new agent is alive; one that comes back lost everything when it went.
   if (before?.status !== 'active') return false
-  const judgedBy = ({ attest, ceiling, expires_at, may_delegate_to, may_act_for }: Omit<Agent, 'digest'>) =>
-    canonicalJson({ attest, ceiling, expires_at, may_delegate_to, may_act_for: may_act_for?.groups ?? [] })
+  const judgedBy = ({ attest, trust, ceiling, expires_at, may_delegate_to, ...it }: Omit<Agent, 'digest'>) =>
+    canonicalJson({
+      ...{ attest, ceiling, expires_at, may_delegate_to },
+      ...{ trust: trust ?? null, may_act_for: it.may_act_for?.groups ?? [] },
+    })
   return judgedBy(agent) !== judgedBy(JSON.parse(before.document) as Omit<Agent, 'digest'>)
 }

@@ -3,7 +3,9 @@
  * below them are judged again: tasks that would not be opened now end, credentials that would not be minted now
  * are revoked. The list of agents that are still to be looked at is in the ledger.
  */
+import type { Agent } from '../../policy/agent.ts'
 import { matchAgent } from '../../policy/match-agent.ts'
+import { judgeTrust } from '../../policy/trust/trust-rule.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { LeaseRow, TaskEnd, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
@@ -13,7 +15,7 @@ import { boundsOf } from '../tasks/bounds.ts'
 import { endTask } from '../tasks/end-task.ts'
 import { isUnaltered, taskMac, verifiedTask } from '../verified-rows.ts'
 import { isAllowedStill } from './judge-live.ts'
-import { judgedTask } from './judged.ts'
+import { type IdentityFacts, judgedTask } from './judged.ts'
 
 const NOTE = 'agents_to_reassess'
 /** The hash of the set of policies that what is live was last held against, or is about to be. */
@@ -111,7 +113,7 @@ async function isOver(
   const agent = broker.agents().get(task.agent)
   if (agent === undefined) return { end: 'revoked', detail: 'the agent is no longer registered' }
   if (agent.expires_at <= now) return { end: 'expired', detail: 'the agent has expired' }
-  if (!matchAgent([agent], judgedTask(task, []).identity, agent.name, now).ok)
+  if (!isMatched(agent, judgedTask(task, []).identity, now))
     return { end: 'revoked', detail: 'no rule of the agent matches any more' }
   const { human } = humanOf(task)
   if (human !== undefined && !mayActFor(agent, human))
@@ -119,6 +121,11 @@ async function isOver(
   if (parent !== undefined && !broker.agents().get(parent.agent)?.may_delegate_to.includes(task.agent))
     return { end: 'revoked', detail: `${parent.agent} may no longer delegate to it` }
   return undefined
+}
+
+function isMatched(agent: Agent, identity: IdentityFacts, now: number): boolean {
+  if (agent.trust !== undefined) return judgeTrust(agent.trust, identity, undefined).ok
+  return matchAgent([agent], identity, agent.name, now).ok
 }
 
 /** No task lives past its agent's expiry, also where that was brought forward. */

@@ -7,7 +7,7 @@ import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
 import type { Agent } from '../../policy/agent.ts'
 import type { Declared } from '../../policy/facts.ts'
-import { matchAgent } from '../../policy/match-agent.ts'
+import { matchAgent, matchTrusted } from '../../policy/match-agent.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { AskRow, DecisionRow, Lifetime, TaskRow } from '../../store/rows.ts'
 import { holdEvidenceToBuild } from '../agents/agent-certification.ts'
@@ -66,6 +66,8 @@ export type OpenRequest = {
   onBehalfOf?: JwtEvidence
   /** Chooses among the agents whose rule matches; never adds one. */
   agent?: string
+  /** `agent` is one that a trust policy made, and these are the audiences of the evidence: its rule is what counts. */
+  trusted?: { audiences: readonly string[] }
   purpose: string
   minutes?: number
   heartbeatSeconds?: number
@@ -182,7 +184,7 @@ async function judgeRequest(
   const asksProvider = request.asks.some(({ issuer }) => broker.issuers.get(issuer)?.resolve !== undefined)
   if (asksProvider) await refuseUsed()
   try {
-    const agent = await identifyAgent(broker, identity, request.agent)
+    const agent = await identifyAgent(broker, identity, request)
     await holdEvidenceToBuild(broker, agent, identity)
     // What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
     const parent = await parentOf(broker, request.ticket, agent)
@@ -200,8 +202,18 @@ async function judgeRequest(
   }
 }
 
-async function identifyAgent(broker: Broker, identity: Identity, named: string | undefined): Promise<Agent> {
-  const match = matchAgent(broker.agents().values(), identity, named, await broker.ledger.now())
+async function identifyAgent(
+  broker: Broker,
+  identity: Identity,
+  { agent: named, trusted }: Pick<OpenRequest, 'agent' | 'trusted'>,
+): Promise<Agent> {
+  const now = await broker.ledger.now()
+  const match =
+    trusted === undefined
+      ? matchAgent(broker.agents().values(), identity, named, now)
+      : matchTrusted(broker.agents().get(named ?? ''), identity, trusted.audiences, now)
+  if (match === undefined)
+    throw new BrokerError('configuration_stale', 'the agent was just registered, and is not known here yet')
   if (match.ok) return match.agent
   throw await denyUnmatched(broker, identity, match)
 }
