@@ -1414,7 +1414,7 @@ function limit(error2, job) {
 function outage(error2, job) {
   return [
     `This is an outage, not a refusal: ${outageOf(error2)}.`,
-    error2.retryable ? `It was tried for about ${ACTION_LIMITS.outageMs / 1e3} s. Nothing was decided; run the job again when the broker is back.` : "Nothing was decided; run the job again. What was minted, if anything, is in the ledger and dies with the task.",
+    error2.retryable ? `It was tried again for up to ${ACTION_LIMITS.outageMs / 1e3} s. Nothing was decided; run the job again when the broker is back.` : "Nothing was decided; run the job again. What was minted, if anything, is in the ledger and dies with the task.",
     ...needsProxy(job.env) ? ["This job has a proxy, which Node uses only with   NODE_USE_ENV_PROXY: 1   in the env of the step."] : [],
     pageOf(job, "outages")
   ].join("\n");

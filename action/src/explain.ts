@@ -127,7 +127,7 @@ function outage(error: MayflyError, job: Pick<Job, 'env'>): string {
   return [
     `This is an outage, not a refusal: ${outageOf(error)}.`,
     error.retryable
-      ? `It was tried for about ${ACTION_LIMITS.outageMs / 1_000} s. Nothing was decided; run the job again when the broker is back.`
+      ? `It was tried again for up to ${ACTION_LIMITS.outageMs / 1_000} s. Nothing was decided; run the job again when the broker is back.`
       : 'Nothing was decided; run the job again. What was minted, if anything, is in the ledger and dies with the task.',
     ...(needsProxy(job.env)
       ? ['This job has a proxy, which Node uses only with   NODE_USE_ENV_PROXY: 1   in the env of the step.']
