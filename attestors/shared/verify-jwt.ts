@@ -76,7 +76,7 @@ export async function verifyJwt(
   })
 }
 
-async function checkSignature(
+export async function checkSignature(
   token: string,
   header: JoseHeader,
   key: KeyObject,
