@@ -32,6 +32,8 @@ export interface Metrics {
   answered(outcome: ApprovalOutcome, ms: number): void
   /** One secret was reported as leaked, for the first time. */
   leaked(kind: string, source: string): void
+  /** One alert of a provider's secret scanning, when it was looked at, or could not be. */
+  secretAlert(outcome: 'known' | 'unknown' | 'gone' | 'not_looked_at'): void
   alarm(name: string): void
 }
 
@@ -50,5 +52,6 @@ export const noMetrics: Metrics = {
   policyRestarted() {},
   agentsFlagged() {},
   leaked() {},
+  secretAlert() {},
   alarm() {},
 }

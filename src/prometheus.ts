@@ -92,6 +92,12 @@ function countedAsItHappens(registers: Registry[]): Metrics {
     help: 'Secrets reported as leaked, each once, by what they are and who said so: operator, holder, github.',
     ...{ labelNames: ['kind', 'source'], registers },
   })
+  const scanned = counter(
+    'mayfly_secret_alerts_total',
+    'Alerts of secret scanning, by outcome: known (a leak of ours), unknown, gone, not_looked_at.',
+    'outcome',
+    registers,
+  )
   const drills = new Counter({
     name: 'mayfly_drills_total',
     help: 'Drills, by outcome: passed, failed, unprovable.',
@@ -115,6 +121,7 @@ function countedAsItHappens(registers: Registry[]): Metrics {
   return {
     minted: (issuer, outcome, ms) => mint.observe({ issuer, outcome }, ms / 1_000),
     refused: code => refusals(code),
+    secretAlert: outcome => scanned(outcome),
     leaked: (kind, source) => leaks.inc({ kind, source }),
     evidenceRejected: reason => rejected(reason),
     dead: (issuer, ms) => death.observe({ issuer }, ms / 1_000),

@@ -12,6 +12,7 @@ import { openListeners } from './http/listeners.ts'
 import { readSecretFile } from './keys/secret-file.ts'
 import { createPoll } from './observers/poll-runs.ts'
 import { createWatch, type Watch } from './observers/watch.ts'
+import { openAlerts } from './open-alerts.ts'
 import { openCandidate } from './open-candidate.ts'
 import { type Core, type Edge, openCore } from './open-core.ts'
 import { everyKeySet } from './open-key-sets.ts'
@@ -65,6 +66,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   stack.defer(() => proof.stop())
   const poll = openPoll(core, loaded.settings, edge)
   stack.defer(() => poll?.stop())
+  const alerts = openAlerts(core, loaded.settings, edge)
+  stack.defer(() => alerts?.stop())
   const drills = createDrills(core.broker, {
     schedule: edge.schedule,
     fetch: core.providerFetch,
@@ -86,6 +89,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     receiptKeys: core.receiptKeys,
     webIdentityKeys: core.webIdentityKeys,
     drills,
+    secretAlerts: alerts?.wake,
     registry: core.registry,
     version: edge.version,
     readFile: edge.files.readFile,
@@ -98,6 +102,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   await watch.look()
   reaper.wake()
   proof.wake()
+  alerts?.wake()
   const running = stack.move()
   edge.log.info({ url: http.url, operators: http.operatorUrl, version: edge.version }, 'mayfly is ready')
   return {
@@ -114,6 +119,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
       await core.shadow.idle()
       await poll?.look()
       await watch.look()
+      alerts?.wake()
+      await alerts?.idle()
       reaper.wake()
       await reaper.idle()
       proof.wake()

@@ -15,6 +15,8 @@ export type ListenersOptions = PublishedKeys & {
   resourceServers: () => ReadonlyMap<string, ResourceServer>
   drills: Pick<Drills, 'start'>
   registry: LiveRegistry
+  /** Tells that an alert waits to be looked at; absent where none are. */
+  secretAlerts: (() => void) | undefined
   version: string
   readFile: (path: string) => Promise<string>
   /** The same for secrets, which nobody else may be able to read. */
@@ -118,12 +120,12 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
 /** A file that cannot be used is told at the start, not by the first webhook. */
 async function openWebhooks(
   { observers: { github_webhooks: webhooks } }: Settings,
-  readSecret: ListenersOptions['readSecret'],
+  { readSecret, secretAlerts }: Pick<ListenersOptions, 'readSecret' | 'secretAlerts'>,
 ): Promise<WebhookOptions> {
   if (webhooks === undefined) return {}
   const githubWebhooks = () => readWebhookSecrets(readSecret, webhooks.secret_file)
   await githubWebhooks()
-  return { githubWebhooks }
+  return { githubWebhooks, ...(secretAlerts && { secretAlerts }) }
 }
 
 /** Ready: the ledger answers, its clock is ours, and policy can be judged. */

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { readGithubAlert } from '../../issuers/shared/github-alerts.ts'
+import { type GithubPush, readGithubPush } from '../../issuers/shared/github-push.ts'
 import { isFromGithub, readGithubEnd } from '../../issuers/shared/github-webhook.ts'
 import { RecentMap } from '../../issuers/shared/recent-map.ts'
 import type { Secret } from '../../issuers/shared/secret.ts'
-import type { WorkEnd } from '../../issuers/shared/work.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
+import { takeAlert } from '../broker/leaks/secret-alerts.ts'
 import { endWork } from '../broker/tasks/end-work.ts'
 import type { Env } from './guard.ts'
 import { createRateLimiter } from './rate-limit.ts'
@@ -15,14 +17,22 @@ import { demandContentType, readText, strictJson } from './read-body.ts'
 export type WebhookOptions = {
   /** The secrets that GitHub may sign with; absent where its webhooks are not taken. */
   githubWebhooks?: () => Promise<readonly Secret[]>
+  /** Tells that an alert of secret scanning waits to be looked at; absent where none are. */
+  secretAlerts?: () => void
+  /** Takes a push that may have changed a trust policy; absent where these are not read. */
+  trustPolicies?: (push: GithubPush) => Promise<void>
 }
 
 /**
- * `/webhooks/github`: GitHub's word that a job or run is over. It may only end things. GitHub repeats a
- * delivery only by hand, so one that is turned away is told in the log with an alarm; the poller, where there
- * is one, and the deadline still end the task.
+ * `/webhooks/github`: GitHub's word that a job or run is over, or that secret scanning found something. It may only
+ * end and narrow things. GitHub repeats a delivery only by hand, so one that is turned away is told in the log with
+ * an alarm; the poller, where there is one, and the deadline still end the task.
  */
-export function webhookRoutes(broker: Broker, secrets: () => Promise<readonly Secret[]>): Hono<Env> {
+export function webhookRoutes(
+  broker: Broker,
+  secrets: () => Promise<readonly Secret[]>,
+  { secretAlerts: alerts, trustPolicies }: Omit<WebhookOptions, 'githubWebhooks'> = {},
+): Hono<Env> {
   const { limits, now, log } = broker
   const deliveries = createRateLimiter(limits.webhooksPerMinutePerSource, limits.rateSources, now)
   const done = new RecentMap<true>(limits.webhooksRemembered, limits.webhookRememberedMs, now)
@@ -48,16 +58,35 @@ export function webhookRoutes(broker: Broker, secrets: () => Promise<readonly Se
     // The delivery's id is not signed: with the body's digest beside it, it can hide nothing but itself.
     const id = `${delivery} ${event} ${createHash('sha256').update(body).digest('base64url')}`
     if (done.get(id)) return c.json({ ended: 0, repeated: true }, 202)
-    const end = endIn(event, body)
-    const ended = end === undefined ? 0 : await endWork(broker, end, 'github-webhook')
+    const answer = await carryOut(event, body)
     done.set(id, true)
-    log.debug({ delivery, event, ended }, 'a webhook was taken')
-    return c.json({ ended }, 202)
+    log.debug({ delivery, event, ...answer }, 'a webhook was taken')
+    return c.json(answer, 202)
   })
 
-  function endIn(event: string, body: string): WorkEnd | undefined {
+  async function carryOut(event: string, body: string): Promise<object> {
+    const alert = readBy(readGithubAlert, event, body)
+    if (alert !== undefined) {
+      const isTaken = await takeAlert(broker, alert, alerts !== undefined)
+      if (isTaken === 'waiting') alerts?.()
+      return { alert: 'taken' }
+    }
+    const push = trustPolicies && readBy(readPush, event, body)
+    if (push !== undefined) {
+      await trustPolicies?.(push)
+      return { push: 'noted' }
+    }
+    const end = readBy(readGithubEnd, event, body)
+    return { ended: end === undefined ? 0 : await endWork(broker, end, 'github-webhook') }
+  }
+
+  function readBy<Told>(
+    read: (event: string, payload: unknown) => Told | undefined,
+    event: string,
+    body: string,
+  ): Told | undefined {
     try {
-      return readGithubEnd(event, strictJson(body, 'the body'))
+      return read(event, strictJson(body, 'the body'))
     } catch (error) {
       if (!(error instanceof z.ZodError)) throw error
       const where = error.issues.slice(0, 5).map(issue => issue.path.join('.'))
@@ -68,3 +97,5 @@ export function webhookRoutes(broker: Broker, secrets: () => Promise<readonly Se
 
   return routes
 }
+
+const readPush = (event: string, payload: unknown) => readGithubPush(event, payload, '.github/chainguard/')

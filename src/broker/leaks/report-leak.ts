@@ -5,15 +5,13 @@
  */
 import { record } from '../../audit/record.ts'
 import { SYSTEM_AGENT } from '../../policy/agent.ts'
+import { isReasonForQuarantine } from '../../policy/leak-rule.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { LeakRow } from '../../store/rows.ts'
 import { carryOut, changeWithin } from '../agents/agent-standing.ts'
 import type { Broker } from '../broker.ts'
 import { type Ended, endWithin, wakeEnded } from '../tasks/end-task.ts'
 import type { FoundLeak } from './find-leak.ts'
-
-/** Of agents of which tiers a leak is a reason for quarantine. `high_tiers`: of those that are not low. */
-export type QuarantineRule = 'always' | 'high_tiers' | 'never'
 
 /** Who says so. `holder`: whoever has the secret. */
 export type LeakSource = 'operator' | 'holder' | 'github'
@@ -42,7 +40,9 @@ export async function reportLeak(
 ): Promise<Reported> {
   const { kind, subject, task } = found
   const agent = task === undefined || task.agent === SYSTEM_AGENT ? null : task.agent
-  const mayQuarantine = agent !== null && isReason(broker, found, agent, await broker.ledger.now())
+  const facts = { tier: broker.agents().get(agent ?? '')?.risk_tier, overSince: found.overSince }
+  const times = { now: await broker.ledger.now(), freshMs: broker.limits.leakFreshMs }
+  const mayQuarantine = agent !== null && isReasonForQuarantine(broker.leaks.quarantine, facts, times)
   const done = await broker.ledger.write(async tx => {
     // 1. End. Repeated, too: a report that was cut short is made good by the next.
     const ended = await endLeaked(broker, tx, found, { source, by })
@@ -108,18 +108,6 @@ async function quarantine(
   const reason = `${WORDS[kind]} ${subject} leaked`
   const order = { agent, verb: 'quarantine', reason, cause: 'operator', mayWiden: false } as const
   return changeWithin(broker, tx, order, by)
-}
-
-/** What has been dead for long says nothing of how the agent works today: old alerts come by the thousand. */
-function isReason(
-  { leaks, agents, limits }: Broker,
-  { overSince }: FoundLeak,
-  agent: string,
-  now: number,
-): boolean {
-  if (leaks.quarantine === 'never') return false
-  if (overSince !== null && overSince <= now - limits.leakFreshMs) return false
-  return leaks.quarantine === 'always' || agents().get(agent)?.risk_tier !== 'low'
 }
 
 const WORDS: Readonly<Record<LeakRow['kind'], string>> = {

@@ -6,6 +6,7 @@ import type { Handler } from './handler.ts'
 import * as issues from './issues-api.ts'
 import type { OperationId } from './operations.ts'
 import * as repository from './repository-api.ts'
+import * as secretScanning from './secret-scanning-api.ts'
 
 export const handlers: Readonly<Record<OperationId, Handler>> = {
   'apps/get-authenticated': app.getApp,
@@ -31,4 +32,5 @@ export const handlers: Readonly<Record<OperationId, Handler>> = {
   'actions/list-jobs-for-workflow-run-attempt': actions.listJobsForAttempt,
   'actions/get-job-for-workflow-run': actions.getJob,
   'actions/get-workflow-run-attempt': actions.getRunAttempt,
+  'secret-scanning/get-alert': secretScanning.getAlert,
 }

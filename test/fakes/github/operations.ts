@@ -26,6 +26,7 @@ export const operationIds = [
   'actions/list-jobs-for-workflow-run-attempt',
   'actions/get-job-for-workflow-run',
   'actions/get-workflow-run-attempt',
+  'secret-scanning/get-alert',
 ] as const
 
 export type OperationId = (typeof operationIds)[number]

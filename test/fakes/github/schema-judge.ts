@@ -96,6 +96,8 @@ function createRoute(ajv: Ajv, coercing: Ajv, template: string, method: string, 
       coercing.compile({
         type: 'object',
         properties: Object.fromEntries(parameters.map(({ name, schema }) => [name, schema])),
+        // A parameter may refer to one of these.
+        components: description.components,
       }),
     ),
     body: operation.requestBody === undefined ? undefined : schemaAt('requestBody'),

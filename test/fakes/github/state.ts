@@ -34,6 +34,17 @@ export type RepositoryRecord = {
   pulls: PullRecord[]
   /** By login in lower case. Everybody else has what visibility gives. */
   collaborators: Map<string, CollaboratorRecord>
+  /** By number. */
+  secretAlerts: Map<number, SecretAlertRecord>
+}
+
+export type SecretAlertRecord = {
+  number: number
+  at: number
+  /** `github_app_installation_access_token`, or the name of a custom pattern. */
+  type: string
+  secret: string
+  publiclyLeaked: boolean
 }
 
 /** `role`: one of GitHub's five, or the name of a custom one; `permission`: what it comes to (`role_name`, `permission`). */

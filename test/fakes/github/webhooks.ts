@@ -1,20 +1,25 @@
 /**
- * Webhooks as GitHub sends them: `workflow_job` and `workflow_run`, signed over the raw body, sent once. A
+ * Webhooks as GitHub sends them: `workflow_job`, `workflow_run` and `secret_scanning_alert`, signed over the raw body, sent once. A
  * delivery is a value, so that a test may hold it back, alter it, or send it twice.
  */
 import { createHmac } from 'node:crypto'
 import { renderJob, renderRun } from './actions-api.ts'
 import { renderRepository } from './render.ts'
+import { renderAlert } from './secret-scanning-api.ts'
 import type { GithubState } from './state.ts'
 
 export type Delivery = { headers: Record<string, string>; body: string }
 
 /** What a delivery tells of: the job or run as it is now. */
-export type Subject = ({ job: number } | { run: number; attempt?: number }) & { action?: string }
+export type Subject = (
+  | { job: number }
+  | { run: number; attempt?: number }
+  | { alert: number; repository: number }
+) & { action?: string }
 
 /** @param origin of GitHub's web pages, which the payload names */
 export function delivery(state: GithubState, of: Subject, secret: string, origin: string): Delivery {
-  const { event, payload } = 'job' in of ? jobEvent(state, of.job, origin) : runEvent(state, of, origin)
+  const { event, payload } = eventOf(state, of, origin)
   const body = JSON.stringify({ action: of.action ?? payload.action, ...payload.rest })
   return signed(event, body, secret, state.random)
 }
@@ -40,6 +45,18 @@ export function signed(
     },
     body,
   }
+}
+
+function eventOf(state: GithubState, of: Subject, origin: string) {
+  if ('alert' in of) return alertEvent(state, of, origin)
+  return 'job' in of ? jobEvent(state, of.job, origin) : runEvent(state, of, origin)
+}
+
+function alertEvent(state: GithubState, of: { alert: number; repository: number }, origin: string) {
+  const repository = state.repositories.get(of.repository)!
+  const alert = renderAlert(origin, repository, repository.secretAlerts.get(of.alert)!)
+  const rest = { alert, repository: renderRepository(repository, origin, false) }
+  return { event: 'secret_scanning_alert', payload: { action: 'created', rest } }
 }
 
 function jobEvent(state: GithubState, id: number, origin: string) {
