@@ -3,7 +3,7 @@
  * its first credential, in AWS's query protocol. Nobody is given the task's token: the task ends with its CI job, at
  * its deadline, or by an operator (docs/aws-facade.md).
  */
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import { peekClaim } from '../../attestors/shared/compact-jws.ts'
 import type { Broker } from '../broker/broker.ts'
 import { requestCredential } from '../broker/credentials/grant-ask.ts'
@@ -16,10 +16,11 @@ import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { Env } from './guard.ts'
 import { HttpRefusal } from './problem.ts'
 import type { ExchangeGate } from './rate-limit.ts'
+import { callerIdentity } from './sts-caller.ts'
 import { type Parameters, readParameters } from './sts-parameters.ts'
 import { StsRefusal, xmlResponse } from './sts-refusal.ts'
 import { type AssumeRole, readAssumeRole } from './sts-request.ts'
-import { xmlDocument } from './sts-xml.ts'
+import { type Xml, xmlDocument } from './sts-xml.ts'
 
 export type StsEndpoint = {
   path: string
@@ -38,8 +39,19 @@ export function stsRoutes(endpoint: StsEndpoint, exchanges: ExchangeGate): Hono<
   for (const path of stsPaths(endpoint)) {
     routes.post(path, async c => {
       const parameters = await readParameters(c, c.get('broker').limits.bodyBytes)
-      demandAction(parameters)
-      return exchanges.pass(c.get('source'), () => assumeRole(c, readAssumeRole(parameters), endpoint))
+      const action = actionOf(parameters)
+      const result =
+        action === 'GetCallerIdentity'
+          ? await callerIdentity(c, parameters, endpoint.issuers)
+          : await exchanges.pass(c.get('source'), () =>
+              assumeRole(c.get('broker'), readAssumeRole(parameters), endpoint),
+            )
+      const requestId = c.get('requestId')
+      const body = xmlDocument(`${action}Response`, {
+        [`${action}Result`]: result,
+        ResponseMetadata: { RequestId: requestId },
+      })
+      return xmlResponse(200, requestId, body)
     })
     routes.all(path, () => {
       throw new HttpRefusal(405, 'only POST is accepted here', { allow: 'POST' })
@@ -48,32 +60,24 @@ export function stsRoutes(endpoint: StsEndpoint, exchanges: ExchangeGate): Hono<
   return routes
 }
 
-const ACTION = 'AssumeRoleWithWebIdentity'
+const ACTIONS = ['AssumeRoleWithWebIdentity', 'GetCallerIdentity'] as const
 const VERSION = '2011-06-15'
 
-function demandAction(parameters: Parameters): void {
+function actionOf(parameters: Parameters): (typeof ACTIONS)[number] {
   const [action, version] = [parameters.get('Action'), parameters.get('Version')]
   if (action === undefined || action === '')
     throw new StsRefusal('MissingAction', 400, 'the parameter Action is missing')
-  if (action === ACTION && version === VERSION) return
+  const known = version === VERSION ? ACTIONS.find(one => one === action) : undefined
+  if (known !== undefined) return known
   const asked = `${action.slice(0, 64)} for version ${(version ?? 'none').slice(0, 16)}`
-  throw new StsRefusal(
-    'InvalidAction',
-    400,
-    `could not find ${asked}: only ${ACTION} of ${VERSION} is answered`,
-  )
+  const answered = `${ACTIONS.join(' and ')} of ${VERSION}`
+  throw new StsRefusal('InvalidAction', 400, `could not find ${asked}: ${answered} are answered`)
 }
 
-async function assumeRole(c: Context<Env>, request: AssumeRole, endpoint: StsEndpoint): Promise<Response> {
-  const broker = c.get('broker')
+async function assumeRole(broker: Broker, request: AssumeRole, endpoint: StsEndpoint): Promise<Xml> {
   try {
     const { opened, credential } = await openAndMint(broker, request, endpoint)
-    const requestId = c.get('requestId')
-    const body = xmlDocument(`${ACTION}Response`, {
-      [`${ACTION}Result`]: answerOf(request, opened, credential),
-      ResponseMetadata: { RequestId: requestId },
-    })
-    return xmlResponse(200, requestId, body)
+    return answerOf(request, opened, credential)
   } catch (error) {
     if (!cameTooSoon(broker, error)) throw error
     const seconds = String(Math.ceil(broker.limits.reissueFloorMs / 1_000))
@@ -113,7 +117,7 @@ async function openAndMint(
 
 type Session = { AccessKeyId: string; SecretAccessKey: string; SessionToken: string }
 
-function answerOf({ token }: AssumeRole, { task }: OpenedTask, credential: Credential) {
+function answerOf({ token }: AssumeRole, { task }: OpenedTask, credential: Credential): Xml {
   const { AccessKeyId, SecretAccessKey, SessionToken } = JSON.parse(credential.secret.reveal()) as Session
   const { issuer, subject } = JSON.parse(task.identity) as { issuer: string; subject: string }
   const { session_arn, assumed_role_id } = credential.details
