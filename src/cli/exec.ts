@@ -64,7 +64,9 @@ export async function exec(
   const local = await startLocalServer(terminal, { listens: style !== 'variables', forAws })
   try {
     const wanted = toTask(terminal, command, options)
-    const task = await openLiveTask(terminal, client.url, asks, wanted)
+    const task = await openLiveTask(terminal, client.url, asks, wanted).catch((error: unknown) => {
+      throw told(client.url, error)
+    })
     const running = { terminal, client, task, say }
     const held = local.sidecar.keeper.add({ task, purpose: wanted.purpose })
     const given = await prepare(running, held, asks, { signals, options })

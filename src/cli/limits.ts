@@ -24,6 +24,10 @@ export const CLI_LIMITS = {
   revokeWatchSeconds: 60,
   revokePollMs: 250,
 
+  /** An AWS session with less life left is replaced; half of its life where that is less. */
+  awsLeftMs: 10 * 60 * second,
+  lockPollMs: 50,
+
   /** How long exec and token wait for humans. */
   answerSeconds: 600,
   /** One look of such a wait, so that a signal ends it soon. */

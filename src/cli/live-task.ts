@@ -4,13 +4,12 @@ import { createMayfly } from '../client/mayfly.ts'
 import type { Task } from '../client/task.ts'
 import type { OpenOptions } from '../client/task-calls.ts'
 import type { AskDetail } from './ask.ts'
-import { told } from './client.ts'
 import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
 import { note } from './print.ts'
 import type { TaskOptions } from './task-session.ts'
 import type { Terminal } from './terminal.ts'
 
-/** @throws BrokerRefusal, CommandError */
+/** @throws MayflyError; CommandError where there is no evidence */
 export async function openLiveTask(
   terminal: Terminal,
   url: string,
@@ -29,11 +28,7 @@ export async function openLiveTask(
   const human = await readHuman(terminal, options)
   const wanted = { agent, minutes, heartbeatSeconds, lifetime, justification, mints, confidence, urgency }
   const said = Object.entries({ ...wanted, onBehalfOf: human }).filter(([, value]) => value !== undefined)
-  try {
-    return await mayfly.openTask({ ...(Object.fromEntries(said) as Partial<OpenOptions>), purpose, asks })
-  } catch (error) {
-    throw told(url, error)
-  }
+  return mayfly.openTask({ ...(Object.fromEntries(said) as Partial<OpenOptions>), purpose, asks })
 }
 
 /** Ends a task that led to nothing; the error that led here matters more than one that comes now. */

@@ -7,6 +7,7 @@ import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
 import { leases } from './leases.ts'
 import { CLI_LIMITS } from './limits.ts'
+import { addLocalCommands } from './local-commands.ts'
 import { operatorRenew } from './operator-renew.ts'
 import { OPERATOR_HELP } from './operator-token.ts'
 import { addPolicyCommands } from './policy.ts'
@@ -44,6 +45,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addBrokerCommands(program, terminal)
   addTaskCommands(program, terminal)
   addCredentialCommands(program, terminal)
+  addLocalCommands(program, terminal, { withOpening, wholeNumber, gather })
   addPeopleCommands(program, terminal)
   addOperatorCommands(program, terminal)
   addApprovalCommands(program, terminal, { withOperator })

@@ -85,7 +85,9 @@ export function createKeeper(
       makeRoom()
       opening += 1
       try {
-        return render(add(await open(body)))
+        const held = add(await open(body))
+        warm(held)
+        return render(held)
       } finally {
         opening -= 1
       }
@@ -115,6 +117,14 @@ export function createKeeper(
       for (const { secrets } of all.values()) secrets.close()
     },
   }
+}
+
+/** An AWS SDK waits for one second: its session is there before it asks. */
+function warm({ task, secrets }: Held): void {
+  for (const ask of task.asks)
+    if (ask.state === 'granted' && kindOf(ask.authorizationDetails) === 'aws')
+      // Whoever asks for it meets the same failure, and is told.
+      secrets.take(ask).catch(() => {})
 }
 
 type Said<T> = { [Name in keyof T]: Exclude<T[Name], undefined> }

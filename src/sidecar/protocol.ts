@@ -38,6 +38,7 @@ export const SIDECAR_VARIABLES = {
  *   host_unmatched         404: no ask of the tasks held here is for that host: git asks somebody else
  *   task_ambiguous         409: several tasks could be meant; name one
  *   opening_refused        403: `mayfly exec` holds one task and opens no others
+ *   evidence_unavailable   503: what would prove to the broker what this is cannot be had
  *   approval_pending       409: humans are asked; `approvals` has the ids
  *   ask_over               403: the ask was denied, has expired or was cancelled
  *   task_not_active        409: the task has ended
@@ -49,7 +50,7 @@ export const SIDECAR_VARIABLES = {
 export const LOCAL_CODES = [
   ...['local_unauthorized', 'local_host_refused', 'request_invalid', 'not_found', 'method_not_allowed'],
   ...['ask_unmatched', 'host_unmatched', 'task_ambiguous', 'opening_refused', 'approval_pending'],
-  ...['ask_over', 'task_not_active', 'ask_contentless', 'repository_unsaid'],
+  ...['evidence_unavailable', 'ask_over', 'task_not_active', 'ask_contentless', 'repository_unsaid'],
   ...['rejected_too_often', 'tasks_full', 'broker_unreachable', 'local_failure'],
 ] as const
 

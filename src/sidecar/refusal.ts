@@ -25,6 +25,7 @@ const STATUS: Readonly<Record<LocalCode, readonly [status: number, title: string
   ask_contentless: [403, 'The ask gives no contents'],
   task_ambiguous: [409, 'Which task?'],
   opening_refused: [403, 'No task is opened here'],
+  evidence_unavailable: [503, 'No evidence'],
   approval_pending: [409, 'Humans are asked'],
   ask_over: [403, 'The ask is over'],
   task_not_active: [409, 'The task has ended'],
