@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Drills } from '../broker/proof/drills.ts'
+import type { Facade } from '../octo-sts/facade.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { capInFlight, createAdmission } from './admission.ts'
 import { approvalRoutes } from './approvals.ts'
@@ -13,6 +14,8 @@ import { type Env, guardHeaders, identifySource } from './guard.ts'
 import { foundRoutes } from './leaks.ts'
 import { type MetricsOptions, metricsRoutes } from './metrics.ts'
 import { type OauthOptions, oauthRoutes } from './oauth.ts'
+import { OCTO_STS_PATH, octoStsRoutes } from './octo-sts.ts'
+import { renderOctoStsError } from './octo-sts-error.ts'
 import { openapiDocument } from './openapi.ts'
 import { operatorRoutes } from './operators.ts'
 import { preapprovalRoutes } from './preapprovals.ts'
@@ -36,6 +39,8 @@ export type AppOptions = WebhookOptions &
     metrics?: MetricsOptions
     /** Where AWS's SDKs find an STS. Absent: nowhere. */
     stsEndpoint?: StsEndpoint | undefined
+    /** What clients of octo-sts speak. Absent: it is not served. */
+    octoSts?: Facade | undefined
     proxyHops: number
     version: string
     /** Whether the operators' endpoints are served here too. */
@@ -55,21 +60,22 @@ export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
   // Before the general limits: ends are not held up by who else is asking.
   if (options.githubWebhooks !== undefined) {
     app.use('/webhooks/*', capInFlight(limits.webhooksInFlight))
-    app.route('/webhooks', webhookRoutes(broker, options.githubWebhooks))
+    app.route('/webhooks', webhookRoutes(broker, options.githubWebhooks, options))
   }
   app.use('*', admit)
   app.get('/openapi.json', c => c.json(openapiDocument(options.publicUrl, options.version)))
   app.route('/.well-known', wellKnownRoutes(broker, options.publicUrl, options))
   app.route('/aws/.well-known', webIdentityRoutes(broker, options.publicUrl, options.webIdentityKeys))
   app.route('/oauth', oauthRoutes(broker, { ...options, exchanges, introspection }))
+  if (options.octoSts !== undefined) app.route('/', octoStsRoutes(options.octoSts, exchanges))
   if (options.stsEndpoint !== undefined) app.route('/', stsRoutes(options.stsEndpoint, exchanges))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
+  app.route('/v1/leaks/found', foundRoutes(broker))
   if (options.operators) mountOperators(app, broker, options)
   log.debug({ routes: app.routes.length }, 'routes are mounted')
   return app
 }
 
-  app.route('/v1/leaks/found', foundRoutes(broker))
 /** The operators' own listener, where one is configured. */
 export function createOperatorApp(broker: Broker, options: AppOptions): Hono<Env> {
   const app = shell(broker, options)
@@ -103,7 +109,8 @@ function shell(broker: Broker, options: AppOptions): Hono<Env> {
   const sts = stsPaths(options.stsEndpoint)
   app.use('*', correlate(broker))
   app.onError((error, c) => {
-    const render = sts.includes(c.req.path) ? renderStsError : renderError
+    const isOctoSts = options.octoSts !== undefined && OCTO_STS_PATH.test(c.req.path)
+    const render = isOctoSts ? renderOctoStsError : sts.includes(c.req.path) ? renderStsError : renderError
     return render(c, error, c.get('broker') ?? broker)
   })
   app.notFound(c =>

@@ -6,6 +6,7 @@ import type { LiveRegistry } from '../registry/registry.ts'
 import { createApp, createOperatorApp } from './app.ts'
 import { CannotListen, checkTls, type Listener, listen, type Tls } from './listen.ts'
 import type { MetricsOptions } from './metrics.ts'
+import { openOctoSts } from './open-octo-sts.ts'
 import { readWebhookSecrets } from './webhook-secrets.ts'
 import type { WebhookOptions } from './webhooks.ts'
 import type { PublishedKeys } from './well-known.ts'
@@ -14,9 +15,9 @@ export type ListenersOptions = PublishedKeys & {
   settings: Settings
   resourceServers: () => ReadonlyMap<string, ResourceServer>
   drills: Pick<Drills, 'start'>
-  registry: LiveRegistry
   /** Tells that an alert waits to be looked at; absent where none are. */
   secretAlerts: (() => void) | undefined
+  registry: LiveRegistry
   version: string
   readFile: (path: string) => Promise<string>
   /** The same for secrets, which nobody else may be able to read. */
@@ -47,15 +48,17 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     readFile,
   } = given
   let stopping = false
-  const webhooks = await openWebhooks(settings, given.readSecret)
+  const webhooks = await openWebhooks(settings, given)
   const { token_file } = settings.metrics
   const token = token_file === undefined ? undefined : new Secret((await given.readSecret(token_file)).trim())
   if (token !== undefined && !/^[\x21-\x7e]{32,}$/.test(token.reveal()))
     throw new Error(
       `${token_file}: expected one token of at least 32 characters, such as: openssl rand -hex 32`,
     )
+  const octoSts = openOctoSts(broker, settings, registry)
   const options = {
     ...webhooks,
+    ...(octoSts === undefined ? {} : { octoSts: octoSts.facade, trustPolicies: octoSts.pushed }),
     metrics: { expose: given.expose, token },
     publicUrl: settings.public_url,
     stsEndpoint: settings.sts_endpoint,
@@ -113,6 +116,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     async close() {
       stopping = true
       await Promise.all(opened.map(one => one.listener.close()))
+      await octoSts?.stop()
     },
   }
 }
