@@ -186,6 +186,16 @@ export function assertionRequest(token: string, changes: Record<string, string> 
   return { method: 'POST', path: '/oauth/token', type: 'application/x-www-form-urlencoded', body: `${form}` }
 }
 
+/** The same as a web identity, as AWS's SDKs present it. */
+export function webIdentityRequest(token: string, changes: Record<string, string> = {}): Sent {
+  const form = new URLSearchParams({
+    ...{ Action: 'AssumeRoleWithWebIdentity', Version: '2011-06-15', WebIdentityToken: token },
+    ...{ RoleArn: 'arn:aws:iam::123456789012:role/deploy', RoleSessionName: 'attack' },
+    ...changes,
+  })
+  return { method: 'POST', path: '/sts', type: 'application/x-www-form-urlencoded', body: `${form}` }
+}
+
 export function openRequest(token: string, changes: Record<string, unknown> = {}): Sent {
   const body = {
     evidence: { type: 'jwt', token },
@@ -281,7 +291,7 @@ function configuration({ installation, issuer, tenant, sloppy, hostile }: Counte
   }
   const runner = (attestor: string) => ({ attestor, subject: 'runner' })
   return {
-    settings: { attestors },
+    settings: { attestors, sts_endpoint: { issuers: ['aws'] } },
     agents: {
       runner: agent([runner('forged'), runner('sloppy'), runner('hostile')]),
       'tenant-runner': agent([runner('tenant')]),

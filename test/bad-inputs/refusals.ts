@@ -6,6 +6,7 @@ import {
   exchangeRequest,
   openRequest,
   type State,
+  webIdentityRequest,
 } from './attacked-broker.ts'
 import type { Reply, Sent } from './request.ts'
 
@@ -39,6 +40,21 @@ const REFUSED = {
     headers: OAUTH_HEADERS,
     body: { error: 'invalid_grant', error_description: 'the assertion was not accepted as evidence' },
   },
+  '/sts': {
+    status: 400,
+    headers: [
+      'cache-control: no-store',
+      'connection: close',
+      'content-type: text/xml',
+      'x-content-type-options: nosniff',
+    ],
+    body:
+      '<?xml version="1.0" encoding="UTF-8"?>\n' +
+      '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>' +
+      '<Code>InvalidIdentityToken</Code><Message>The web identity token was not accepted. It must be meant for ' +
+      'this broker, not be past its time, and not have been used before: get a fresh one for each call</Message>' +
+      '</Error></ErrorResponse>\n',
+  },
   '/v1/tasks': {
     status: 401,
     headers: [
@@ -57,11 +73,15 @@ const REFUSED = {
   },
 }
 
+/** What XML answers name the request by, taken out of every reply. */
+const REQUEST_ID_CHARS = '<RequestId></RequestId>'.length + 'req_'.length + 26
+
 /** Byte for byte, headers too: nothing tells one cause from another. */
 export function expectRefused(door: Door, reply: Reply, what: string): void {
   const { status, headers: named, body } = REFUSED[door]
-  const text = JSON.stringify(body)
-  const headers = [...named, `content-length: ${text.length}`].sort()
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  const length = text.length + (typeof body === 'string' ? REQUEST_ID_CHARS : 0)
+  const headers = [...named, `content-length: ${length}`].sort()
   expect({ status: reply.status, headers: reply.headers.split('\n').sort(), text: reply.text }, what).toEqual(
     { status, headers, text },
   )
@@ -72,6 +92,7 @@ type Door = keyof typeof REFUSED
 const AT_DOOR: Readonly<Record<Door, (token: string) => Sent>> = {
   '/oauth/token': exchangeRequest,
   'an assertion': assertionRequest,
+  '/sts': webIdentityRequest,
   '/v1/tasks': openRequest,
 }
 const DOORS = Object.keys(AT_DOOR) as Door[]

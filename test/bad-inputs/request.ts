@@ -13,9 +13,9 @@ export type Sent = {
 
 export type Reply = {
   status: number
-  /** The body, without the `instance` that names the request; `content-length` still tells of it. */
+  /** The body, without what names the request in it; `content-length` still tells of it. */
   text: string
-  /** Names and values of all headers but `date` and an `x-request-id` of the broker's making, as they came. */
+  /** Names and values of all headers but `date` and a request id of the broker's making, as they came. */
   headers: string
   /** Everything, for canaries. */
   whole: string
@@ -36,11 +36,12 @@ export function request(url: string, { method, path, type, token, headers, body 
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
       incoming.on('error', reject)
       incoming.on('end', () => {
-        const instance = /,"instance":"urn:mayfly:request:req_[0-9a-z]{26}"/
+        const instance =
+          /,"instance":"urn:mayfly:request:req_[0-9a-z]{26}"|<RequestId>req_[0-9a-z]{26}<.RequestId>/
         const text = Buffer.concat(chunks).toString().replace(instance, '')
         const named = incoming.rawHeaders
           .flatMap((name, at, raw) => (at % 2 === 0 ? [`${name.toLowerCase()}: ${raw[at + 1]}`] : []))
-          .filter(line => !/^(date: |x-request-id: req_[0-9a-z]{26}$)/.test(line))
+          .filter(line => !/^(date: |x-(?:amzn-requestid|request-id): req_[0-9a-z]{26}$)/.test(line))
           .join('\n')
         resolve({ status: incoming.statusCode ?? 0, text, headers: named, whole: `${named}\n\n${text}` })
       })

@@ -6,6 +6,10 @@ import { ProviderUnavailable } from '../../issuers/issuer.ts'
 import { endTask } from '../../src/broker/tasks/end-task.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { BUCKET, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { createApi } from '../support/api.ts'
+import { askingPolicy } from '../support/asking-policy.ts'
+import { freshToken, people } from '../support/humans.ts'
+import { operatorTokenOf } from '../support/operator.ts'
 
 let installation: Installation
 let broker: RunningServer
@@ -342,6 +346,16 @@ describe('the same token again', () => {
     expect((await taskOf(first)).state).toBe('active')
   })
 
+  test('twenty times at once: one session, and the others may come back', async () => {
+    const fields = await good()
+    const before = await tasks()
+    const replies = await Promise.all(Array.from({ length: 20 }, () => post(fields)))
+    const lost = replies.filter(reply => reply.status !== 200)
+    expect(lost).toHaveLength(19)
+    for (const reply of lost) expectRefused(reply, 503, 'ServiceUnavailable')
+    expect(await tasks()).toBe(before + 1)
+  })
+
   test('after AWS did not answer: at once, since nothing was handed out', async () => {
     const fields = await good()
     const issuer = broker.broker.issuers.get('aws')!
@@ -361,4 +375,48 @@ describe('the same token again', () => {
     const [first, second] = [await post(await good()), await post(await good())]
     expect([(await taskOf(first)).state, (await taskOf(second)).state]).toEqual(['active', 'active'])
   })
+})
+
+describe('where humans are asked', () => {
+  test('nothing waits: it is refused with its decision, and the same token is good once somebody agreed', async () => {
+    const { policy, people: strangers } = broker.broker
+    broker.broker.policy = askingPolicy()
+    broker.broker.people = people()
+    const fields = await good()
+    const before = await tasks()
+    expectRefused(await post(fields), 403, 'AccessDenied', /agreed to beforehand.*decision dec_/)
+    const refused = await post(fields)
+    expectRefused(refused, 403, 'AccessDenied')
+    expect(await tasks()).toBe(before)
+    const decision = /dec_\w+/.exec(refused.xml)![0]
+    expect(await broker.broker.ledger.read.decision(decision)).toMatchObject({ outcome: 'needs_approval' })
+
+    const api = createApi(broker, installation)
+    const [allowed] = (installation.agents.release!.ceiling as { aws: object[] }).aws
+    const window = {
+      ...{ agent: 'release', authorization_details: [{ type: 'aws', ...allowed }] },
+      ...{ minutes: 30, uses: 1, reason: 'tonight' },
+    }
+    const operator = await operatorTokenOf(broker)
+    const preview = await api.call('POST', '/v1/preapprovals/preview', operator, window)
+    const id_token = freshToken(broker.broker, { subject: 'ada' }, preview.body.sign_in_for)
+    const opened = await api.call('POST', '/v1/preapprovals', undefined, { ...window, id_token })
+    expect(opened.status, JSON.stringify(opened.body)).toBe(201)
+    const reply = await post(fields)
+    expect(reply.status, reply.xml).toBe(200)
+    expect(await read(keysOf(reply))).toBe('built')
+    expectRefused(await post(await good()), 403, 'AccessDenied', /agreed to beforehand/)
+    Object.assign(broker.broker, { policy, people: strangers })
+  })
+})
+
+test('where the agent must be heard from, the session is said to end with the silence', async () => {
+  const agents = { release: { ...heavy(), heartbeat_seconds: 120 } }
+  const settings = { sts_endpoint: { issuers: ['aws'] } }
+  await installation.configure({ aws: { revocation: revocation() }, settings, agents })
+  await broker.reload()
+  const reply = await post(await good())
+  const task = await taskOf(reply)
+  expect(task.heartbeat_due! - task.opened_at).toBe(120_000)
+  expect(Date.parse(of('Expiration', reply.xml))).toBe(Math.floor(task.heartbeat_due! / 1_000) * 1_000)
 })
