@@ -336,6 +336,17 @@ describe('a local credential server', () => {
 })
 
 describe('docs/git.md', () => {
+  test('under mayfly exec: nothing to set up, and dead with the command', async () => {
+    const svid = join(git.home, 'svid')
+    await writeFile(svid, installation.svid(CODER))
+    const env = { HOME: '/nonexistent', MAYFLY_URL: broker.url, MAYFLY_EVIDENCE_FILE: svid }
+    const command = `mayfly exec --quiet --ask github=acme/api:contents:read -- git ls-remote -q ${server.url}/acme/api HEAD`
+    const seen = await git.shell(command, { env, real: true })
+    expect(seen).toEqual({ code: 0, out: expect.stringContaining('HEAD'), err: '' })
+    expect(server.requests.at(-1)).toMatchObject({ status: 200, user: 'x-access-token' })
+    expect(alive()).toEqual([])
+  })
+
   test('in CI: settings from the environment alone', async () => {
     const task = await openTask(asks.apiRead)
     const home = join(git.home, 'ci')

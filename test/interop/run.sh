@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Runs the interop suite against Ceph's radosgw: an STS, IAM and S3 that checks signatures, session policies
-# and expiry, and that we did not write.
+# Runs the interop suite: clients that we did not write (gh), and Ceph's radosgw, an STS, IAM and S3 that checks
+# signatures, session policies and expiry.
 #
-# Installs radosgw from Debian's or Ubuntu's packages where it is missing and that is possible. Where it is
-# not, prints why and exits 0; a failing start or test exits non-zero. Everything lives in one temporary
-# folder on loopback ports, and is stopped and deleted at the end.
+# Installs what is missing from Debian's or Ubuntu's packages where that is possible. Where it is not, prints why
+# and leaves out what needs it; a failing start or test exits non-zero. Everything lives in one temporary folder
+# on loopback ports, and is stopped and deleted at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 main() {
-  ensure_radosgw
+  have_gh || install gh || echo "interop: gh is left out: $why"
+  if ! have_radosgw && ! { install ceph-mon ceph-osd radosgw && have_radosgw; }; then
+    echo "interop: radosgw is left out: ${why:-the packages of this system do not bring it}"
+    npx vitest run --config test/interop/vitest.config.ts test/interop/gh.test.ts "$@"
+    return
+  fi
   folder=$(mktemp -d -t mayfly-interop.XXXXXX)
   trap clean_up EXIT
   trap 'exit 130' INT
@@ -34,33 +39,33 @@ account=123456789012
 access_key=AKIAINTEROPBROKER000
 secret_key=interop-broker-secret-key
 folder=
+why=
 pids=()
 
-skip() {
-  echo "interop: skipped: $1"
-  exit 0
-}
-
-ensure_radosgw() {
-  have_radosgw && return
-  command -v apt-get >/dev/null || skip 'radosgw is not installed, and there is no apt-get to install it with'
+# install PACKAGE...: fails with the reason in $why.
+install() {
+  command -v apt-get >/dev/null || { why='it is not installed, and there is no apt-get to install it with'; return 1; }
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then
-    sudo -n true 2>/dev/null || skip 'radosgw is not installed, and installing it needs root'
+    sudo -n true 2>/dev/null || { why='it is not installed, and installing it needs root'; return 1; }
     as_root=(sudo -n)
   fi
-  local packages=(ceph-mon ceph-osd radosgw) log
+  local log status=0
   log=$(mktemp -t mayfly-interop-apt.XXXXXX)
-  echo "interop: installing ${packages[*]}"
-  if ! { "${as_root[@]}" apt-get update -q &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -q -y --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
+  echo "interop: installing $*"
+  { "${as_root[@]}" apt-get update -q &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; } \
+    >"$log" 2>&1 || status=1
+  if [ "$status" -ne 0 ]; then
     tail -n 5 "$log"
-    rm -f "$log"
-    skip 'apt-get could not install radosgw'
+    why='apt-get could not install it'
   fi
   rm -f "$log"
-  have_radosgw || skip 'the packages of this system do not bring radosgw'
+  return "$status"
+}
+
+have_gh() {
+  command -v gh >/dev/null
 }
 
 have_radosgw() {
