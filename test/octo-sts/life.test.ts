@@ -1,0 +1,257 @@
+/** What becomes of an identity's agent, tasks and tokens when its file, its client or its job changes something. */
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { RunningServer } from '../../src/server.ts'
+import { signed } from '../fakes/github/webhooks.ts'
+import { startBroker } from '../fakes/installation.ts'
+import { type Api, createApi } from '../support/api.ts'
+import { operatorTokenOf } from '../support/operator.ts'
+import { until } from '../support/until.ts'
+import {
+  createOctoInstallation,
+  exchangeAt,
+  type OctoInstallation,
+  policyFor,
+  type StsAnswer,
+  WEBHOOK_SECRET,
+} from './octo-installation.ts'
+
+let installation: OctoInstallation
+let broker: RunningServer
+let api: Api
+
+beforeAll(async () => {
+  installation = await createOctoInstallation()
+  broker = await startBroker(installation)
+  api = createApi(broker, installation)
+})
+afterAll(async () => {
+  await broker?.stop()
+  await installation?.close()
+})
+beforeEach(() => installation.clock.advance(6 * 60_000))
+
+const query = { scope: 'acme/api', identity: 'deploy' }
+const exchange = async (of: Record<string, string> = query, claims: Record<string, unknown> = {}) =>
+  exchangeAt(broker.url, of, await installation.octoToken(claims))
+async function given(
+  answer: StsAnswer | Promise<StsAnswer>,
+): Promise<{ token: string; task: string; agent: string }> {
+  const { status, body } = await answer
+  expect(status, JSON.stringify(body)).toBe(200)
+  const task = await broker.broker.ledger.read.task(body.task_id)
+  return { token: body.token, task: body.task_id, agent: task!.agent }
+}
+const works = async (token: string, path = 'acme/api') =>
+  (
+    await fetch(`${installation.github.url}/repos/${path}/contents/README.md`, {
+      headers: { authorization: `Bearer ${token}`, 'user-agent': 'test' },
+    })
+  ).status
+const stateOf = async (task: string) => (await broker.broker.ledger.read.task(task))?.state
+const leaseOf = async (task: string) =>
+  (await broker.broker.ledger.read.leases({ task }, { limit: 10 })).items[0]!
+const settled = (task: string) => until(async () => (await stateOf(task)) === 'settled')
+
+function push(changes: object = {}, repository = 'acme/api') {
+  const body = JSON.stringify({
+    ref: 'refs/heads/main',
+    repository: { full_name: repository, default_branch: 'main' },
+    commits: [{ added: [], removed: [], modified: ['.github/chainguard/deploy.sts.yaml'] }],
+    ...changes,
+  })
+  return fetch(`${broker.url}/webhooks/github`, {
+    method: 'POST',
+    ...signed('push', body, WEBHOOK_SECRET, randomBytes),
+  })
+}
+
+/** GitHub's word that a job of acme/api is over. */
+async function finish(job: number): Promise<void> {
+  const { github, identityProvider } = installation
+  github.addWorkflowRun({ id: 1900100200, repositoryId: 1 })
+  github.addJob({ id: job, runId: 1900100200 })
+  github.setJob(job, { conclusion: 'success' })
+  const { body } = github.delivery({ job }, WEBHOOK_SECRET, 'https://github.com')
+  // The issuer of the tests is on this machine, and its jobs are of the provider of that name.
+  const host = new URL(identityProvider.issuer).hostname
+  const local = body.replaceAll('https://github.com', `http://${host}`)
+  const told = signed('workflow_job', local, WEBHOOK_SECRET, randomBytes)
+  const answer = await fetch(`${broker.url}/webhooks/github`, { method: 'POST', ...told })
+  expect(await answer.json()).toEqual({ ended: 1 })
+}
+
+test("a client's own DELETE at GitHub is seen, and told as already gone", async () => {
+  installation.put(1, 'deploy', policyFor(installation))
+  const { token, task } = await given(exchange(query, { check_run_id: '101' }))
+  const deleted = await fetch(`${installation.github.url}/installation/token`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${token}`, 'user-agent': 'test' },
+  })
+  expect(deleted.status).toBe(204)
+  await finish(101)
+  await settled(task)
+  expect(await leaseOf(task)).toMatchObject({ state: 'closed', closed_as: 'already_gone' })
+})
+
+test('the end of the job ends it, without a word of the client', async () => {
+  const { token, task } = await given(exchange(query, { check_run_id: '102' }))
+  expect(await works(token)).toBe(200)
+  await finish(102)
+  await settled(task)
+  expect(await works(token)).toBe(401)
+  expect(await leaseOf(task)).toMatchObject({ closed_as: 'revoked' })
+})
+
+test('where nobody tells of the end, the deadline is after an hour', async () => {
+  const { task } = await given(exchange(query, { check_run_id: '103' }))
+  const { deadline, opened_at } = (await broker.broker.ledger.read.task(task))!
+  expect(deadline - opened_at).toBe(60 * 60_000)
+})
+
+test('what is read of a file is kept for minutes; a push is heard of at once', async () => {
+  installation.clock.advance(24 * 3_600_000)
+  await given(exchange(query, { check_run_id: '1' }))
+  installation.put(1, 'deploy', policyFor(installation, { permissions: { contents: 'write' } }))
+  const before = await given(exchange(query, { check_run_id: '2' }))
+  expect((await leaseOf(before.task)).granted).toContain('"contents":"read"')
+  expect(await (await push()).json()).toEqual({ push: 'noted' })
+  const after = await given(exchange(query, { check_run_id: '3' }))
+  expect((await leaseOf(after.task)).granted).toContain('"contents":"write"')
+  expect(after.agent).toBe(before.agent)
+})
+
+test('pushes elsewhere, and on other branches, are of no concern', async () => {
+  const noted = async (changes: object) => (await (await push(changes)).json()).push
+  expect(await noted({ ref: 'refs/heads/topic' })).toBeUndefined()
+  expect(await noted({ commits: [{ added: ['src/x.ts'] }] })).toBeUndefined()
+  expect(await noted({ commits: [{ removed: ['.github/chainguard/x.sts.yaml'] }] })).toBe('noted')
+  expect(await noted({ commits: [{ added: ['src/x.ts'] }], forced: true })).toBe('noted')
+  expect((await push({ commits: 'x' })).status).toBe(400)
+})
+
+test('a policy that is narrowed takes back what it no longer gives, and one that goes takes everything', async () => {
+  installation.put(1, 'deploy', policyFor(installation, { permissions: { contents: 'write' } }))
+  await push()
+  const { token, task, agent } = await given(exchange(query, { check_run_id: '4' }))
+  installation.put(1, 'deploy', policyFor(installation))
+  await push()
+  await until(async () => (await works(token)) === 401)
+  expect(await stateOf(task)).toBe('active')
+  const narrower = await given(exchange(query, { check_run_id: '5' }))
+  installation.put(1, 'deploy', undefined)
+  await push()
+  await until(async () => (await works(narrower.token)) === 401)
+  await settled(narrower.task)
+  expect(broker.broker.agents().has(agent)).toBe(false)
+  expect((await exchange()).status).toBe(404)
+  // It comes back as the same agent.
+  installation.put(1, 'deploy', policyFor(installation))
+  await push()
+  expect((await given(exchange(query, { check_run_id: '6' }))).agent).toBe(agent)
+})
+
+test('a policy for somebody else from now on ends what was opened for whom it was for', async () => {
+  const { task, token } = await given(exchange(query, { check_run_id: '7' }))
+  installation.put(1, 'deploy', policyFor(installation, { subject: 'repo:acme/web:ref:refs/heads/main' }))
+  await push()
+  await settled(task)
+  expect(await works(token)).toBe(401)
+  installation.put(1, 'deploy', policyFor(installation))
+  await push()
+})
+
+test('a file that goes without a push is missed by the next exchange', async () => {
+  const { task } = await given(exchange(query, { check_run_id: '8' }))
+  installation.put(1, 'deploy', undefined)
+  installation.clock.advance(6 * 60_000)
+  expect((await exchange(query, { check_run_id: '9' })).status).toBe(404)
+  await settled(task)
+  installation.put(1, 'deploy', policyFor(installation))
+  installation.clock.advance(6 * 60_000)
+})
+
+test('a policy above the ceiling is cut to it, and the answer says so', async () => {
+  const permissions = { contents: 'read', administration: 'write' }
+  installation.put(1, 'wide', policyFor(installation, { permissions }))
+  const answer = await exchange({ scope: 'acme/api', identity: 'wide' }, { check_run_id: '10' })
+  const { task } = await given(answer)
+  expect(answer.body.narrowed).toEqual(['administration: write is above it'])
+  expect(JSON.parse((await leaseOf(task)).granted).permissions).toEqual({
+    contents: 'read',
+    metadata: 'read',
+  })
+})
+
+test("an organization's policy names repositories, and is another identity than its repository's own", async () => {
+  installation.put(3, 'org', policyFor(installation, { repositories: ['api', 'web'] }))
+  const answer = await exchange({ scope: 'acme', identity: 'org' }, { check_run_id: '11' })
+  const { token, agent } = await given(answer)
+  expect(agent).toMatch(/^octo\.acme-org-/)
+  expect([await works(token, 'acme/api'), await works(token, 'acme/web')]).toEqual([200, 200])
+  expect(await works(token, 'acme/.github')).toBe(404)
+  installation.put(3, 'all', policyFor(installation))
+  const all = await exchange({ scope: 'acme', identity: 'all' }, { check_run_id: '12' })
+  expect([all.status, all.body.message]).toEqual([403, expect.stringContaining('repositories are not named')])
+  const own = await exchange({ scope: 'acme/.github', identity: 'org' }, { check_run_id: '13' })
+  expect([own.status, own.body.message]).toEqual([404, 'unable to parse trust policy found for "org"'])
+})
+
+test('a form does as well as a query, and letters of owner and repository may be any', async () => {
+  const form = {
+    aud: 'x',
+    cap: 'y',
+    identity_provider: 'z',
+    scope: 'nobody/x',
+    scopes: 'ACME/Api',
+    identity: 'deploy',
+  }
+  const token = await installation.octoToken({ check_run_id: '14' })
+  const answer = await exchangeAt(broker.url, '', token, { method: 'POST', body: new URLSearchParams(form) })
+  const { agent } = await given(answer)
+  expect(agent).toBe((await given(exchange(query, { check_run_id: '15' }))).agent)
+})
+
+test('an answer that was lost is asked for again, and the first token is dead', async () => {
+  const token = await installation.octoToken({ check_run_id: '16' })
+  const first = await given(exchangeAt(broker.url, query, token))
+  installation.clock.advance(3_000)
+  const second = await given(exchangeAt(broker.url, query, token))
+  await settled(first.task)
+  expect([await works(first.token), await works(second.token)]).toEqual([401, 200])
+})
+
+test('who names the agent elsewhere gets nothing by it', async () => {
+  const { agent } = await given(exchange(query, { check_run_id: '17' }))
+  const opened = await api.call('POST', '/v1/tasks', undefined, {
+    ...{ agent, purpose: 'a test' },
+    evidence: { type: 'jwt', token: await installation.octoToken() },
+    authorization_details: [
+      { type: 'github', repositories: ['acme/api'], permissions: { contents: 'read' } },
+    ],
+  })
+  expect([opened.status, opened.body.code]).toEqual([403, 'agent_unmatched'])
+})
+
+test('the on-call person suspends one identity, and the others work on', async () => {
+  const { agent, token, task } = await given(exchange(query, { check_run_id: '18' }))
+  const operator = await operatorTokenOf(broker)
+  const order = { reason: 'it misbehaves' }
+  expect((await api.call('POST', `/v1/agents/${agent}/suspend`, operator, order)).status).toBe(200)
+  await settled(task)
+  expect(await works(token)).toBe(401)
+  const next = await exchange(query, { check_run_id: '19' })
+  expect([next.status, next.body.code]).toEqual([403, 7])
+  await given(exchange({ scope: 'acme', identity: 'org' }, { check_run_id: '20' }))
+  const shown = await api.call('GET', `/v1/agents/${agent}`, operator)
+  expect(shown.status, JSON.stringify(shown.body)).toBe(200)
+})
+
+test('another start of the broker goes on with what is registered', async () => {
+  const before = [...broker.broker.agents().keys()].filter(name => name.startsWith('octo.')).sort()
+  await broker.stop()
+  broker = await startBroker(installation)
+  const after = [...broker.broker.agents().keys()].filter(name => name.startsWith('octo.')).sort()
+  expect(after).toEqual(before)
+  expect((await exchange(query, { check_run_id: '21' })).status).toBe(403)
+})
