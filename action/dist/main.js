@@ -748,7 +748,7 @@ function holdCredentials({ mint, now, deadline }) {
     const end = have.credential.expiresAt.getTime();
     const left = end - now();
     if (left <= 0) return void 0;
-    if (end >= deadline()) return have.credential;
+    if (end > deadline() - 1e3) return have.credential;
     return left >= Math.min(atLeastMs, have.lifeMs / 2) ? have.credential : void 0;
   }
   function put(credential) {
@@ -1591,10 +1591,7 @@ function told({ issuer, state, closedAs, revocability, providerExpiresAt }) {
 
 // action/src/command.ts
 async function runCommand(job, task, minted, { script, region }, signals) {
-  const child = await job.run(script, {
-    ...inheritedFrom(job.env, minted),
-    ...environmentOf(minted, { region })
-  });
+  const child = await job.run(script, commandEnvironment(job.env, minted, { region }));
   signals.passTo((signal) => child.signal(signal));
   if (signals.aborting.aborted) child.signal("SIGTERM");
   const stop = () => {
@@ -1629,12 +1626,12 @@ function told2(end) {
 }
 var OURS = /^(INPUT_|STATE_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_|ACTIONS_RESULTS_|ACTIONS_CACHE_)|^GITHUB_STATE$|^MAYFLY_(EVIDENCE|TASK_TOKEN|OPERATOR_TOKEN)_FILE$/i;
 var AWS_OTHERS = /^AWS_(PROFILE|DEFAULT_PROFILE|SECURITY_TOKEN|CREDENTIAL_EXPIRATION|WEB_IDENTITY_TOKEN_FILE|ROLE_ARN|ROLE_SESSION_NAME|CONTAINER_(CREDENTIALS_(RELATIVE|FULL)_URI|AUTHORIZATION_TOKEN(_FILE)?))$/i;
-function inheritedFrom(env, minted) {
+function commandEnvironment(env, minted, { region }) {
   const hasAws = minted.some(({ kind }) => kind === "aws");
   const kept = Object.entries(env).flatMap(
     ([name, value]) => value === void 0 || OURS.test(name) || hasAws && AWS_OTHERS.test(name) ? [] : [[name, value]]
   );
-  return Object.fromEntries(kept);
+  return { ...Object.fromEntries(kept), ...environmentOf(minted, { region }) };
 }
 
 // node_modules/yaml/browser/dist/nodes/identity.js
@@ -8115,6 +8112,8 @@ function readLifetime(job) {
         throw new StepError(
           "lifetime: step needs run: the command that is to have the credentials.\n  GitHub tells nobody when another step ends; for the steps that follow, the shortest is lifetime: job."
         );
+      if (job.env.RUNNER_OS === "Windows")
+        throw new StepError("run is for runners with Linux or macOS; on Windows, use mayfly exec");
       if (given(job, "export-env") === "true")
         throw new StepError("export-env is for the steps that follow: what run is given is dead by then");
       return { lifetime, script };

@@ -673,7 +673,7 @@ function holdCredentials({ mint, now, deadline }) {
     const end2 = have.credential.expiresAt.getTime();
     const left = end2 - now();
     if (left <= 0) return void 0;
-    if (end2 >= deadline()) return have.credential;
+    if (end2 > deadline() - 1e3) return have.credential;
     return left >= Math.min(atLeastMs, have.lifeMs / 2) ? have.credential : void 0;
   }
   function put(credential) {

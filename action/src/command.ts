@@ -1,4 +1,4 @@
-/** `run`: a command that has the credentials for as long as it runs, as `mayfly exec` gives them. */
+/** `run`: a command that has the credentials for as long as it runs. */
 import type { Task } from '../../src/client/index.ts'
 import { type ChildEnd, type Job, StepError } from './job.ts'
 import { ACTION_LIMITS } from './limits.ts'
@@ -15,10 +15,7 @@ export async function runCommand(
   { script, region }: { script: string; region: string | undefined },
   signals: Signals,
 ): Promise<void> {
-  const child = await job.run(script, {
-    ...inheritedFrom(job.env, minted),
-    ...environmentOf(minted, { region }),
-  })
+  const child = await job.run(script, commandEnvironment(job.env, minted, { region }))
   signals.passTo(signal => child.signal(signal))
   if (signals.aborting.aborted) child.signal('SIGTERM')
   const stop = () => {
@@ -61,11 +58,15 @@ const OURS =
 const AWS_OTHERS =
   /^AWS_(PROFILE|DEFAULT_PROFILE|SECURITY_TOKEN|CREDENTIAL_EXPIRATION|WEB_IDENTITY_TOKEN_FILE|ROLE_ARN|ROLE_SESSION_NAME|CONTAINER_(CREDENTIALS_(RELATIVE|FULL)_URI|AUTHORIZATION_TOKEN(_FILE)?))$/i
 
-/** What a step of its own would find, without what only an action is given. */
-function inheritedFrom(env: Job['env'], minted: readonly Minted[]): Record<string, string> {
+/** What a step of its own would find, without what only an action is given, and the credentials. */
+export function commandEnvironment(
+  env: Job['env'],
+  minted: readonly Minted[],
+  { region }: { region: string | undefined },
+): Record<string, string> {
   const hasAws = minted.some(({ kind }) => kind === 'aws')
   const kept = Object.entries(env).flatMap(([name, value]): [string, string][] =>
     value === undefined || OURS.test(name) || (hasAws && AWS_OTHERS.test(name)) ? [] : [[name, value]],
   )
-  return Object.fromEntries(kept)
+  return { ...Object.fromEntries(kept), ...environmentOf(minted, { region }) }
 }

@@ -55,6 +55,9 @@ function readLifetime(job: Inputs): Life {
           'lifetime: step needs run: the command that is to have the credentials.\n' +
             '  GitHub tells nobody when another step ends; for the steps that follow, the shortest is lifetime: job.',
         )
+      // `bash` by itself is another one there than the runner's.
+      if (job.env.RUNNER_OS === 'Windows')
+        throw new StepError('run is for runners with Linux or macOS; on Windows, use mayfly exec')
       if (given(job, 'export-env') === 'true')
         throw new StepError('export-env is for the steps that follow: what run is given is dead by then')
       return { lifetime, script }

@@ -94,7 +94,7 @@ const AWS_OUTPUTS = {
   SessionToken: 'aws-session-token',
 } as const
 
-/** By the names that `mayfly exec` uses. */
+/** By the names that the tools look for. */
 export function environmentOf(
   minted: readonly Minted[],
   { region }: Pick<Wanted, 'region'>,

@@ -60,6 +60,7 @@ async function use(job: Job, task: Task, wanted: Wanted, signals: Signals): Prom
   else setOutputs(job, credentials, wanted)
 }
 
+/** Should an answer be lost for good, the task that it spoke of is held by nobody, and ends with the job. */
 function open(job: Job, mayfly: Mayfly, wanted: Wanted, signal: AbortSignal): Promise<Task> {
   const { agent, purpose, justification, minutes, lifetime, asks } = wanted
   return withPatience(job, signal, () =>

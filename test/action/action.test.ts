@@ -275,6 +275,20 @@ describe('what goes wrong', () => {
     expect(aliveTokens()).toEqual([])
   })
 
+  test('a broker that tells a secret back is not quoted', async () => {
+    const it = step(jwtInputs)
+    wire.fault = ({ operation, when }) => {
+      const detail = `the token ${it.state.token}, ${encodeURIComponent(Buffer.from(it.state.token ?? '').toString('base64'))}`
+      const body = JSON.stringify({ title: 'Refused', detail, code: 'provider_refused' })
+      return operation.endsWith('/credentials') && when === 'before'
+        ? { status: 422, headers: {}, body }
+        : 'ok'
+    }
+    await start(it.job)
+    expect(it.log()).toContain('Refused: the token ***, ***')
+    expect(it.log()).not.toContain(it.state.token)
+  })
+
   test('a mint that fails once the task is open leaves nothing alive', async () => {
     wire.fault = ({ operation, when }) =>
       operation.endsWith('/credentials') && when === 'after' ? 'drop' : 'ok'

@@ -135,14 +135,17 @@ test.each<[string, Record<string, string>, string]>([
   ['a life of its own', { ...read, lifetime: 'day' }, 'Expected step, job or run'],
   ['a step without a command', { ...read, lifetime: 'step' }, 'lifetime: step needs run'],
   ['a command that outlives its step', { ...read, lifetime: 'job', run: 'x' }, 'two things'],
+  ['a command on Windows', { ...read, run: 'x', RUNNER_OS: 'Windows' }, 'use mayfly exec'],
   ['exports of a command', { ...read, run: 'x', 'export-env': 'true' }, 'for the steps that follow'],
   ['half an export', { ...read, 'export-env': 'yes' }, 'neither true nor false'],
   ['no minutes', { ...read, minutes: '0' }, 'whole number from 1 to 1440'],
   ['half a minute', { ...read, minutes: '0.5' }, 'whole number'],
   ['to wait for ever', { ...read, 'wait-for-approval': '99999' }, 'whole number from 0 to 21600'],
   ['a long story', { ...read, purpose: 'x'.repeat(501) }, 'longer than 500'],
-])('refuses %s', (_, { MAYFLY_URL, ...inputs }, expected) => {
-  const refused = () => readInputs(step(inputs, MAYFLY_URL === undefined ? {} : { MAYFLY_URL }))
+])('refuses %s', (_, inputs, expected) => {
+  const { MAYFLY_URL, RUNNER_OS, ...rest } = inputs
+  const env = { ...(MAYFLY_URL === undefined ? {} : { MAYFLY_URL }), ...(RUNNER_OS && { RUNNER_OS }) }
+  const refused = () => readInputs(step(rest, env))
   expect(refused).toThrow(StepError)
   expect(refused).toThrow(expected)
   // What an input holds may be a secret that somebody put in the wrong place.
