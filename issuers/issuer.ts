@@ -86,6 +86,8 @@ export type Grant<Ask> = {
   chain: readonly Actor[]
   /** Absent where the task runs on nobody's behalf. */
   onBehalfOf?: OnBehalfOf
+  /** The confirmation (`cnf`, RFC 7800) of what is minted: the key that the task is bound to. */
+  boundKey?: { jkt: string } | { 'x5t#S256': string }
   /** Epoch ms. Mayfly's promise: the credential must be of no use after this. */
   expiresAt: number
   /** Epoch ms. The provider call must be signed so that the provider refuses it after this. */

@@ -189,6 +189,7 @@ function claimsOf(
     authorization_details: [{ type: name, ...grant.ask }],
     ...(scopes && { scope: scopes.join(' ') }),
     ...(act && { act }),
+    ...(grant.boundKey && { cnf: grant.boundKey }),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Secret } from '../../issuers/shared/secret.ts'
 import { parseToken, type TokenKind } from '../keys/tokens.ts'
 import type { OperatorTokenRow, TaskRow } from '../store/rows.ts'
+import { demandKey, type HeldKeys } from './bound/held-keys.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { usedUpBy } from './tasks/claim-evidence.ts'
@@ -10,11 +11,13 @@ import { verifiedOperator, verifiedTask } from './verified-rows.ts'
  * The task a token stands for, ended or not: reading how it ended stays possible. Its first use is written
  * down, since an answer that was used was not lost.
  *
- * @throws BrokerError `unauthenticated`, the same for unknown, malformed and foreign tokens.
+ * @param held the keys that were shown with it. @throws BrokerError `unauthenticated`, the same for unknown, malformed
+ * and foreign tokens; `key_not_proven`
  */
-export async function authenticateTask(broker: Broker, token: Secret): Promise<TaskRow> {
+export async function authenticateTask(broker: Broker, token: Secret, held: HeldKeys = {}): Promise<TaskRow> {
   const row = await find(broker, token, 'task', hash => broker.ledger.read.taskByToken(hash))
   const task = verifiedTask(broker, row)
+  demandKey(task, held)
   if (task.token_used_at === null)
     await broker.ledger.write(async tx => {
       await tx.markTokenUsed(task.id)

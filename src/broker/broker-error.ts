@@ -20,6 +20,10 @@ export type ErrorCode =
   | 'ticket_rejected'
   | 'budget_exhausted'
   | 'unauthenticated'
+  | 'dpop_proof_invalid' // it is not a proof of this request, or it was used before
+  | 'dpop_nonce_needed' // the proof is to be made again, with the nonce beside the answer
+  | 'key_needed' // the agent's tasks are bound to a key, and none was shown
+  | 'key_not_proven' // the task token is bound to a key that was not shown with it
   | 'forbidden'
   | 'fresh_sign_in_needed' // a human must sign in again, for this alone
   | 'approval_pending' // humans are asked; come back with the task token

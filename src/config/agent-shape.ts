@@ -140,6 +140,8 @@ export const agentShapeOf = (name: z.ZodType<string, string>) =>
     ).optional(),
     check_in_minutes: wholeNumber(LIMITS.checkInMinMinutes, LIMITS.checkInMaxMinutes, 'minutes').optional(),
     verify_job_running: z.boolean().optional(),
+    /** Tasks are opened with a DPoP proof or a client certificate, and their tokens are of no use without that key. */
+    bound_key_required: z.boolean().optional(),
     build: z
       .string()
       .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hexadecimal digits')

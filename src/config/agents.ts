@@ -133,7 +133,7 @@ function verificationProblems(
 
 function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
   const { build, heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...other } = shape
-  const { check_in_minutes: checkIn, may_act_for: actsFor, ...rest } = other
+  const { check_in_minutes: checkIn, may_act_for: actsFor, bound_key_required: bound, ...rest } = other
   const delegates = shape.may_delegate_to.length > 0
   const document: AgentDocument = {
     ...rest,
@@ -150,6 +150,7 @@ function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
     ...(heartbeat === undefined ? {} : { heartbeat_seconds: heartbeat }),
     ...(verify === undefined ? {} : { verify_job_running: verify }),
     ...(build === undefined ? {} : { build }),
+    ...(bound === undefined ? {} : { bound_key_required: bound }),
     ...(checkIn === undefined ? {} : { check_in_minutes: checkIn }),
     ...(actsFor === undefined ? {} : { may_act_for: actsFor }),
   }

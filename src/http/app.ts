@@ -118,6 +118,10 @@ function shell(broker: Broker, options: AppOptions): Hono<Env> {
   )
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
   app.use('*', async (c, next) => {
+    c.set('publicUrl', options.publicUrl)
+    await next()
+  })
+  app.use('*', async (c, next) => {
     // Almost every answer holds what is secret or soon untrue; what may be kept says so itself.
     c.env.outgoing.setHeader('cache-control', 'no-store')
     await next()

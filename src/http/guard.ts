@@ -9,6 +9,8 @@ export type Env = {
   Bindings: HttpBindings
   Variables: {
     source: string
+    /** As configured, never by the Host header. */
+    publicUrl: string
     place?: Place
     requestId: string
     broker: Broker

@@ -1,6 +1,8 @@
+import type { Context } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { rejectEvidence } from '../broker/tasks/attest.ts'
 import type { OpenRequest } from '../broker/tasks/open-task.ts'
+import type { Env } from './guard.ts'
 import { type ExchangeAnswer, type Pace, type Poll, pollExchange, TASK_TOKEN_TYPE } from './oauth-pending.ts'
 import { demand, demandKnown, type Form, invalid, one, openAndAnswer, readOpening } from './oauth-request.ts'
 
@@ -17,11 +19,11 @@ const OWN_PARAMETERS = [
 const DEFAULT_PURPOSE = 'token exchange'
 
 /** RFC 8693: evidence in, as subject or actor; or the token of a task that waits for humans. */
-export async function exchange(broker: Broker, form: Form, pace: Pace): Promise<ExchangeAnswer> {
-  if (one(form, 'subject_token_type') === TASK_TOKEN_TYPE) return pollExchange(broker, readPoll(form), pace)
+export async function exchange(c: Context<Env>, form: Form, pace: Pace): Promise<ExchangeAnswer> {
+  if (one(form, 'subject_token_type') === TASK_TOKEN_TYPE) return pollExchange(c, readPoll(form), pace)
   const request = readExchange(form)
-  await demandTypes(broker, form)
-  return openAndAnswer(broker, request)
+  await demandTypes(c.get('broker'), form)
+  return openAndAnswer(c, request)
 }
 
 /** An actor's token is evidence like a subject's, and the human's is an ID token by that name. */

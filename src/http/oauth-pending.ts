@@ -3,6 +3,7 @@
  * `authorization_pending` with the task's id and token beside it; then the caller comes back with the task token
  * as subject token, never with the evidence.
  */
+import type { Context } from 'hono'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { ApprovalPending } from '../broker/approvals/ask-approval.ts'
 import { authenticateTask } from '../broker/authenticate.ts'
@@ -12,7 +13,9 @@ import { requestCredential } from '../broker/credentials/grant-ask.ts'
 import type { OpenedTask } from '../broker/tasks/open-task.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { ApprovalRow, AskRow, TaskRow } from '../store/rows.ts'
+import type { Env } from './guard.ts'
 import { exchangeAnswer } from './oauth-answer.ts'
+import { shownKeys } from './possession.ts'
 
 /** Mayfly's own: the token of a task that this endpoint, or `POST /v1/tasks`, has opened. */
 export const TASK_TOKEN_TYPE = 'urn:mayfly:oauth:token-type:task_token'
@@ -61,9 +64,10 @@ export async function firstPending(
 export type Poll = { token: string; ask: string | undefined }
 
 /** The credential, once: whoever lost the answer asks for another. */
-export async function pollExchange(broker: Broker, poll: Poll, pace: Pace): Promise<ExchangeAnswer> {
+export async function pollExchange(c: Context<Env>, poll: Poll, pace: Pace): Promise<ExchangeAnswer> {
+  const broker = c.get('broker')
   const token = new Secret(poll.token)
-  const task = await authenticateTask(broker, token)
+  const task = await authenticateTask(broker, token, await shownKeys(c))
   const { ask, approval } = await waitingAsk(broker, task, poll.ask)
   switch (approval.state) {
     case 'pending':

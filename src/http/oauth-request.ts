@@ -1,14 +1,16 @@
 /** What the grants of `/oauth/token` have in common: what is asked for, the task's own parameters, and the answer. */
+import type { Context } from 'hono'
 import { Secret } from '../../issuers/shared/secret.ts'
-import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { requestCredential } from '../broker/credentials/grant-ask.ts'
 import type { WantedAsk } from '../broker/credentials/resolve-asks.ts'
 import { type OpenRequest, openTask } from '../broker/tasks/open-task.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { declaredOf } from './declared.ts'
+import type { Env } from './guard.ts'
 import { exchangeAnswer } from './oauth-answer.ts'
 import { type ExchangeAnswer, firstPending } from './oauth-pending.ts'
+import { shownKeys } from './possession.ts'
 import { parse, strictJson } from './read-body.ts'
 import { authorizationDetails, openTaskBody } from './schemas.ts'
 import { toAsk } from './to-ask.ts'
@@ -72,7 +74,9 @@ export function readOpening(form: Form, purpose: string): Omit<OpenRequest, 'evi
  * asks stay granted for later. Where humans are asked first, the task's token is what the caller comes back with:
  * the evidence is used up.
  */
-export async function openAndAnswer(broker: Broker, request: OpenRequest): Promise<ExchangeAnswer> {
+export async function openAndAnswer(c: Context<Env>, wanted: OpenRequest): Promise<ExchangeAnswer> {
+  const broker = c.get('broker')
+  const request = { ...wanted, held: await shownKeys(c) }
   const opened = await withFreshConfiguration(broker, within => openTask(within, request))
   const { credential, task, token } = opened
   if (credential !== undefined)

@@ -12,12 +12,14 @@ import type { ResourceServer } from '../config.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { TaskRow } from '../store/rows.ts'
 import type { IntrospectionLimits } from './admission.ts'
-import { basic, bearer } from './bearer.ts'
+import { basic } from './bearer.ts'
 import type { Env } from './guard.ts'
+import { tokenTypeOf } from './oauth-answer.ts'
 import { assertionGrant, JWT_BEARER } from './oauth-assertion.ts'
 import { exchange, TOKEN_EXCHANGE } from './oauth-exchange.ts'
 import { createPace, type ExchangeAnswer, type Pace } from './oauth-pending.ts'
 import { demand, type Form } from './oauth-request.ts'
+import { presentedTask, shownKeys } from './possession.ts'
 import { HttpRefusal } from './problem.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readForm } from './read-body.ts'
@@ -46,7 +48,7 @@ export function oauthRoutes(broker: Broker, options: OauthOptions): Hono<Env> {
   })
   routes.post('/revoke', async c => {
     const form = await readForm(c, broker.limits.bodyBytes)
-    await revoke(c.get('broker'), c, demand(form, 'token'))
+    await revoke(c, demand(form, 'token'))
     return c.body(null, 200)
   })
   for (const path of ['/token', '/introspect', '/revoke'])
@@ -61,10 +63,10 @@ function answerGrant(c: Context<Env>, form: Form, pace: Pace): Promise<ExchangeA
   const grant = demand(form, 'grant_type')
   switch (grant) {
     case TOKEN_EXCHANGE:
-      return exchange(c.get('broker'), form, pace)
+      return exchange(c, form, pace)
     case JWT_BEARER:
       c.set('grant', 'assertion')
-      return assertionGrant(c.get('broker'), form)
+      return assertionGrant(c, form)
     default:
       throw new BrokerError('grant_type_unsupported', `supported are ${TOKEN_EXCHANGE} and ${JWT_BEARER}`)
   }
@@ -74,18 +76,17 @@ function answerGrant(c: Context<Env>, form: Form, pace: Pace): Promise<ExchangeA
 async function introspect(broker: Broker, server: ResourceServer, token: string) {
   const live = await liveCredential(broker, token)
   if (live === undefined || live.claims.aud !== server.audience) return { active: false }
-  return { active: true, token_type: 'Bearer', ...live.claims }
+  return { active: true, token_type: tokenTypeOf(live.claims.cnf), ...live.claims }
 }
 
 /**
  * A task token revokes itself, ending its task; with a task token as bearer, a credential of that task or of
  * one below it. Unknown and foreign tokens are answered like revoked ones (RFC 7009 section 2.2).
  */
-async function revoke(broker: Broker, c: Context, token: string): Promise<void> {
+async function revoke(c: Context<Env>, token: string): Promise<void> {
+  const broker = c.get('broker')
   const holder =
-    c.req.header('authorization') === undefined
-      ? await taskOf(broker, new Secret(token))
-      : await authenticateTask(broker, bearer(c))
+    c.req.header('authorization') === undefined ? await taskOf(c, new Secret(token)) : await presentedTask(c)
   if (holder === undefined) return
   if (parseToken(token)?.kind === 'task') {
     if (broker.keyring.tokenHash(token) !== holder.token_hash) return
@@ -98,9 +99,9 @@ async function revoke(broker: Broker, c: Context, token: string): Promise<void> 
   await revokePresented(broker, holder, token)
 }
 
-async function taskOf(broker: Broker, token: Secret): Promise<TaskRow | undefined> {
+async function taskOf(c: Context<Env>, token: Secret): Promise<TaskRow | undefined> {
   try {
-    return await authenticateTask(broker, token)
+    return await authenticateTask(c.get('broker'), token, await shownKeys(c))
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'unauthenticated') return undefined
     throw error

@@ -1,5 +1,6 @@
 /** The one table from what the broker refuses to what HTTP says of it. */
 import type { Context } from 'hono'
+import { ALGORITHMS } from '../../attestors/shared/algorithms.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError, type ErrorCode } from '../broker/broker-error.ts'
 import { LIMITS } from '../limits.ts'
@@ -100,6 +101,26 @@ const TABLE: Record<ErrorCode, Row> = {
     status: 401,
     title: 'Authentication is needed',
     oauth: { status: 401, error: 'invalid_client' },
+  },
+  dpop_proof_invalid: {
+    status: 401,
+    title: 'The DPoP proof was not accepted',
+    oauth: { status: 400, error: 'invalid_dpop_proof' },
+  },
+  dpop_nonce_needed: {
+    status: 401,
+    title: 'The DPoP proof needs a nonce',
+    oauth: { status: 400, error: 'use_dpop_nonce' },
+  },
+  key_needed: {
+    status: 403,
+    title: 'A key has to be shown',
+    oauth: { status: 400, error: 'invalid_dpop_proof' },
+  },
+  key_not_proven: {
+    status: 401,
+    title: 'The token is bound to a key that was not shown',
+    oauth: { status: 400, error: 'invalid_dpop_proof' },
   },
   forbidden: { status: 403, title: 'Not allowed', oauth: { status: 403, error: 'access_denied' } },
   fresh_sign_in_needed: {
@@ -229,12 +250,24 @@ export function renderError(
       'content-type': isOauth ? 'application/json' : 'application/problem+json',
       'cache-control': 'no-store',
       ...(isOauth && refusal.oauth.status === 401 ? { 'www-authenticate': 'Basic realm="mayfly"' } : {}),
-      ...(!isOauth && refusal.code === 'unauthenticated'
-        ? { 'www-authenticate': 'Bearer realm="mayfly"' }
-        : {}),
+      ...(isOauth ? {} : challengeOf(refusal.code)),
       ...refusal.headers,
     },
   })
+}
+
+/** RFC 6750 section 3, RFC 9449 section 7.1. */
+function challengeOf(code: Refusal['code']): Record<string, string> {
+  const challenge = CHALLENGES[code]
+  return challenge === undefined ? {} : { 'www-authenticate': challenge }
+}
+
+const dpop = (error: string) => `DPoP realm="mayfly", error="${error}", algs="${ALGORITHMS.join(' ')}"`
+const CHALLENGES: Partial<Record<Refusal['code'], string>> = {
+  unauthenticated: 'Bearer realm="mayfly"',
+  dpop_proof_invalid: dpop('invalid_dpop_proof'),
+  dpop_nonce_needed: dpop('use_dpop_nonce'),
+  key_not_proven: dpop('invalid_token'),
 }
 
 /** What a caller is told of an error, whatever the words of the endpoint are. */

@@ -1,8 +1,7 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { asTheyStand } from '../broker/approvals/ask-approval.ts'
-import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { type CredentialRequest, requestCredential } from '../broker/credentials/grant-ask.ts'
@@ -17,10 +16,10 @@ import { openTicket } from '../broker/tasks/open-ticket.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
-import { bearer } from './bearer.ts'
 import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
 import { accepted, approvalsOf, comeBack, isPending } from './pending.ts'
+import { presented, presentedTask, shownKeys } from './possession.ts'
 import { waitForHumans } from './prefer.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
@@ -38,7 +37,8 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   routes.post('/', async c => {
     const opened = await exchanges.pass(c.get('source'), async () => {
       const request = toRequest(await readJson(c, openTaskBody, bodyBytes))
-      return withFreshConfiguration(c.get('broker'), within => openTask(within, request))
+      const held = await shownKeys(c)
+      return withFreshConfiguration(c.get('broker'), within => openTask(within, { ...request, held }))
     })
     const { id } = opened.task
     c.header('location', `/v1/tasks/${id}`)
@@ -73,7 +73,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
 
   /** An operator's token goes on to the operators' own route, where they are served here too. */
   routes.get('/:id/receipt', async (c, next) => {
-    if (parseToken(bearer(c).reveal())?.kind === 'operator') return next()
+    if (parseToken(presented(c).token.reveal())?.kind === 'operator') return next()
     const { id } = await authorise(c)
     return c.json(renderReceipt(await readReceiptOf(c.get('broker'), id)))
   })
@@ -150,8 +150,8 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   })
 
   /** The token's own task only: a foreign id looks like one that does not exist. */
-  async function authorise(c: Parameters<typeof bearer>[0]): Promise<TaskRow> {
-    const task = await authenticateTask(c.get('broker'), bearer(c))
+  async function authorise(c: Context<Env>): Promise<TaskRow> {
+    const task = await presentedTask(c)
     if (task.id !== c.req.param('id')) throw new BrokerError('not_found', 'no such task')
     return task
   }

@@ -63,6 +63,8 @@ export type Agent = {
   check_in_minutes?: number
   /** Whether the provider is asked, at each open, if the CI job is running. Absent: as the broker does for the tier. */
   verify_job_running?: boolean
+  /** Whether the tokens of its tasks are bound to a key that must be shown with them. Absent: where the caller shows one. */
+  bound_key_required?: boolean
   /** SHA-256 (hex) of the canonical JSON of all of the above: the generation of this agent. */
   digest: string
 }

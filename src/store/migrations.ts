@@ -21,6 +21,7 @@ import { onBehalfOf } from './schema-14.ts'
 import { dueIds } from './schema-15.ts'
 import { leasePhases } from './schema-16.ts'
 import { leaksSchema } from './schema-17.ts'
+import { boundKeys } from './schema-18.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -49,6 +50,7 @@ export const migrations: readonly Migration[] = [
   { id: 15, name: 'due ids', statements: dueIds },
   { id: 16, name: 'lease phases', statements: leasePhases },
   { id: 17, name: 'leaks', statements: leaksSchema },
+  { id: 18, name: 'bound keys', statements: boundKeys },
 ]
 
 /**

@@ -80,6 +80,8 @@ export type TaskRow = {
   human_facts: string | null
   /** HMAC of the task token; null for system tasks. */
   token_hash: string | null
+  /** JSON of the key that must be shown with the token; null where none was shown when it was opened. */
+  bound_key: string | null
   token_used_at: number | null
   opened_at: number
   deadline: number

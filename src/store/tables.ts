@@ -100,6 +100,7 @@ export const columns = {
     human: 1,
     human_facts: 1,
     token_hash: 1,
+    bound_key: 1,
     token_used_at: 1,
     opened_at: 1,
     deadline: 1,

@@ -4,6 +4,7 @@ import type { AskRow, LeaseRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { type CredentialBudgets, credentialBudgets } from '../budgets/credential-budget.ts'
+import { boundKeyOf } from '../bound/held-keys.ts'
 import { onBehalfOf } from '../people/human.ts'
 
 /** One mint about to happen: what the issuer is told, and the row that is durable before it is told. */
@@ -36,7 +37,7 @@ export function sharedIssuers({ issuers }: Pick<Broker, 'issuers'>): string[] {
 /** @param chain agents of the ancestors, nearest first. */
 export function planLease(
   broker: Broker,
-  task: Pick<TaskRow, 'id' | 'root' | 'agent' | 'deadline' | 'human_facts'>,
+  task: Pick<TaskRow, 'id' | 'root' | 'agent' | 'deadline' | 'human_facts' | 'bound_key'>,
   ask: Pick<AskRow, 'id' | 'issuer' | 'ask'>,
   chain: readonly Actor[],
 ): LeasePlan {
@@ -94,10 +95,16 @@ export function planLease(
       agent: task.agent,
       chain,
       ...onBehalfOf(task),
+      ...confirmationOf(task),
       expiresAt: task.deadline,
       mintNotAfter,
     },
   }
+}
+
+function confirmationOf(task: Pick<TaskRow, 'bound_key'>) {
+  const boundKey = boundKeyOf(task)
+  return boundKey === undefined ? {} : { boundKey }
 }
 
 /** What an active lease is, once the provider answered. Sealed before anything judges it. */

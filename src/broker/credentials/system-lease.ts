@@ -107,6 +107,7 @@ function systemTask(
     human: null,
     human_facts: null,
     token_hash: null,
+    bound_key: null,
     token_used_at: null,
     opened_at: now,
     deadline: now + broker.limits.systemTaskMs,

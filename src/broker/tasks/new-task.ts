@@ -1,3 +1,4 @@
+import type { BoundKey } from '../../../attestors/attestor.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import { canonicalDigest } from '../../canonical.ts'
 import type { Agent } from '../../policy/agent.ts'
@@ -20,6 +21,8 @@ export type NewTask = {
   human?: Human | undefined
   request: { purpose: string; minutes?: number; heartbeatSeconds?: number }
   token: Secret
+  /** What the token is bound to. */
+  key?: BoundKey | undefined
 }
 
 /** The nearest of what was asked, the agent's limit, the ticket, every ancestor and the agent's expiry; epoch ms. */
@@ -62,6 +65,7 @@ export function newTask(broker: Broker, wanted: NewTask): TaskRow {
     ticket: parent?.ticket.id ?? null,
     ...humanColumns(human),
     token_hash: broker.keyring.tokenHash(token.reveal()),
+    bound_key: wanted.key === undefined ? null : JSON.stringify(wanted.key),
     token_used_at: null,
     opened_at: now,
     deadline,

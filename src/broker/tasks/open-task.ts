@@ -18,6 +18,7 @@ import {
   planApprovals,
   requestApprovals,
 } from '../approvals/ask-approval.ts'
+import { type HeldKeys, isHeld, keyToBind } from '../bound/held-keys.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { takeTask } from '../budgets/budgets.ts'
@@ -39,7 +40,7 @@ import type { PresentedHuman } from '../people/human-token.ts'
 import { behalfOf, claimsOf, humanFor, presentedHuman } from '../people/on-behalf-of.ts'
 import { refuseBlocked } from '../revocations/refuse-blocked.ts'
 import { verifiedTicket } from '../verified-rows.ts'
-import { attest } from './attest.ts'
+import { attest, rejectEvidence } from './attest.ts'
 import { type Binding, bindingOf, enterWork, rejectOver, WorkOver, worded } from './bind-work.ts'
 import { boundsOf, ticketBound } from './bounds.ts'
 import { requireCheckIns } from './check-in.ts'
@@ -79,6 +80,8 @@ export type OpenRequest = {
   declared?: Declared
   /** What humans are told, where they are asked. */
   wish?: ApprovalWish
+  /** Keys that were shown with the request: the task's token is bound to one of them. */
+  held?: HeldKeys
   /** Mint the first ask at once and answer with it. */
   mintFirst: boolean
   /** Nobody could come back for what humans agree to later: that is refused, and nothing is opened. */
@@ -98,6 +101,13 @@ type Judged = { asks: ParsedAsk[]; decision: DecisionRow; verdicts: readonly Ask
 export async function openTask(broker: Broker, request: OpenRequest): Promise<OpenedTask> {
   // 1. Attest the workload, and the human on whose behalf it comes.
   const identity = await attest(broker, request.evidence)
+  if (!isHeld(identity.boundKey, request.held ?? {}))
+    throw await rejectEvidence(
+      broker,
+      identity.attestor,
+      'key_not_shown',
+      'it is bound to a key that was not shown',
+    )
   await demandNewer(broker, identity)
   const presented = await presentedHuman(broker, request)
 
@@ -107,7 +117,8 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
-  const task = newTask(broker, { agent, identity, parent, human, request, token })
+  const key = keyToBind(agent.bound_key_required === true, request.held ?? {})
+  const task = newTask(broker, { agent, identity, parent, human, request, token, key })
   const asks = judged.asks.map((ask, index) =>
     newAsk(broker, task, ask, { decision: judged.decision.id, verdict: judged.verdicts[index] }),
   )
@@ -350,5 +361,7 @@ function digestOfRequest(
   const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
   const wanted = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime, declared }
   const human = presented === undefined ? {} : { human: presented.human.use }
-  return canonicalDigest({ ...wanted, wish, ...human, by: { attestor, issuer, subject } })
+  // A thief's copy of the request without the key is another request.
+  const key = request.held?.jkt === undefined ? {} : { jkt: request.held.jkt }
+  return canonicalDigest({ ...wanted, wish, ...human, ...key, by: { attestor, issuer, subject } })
 }

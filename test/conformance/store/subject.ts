@@ -48,6 +48,7 @@ export function task(id: string, over: Partial<TaskRow> = {}): TaskRow {
     identity: '{}',
     evidence: null,
     ticket: null,
+    bound_key: null,
     human: null,
     human_facts: null,
     token_hash: `hash of ${id}`,

@@ -1,0 +1,52 @@
+/** The keys that a request shows that it holds: a DPoP proof in its header, and the certificate of its connection. */
+import type { Context } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { authenticateTask } from '../broker/authenticate.ts'
+import { certificateKey, type HeldKeys, nextNonce, provenKey } from '../broker/bound/held-keys.ts'
+import { BrokerError } from '../broker/broker-error.ts'
+import type { TaskRow } from '../store/rows.ts'
+import { clientCertificates } from './client-certificate.ts'
+import type { Env } from './guard.ts'
+
+/**
+ * @param token the access token that the proof has to be made for, where there is one
+ * @throws BrokerError `dpop_proof_invalid`, `dpop_nonce_needed`
+ */
+export async function shownKeys(c: Context<Env>, token?: Secret): Promise<HeldKeys> {
+  const proof = c.req.header('dpop')
+  const [certificate] = clientCertificates(c)
+  const broker = c.get('broker')
+  // On the connection itself, so that an answer which asks for it has it, too.
+  if (proof !== undefined) c.env.outgoing.setHeader('dpop-nonce', nextNonce(broker))
+  const url = `${c.get('publicUrl').replace(/\/$/, '')}${c.req.path}`
+  const request = {
+    ...{ method: c.req.method, url },
+    ...(token === undefined ? {} : { token: token.reveal() }),
+  }
+  return { ...certificateKey(certificate), ...(await provenKey(broker, proof, request)) }
+}
+
+/** The task whose token stands in the header, with the key that it is bound to. */
+export async function presentedTask(c: Context<Env>): Promise<TaskRow> {
+  const { token, scheme } = presented(c)
+  // RFC 9449 section 7.2: as a bearer a bound token is not accepted, whatever else is sent with it.
+  if (scheme === 'bearer') {
+    const [certificate] = clientCertificates(c)
+    return authenticateTask(c.get('broker'), token, certificateKey(certificate))
+  }
+  const held = await shownKeys(c, token)
+  if (held.jkt === undefined)
+    throw new BrokerError('dpop_proof_invalid', 'send a proof in the DPoP header with a token of that scheme')
+  return authenticateTask(c.get('broker'), token, held)
+}
+
+/** RFC 6750 section 2.1 and RFC 9449 section 7.1. @throws BrokerError `unauthenticated` where there is none. */
+export function presented(c: Context): { token: Secret; scheme: 'bearer' | 'dpop' } {
+  const [, scheme, token] = /^(Bearer|DPoP) ([\x21-\x7e]+)$/i.exec(c.req.header('authorization') ?? '') ?? []
+  if (scheme === undefined || token === undefined)
+    throw new BrokerError(
+      'unauthenticated',
+      'send the token as: Authorization: Bearer <token>, or as DPoP where it is bound to a key',
+    )
+  return { token: new Secret(token), scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer' }
+}
