@@ -23,6 +23,8 @@ let runner: ActionsRunner
 let job: GithubJob
 /** Laid over those of the job. */
 let claims: Record<string, unknown>
+/** What the runner gave last. */
+let evidence: string
 
 beforeAll(async () => {
   const common = {
@@ -39,7 +41,10 @@ beforeAll(async () => {
   stage = await createStage({ agents: { heard } })
   stage.broker.broker.people = people()
   wire = await startFaultyWire(stage.broker.url)
-  runner = await startActionsRunner(async aud => (await stage.evidence(job, { aud, ...claims })).token)
+  runner = await startActionsRunner(async aud => {
+    evidence = (await stage.evidence(job, { aud, ...claims })).token
+    return evidence
+  })
 })
 afterAll(async () => {
   await runner?.close()
@@ -103,7 +108,7 @@ describe('what is handed out', () => {
     const left = await main({ ...allInputs(), 'export-env': 'true' })
     const done = await post(left)
     const secrets = ['token', 'jwt', 'aws-access-key-id', 'aws-secret-access-key', 'aws-session-token']
-    const values = [...secrets.map(name => left.outputs[name]!), left.state.token!]
+    const values = [...secrets.map(name => left.outputs[name]!), left.state.token!, evidence]
     for (const secret of values) {
       const holding = left.events.filter(({ text }) => text.includes(secret))
       expect(holding[0]?.text).toBe(`::add-mask::${secret}`)
