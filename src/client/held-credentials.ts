@@ -32,8 +32,8 @@ export function holdCredentials({ mint, now, deadline }: Minting): HeldCredentia
     const end = have.credential.expiresAt.getTime()
     const left = end - now()
     if (left <= 0) return undefined
-    // A new one would live no longer.
-    if (end >= deadline()) return have.credential
+    // A new one would live no longer. Some providers tell whole seconds.
+    if (end > deadline() - 1_000) return have.credential
     // What is never given that much life is replaced at half of it, not at every call.
     return left >= Math.min(atLeastMs, have.lifeMs / 2) ? have.credential : undefined
   }

@@ -1,6 +1,6 @@
 /** A socket at a path that others know: taken once, and again only where nobody answers at it. */
 import { randomUUID } from 'node:crypto'
-import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { lstat, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { type Answerer, type Listening, listenOnSocket } from './listen.ts'
@@ -48,6 +48,8 @@ async function clearStale(path: string): Promise<void> {
   if (await isAnswered(path)) throw inUse(path)
   const aside = `${path}.${randomUUID().slice(0, 8)}`
   try {
+    // A file that is no socket is nobody's to remove.
+    if (!(await lstat(path)).isSocket()) throw new SocketUnusable(`${path} is there, and is no socket`)
     await rename(path, aside)
   } catch (error) {
     // Somebody else has cleared it.
@@ -70,8 +72,7 @@ function isAnswered(path: string): Promise<boolean> {
     })
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false)
-      // A file that is no socket is nobody's to remove.
-      else reject(new SocketUnusable(`${path} is there and is no socket of mayfly (${error.code})`))
+      else reject(new SocketUnusable(`${path} cannot be looked at (${error.code})`))
     })
   })
 }

@@ -235,8 +235,12 @@ function isOver({ state, signal }: Task): boolean {
 }
 
 export function render({ task, purpose }: Opened): LocalTask {
-  const { id, agent, state, deadline, asks } = task
-  return { id, agent, purpose, state, deadline: deadline.toISOString(), asks: asks.map(renderAsk) }
+  const { id, agent, state, deadline, decision, asks } = task
+  return {
+    ...{ id, agent, purpose, state, deadline: deadline.toISOString() },
+    ...(decision !== null && { decision }),
+    asks: asks.map(renderAsk),
+  }
 }
 
 function renderAsk({ id, authorizationDetails, state, approval, provider }: TaskAsk): LocalAsk {
@@ -246,6 +250,7 @@ function renderAsk({ id, authorizationDetails, state, approval, provider }: Task
     kind: kindOf(authorizationDetails),
     ...(provider !== undefined && { provider }),
     state,
-    ...(approval && { approval: { id: approval.id, state: approval.state, reason: approval.reason } }),
+    ...(state !== 'granted' &&
+      approval && { approval: { id: approval.id, state: approval.state, reason: approval.reason } }),
   }
 }

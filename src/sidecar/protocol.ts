@@ -114,7 +114,7 @@ export const askAnswer = z.object({
   /** The host of its provider's web pages (`github.com`), where its issuer knows one. */
   provider: z.string().optional(),
   state: z.enum(['pending', 'granted', 'denied', 'expired', 'cancelled']),
-  /** Of an ask that humans are or were asked about; `reason` is theirs. */
+  /** Of an ask that waits for humans, or that they did not grant; `reason` is theirs. */
   approval: z.object({ id, state: z.string(), reason: z.string().nullable() }).optional(),
 })
 
@@ -124,6 +124,8 @@ export const taskAnswer = z.object({
   purpose: z.string(),
   state: z.enum(['active', 'ended', 'settled']),
   deadline: z.string(),
+  /** By which it was opened, for whoever answers for the agent; absent where it was opened elsewhere. */
+  decision: z.string().optional(),
   asks: z.array(askAnswer),
 })
 
