@@ -33,10 +33,9 @@ export function sidecarSource(address: SidecarAddress): CredentialSource {
 
 /** A host that no task of now has an ask for was a task's, where one that has ended had one. */
 async function whyNot(sidecar: Sidecar, target: GitTarget, error: SidecarError): Promise<GitAnswer> {
-  if (error.code !== 'host_unmatched') return { kind: 'refused', message: tell(error, target) }
-  const ended = (await sidecar.tasks()).findLast(
-    task => task.state !== 'active' && asksFor([task], target).length > 0,
-  )
+  const there = (await sidecar.tasks()).filter(task => asksFor([task], target).length > 0)
+  if (error.code !== 'host_unmatched') return { kind: 'refused', message: tell(error, there, target) }
+  const ended = there.findLast(({ state }) => state !== 'active')
   if (ended === undefined) return { kind: 'foreign' }
   const message = `task ${ended.id} has ended, and what it was given with it: open a new one, or start the command again`
   return { kind: 'refused', message }
@@ -48,25 +47,36 @@ function asksFor(tasks: readonly LocalTask[], target: GitTarget): LocalTask['ask
     .filter(({ provider }) => provider !== undefined && isOfProvider(target, provider))
 }
 
-/** The server's words, what is to be quoted to whom, and what to do. */
-function tell({ code, message, problem }: SidecarError, { protocol, host, path = '' }: GitTarget): string {
-  const { decision, approvals = [] } = problem ?? {}
-  const quoted = [...(decision === undefined ? [] : [`decision ${decision}`]), ...approvals]
-  const whom = quoted.length === 0 ? '' : `. Quote ${quoted.join(', ')} to whoever answers for the agent`
-  return `${message}${whom}${toDo(code, repositoryOfPath(path), `${protocol}://${host}`)}`
-}
-
-function toDo(code: string, repository: string | undefined, origin: string): string {
+/** What was refused, by which decisions, and what to do; `there` are the tasks with an ask for this host. */
+function tell(
+  { code, message, problem }: SidecarError,
+  there: readonly LocalTask[],
+  { protocol, host, path = '' }: GitTarget,
+): string {
+  const repository = repositoryOfPath(path)
+  const live = there.filter(({ state }) => state === 'active')
   switch (code) {
     case 'repository_unsaid':
-      return `. Switch it on with: git config --global credential.${origin}.useHttpPath true`
+      return `${message}. Switch it on with: git config --global credential.${protocol}://${host}.useHttpPath true`
     case 'ask_unmatched':
-    case 'ask_contentless':
-      return repository === undefined
-        ? '. Expected a path like owner/name'
-        : `. Ask for it, like github=${repository}:contents:read, or contents:write to push; ` +
-            'where that is denied, whoever answers for the agent must allow it'
-    default:
-      return ''
+    case 'ask_contentless': {
+      const decided = live.flatMap(({ decision }) => (decision === undefined ? [] : [`decision ${decision}`]))
+      const tasks = live.map(({ id }) => id).join(', ')
+      if (repository === undefined) return `${message}: expected a path like owner/name`
+      return (
+        `task ${tasks} may not have ${repository}${code === 'ask_contentless' ? ' with its contents' : ''}` +
+        `${listed(decided)}. Ask for it, like github=${repository}:contents:read, or contents:write to push. ` +
+        `Where that is denied, whoever answers for the agent ${live[0]?.agent ?? ''} must allow it`
+      )
+    }
   }
+  const { decision, approvals = [] } = problem ?? {}
+  const quoted = decision === undefined ? approvals : [`decision ${decision}`, ...approvals]
+  return quoted.length === 0
+    ? message
+    : `${message}. Quote ${quoted.join(', ')} to whoever answers for the agent`
+}
+
+function listed(words: readonly string[]): string {
+  return words.length === 0 ? '' : ` (${words.join(', ')})`
 }

@@ -49,7 +49,7 @@ export function taskSource(terminal: Terminal, path: string): CredentialSource {
     async rejected(_target, sha256) {
       const { client, held, task } = await look()
       const lease = task.credentials.find(one => one.sha256 === sha256 && one.state === 'active')
-      if (lease !== undefined) await client.request(giveBackCall(held, lease.lease))
+      if (lease !== undefined) await client.call(giveBackCall(held, lease.lease), leaseAnswer)
     },
   }
 }

@@ -55,7 +55,7 @@ const broker: typeof fetch = async (input, init) => {
   asked.push(`${init?.method} ${pathname.replace(/tsk_0+/, 'TASK')}`)
   const answer = (status: number, body: unknown) => new Response(JSON.stringify(body), { status })
   if (init?.method === 'GET') return answer(200, task)
-  if (init?.method === 'DELETE') return answer(200, {})
+  if (init?.method === 'DELETE') return answer(200, task.credentials.at(-1))
   return answer(201, {
     ...{ lease: 'lse_1', ask: 'ask_api', issuer: 'github', credential: TOKEN, revocability: 'immediate' },
     ...{ authorization_details: { type: 'github' }, expires_at: LATER, provider_expires_at: LATER },
@@ -246,6 +246,23 @@ describe('erase', () => {
     expect(asked.filter(one => !one.startsWith('GET'))).toEqual([])
     expect(JSON.stringify(sent)).not.toContain('hunter2')
   })
+})
+
+test('what cannot be given back is told in one line, and is git’s no failure', async () => {
+  const lease = {
+    ...{ lease: 'lse_1', task: 'tsk_1', agent: 'coder', issuer: 'github', state: 'active', closed_as: null },
+    ...{ revocability: 'immediate', authorization_details: { type: 'github' }, expires_at: LATER },
+    ...{ provider_expires_at: LATER, last_error: null, sha256: sha256(TOKEN) },
+  }
+  task.credentials = [lease]
+  const failing: typeof fetch = async (input, init) => {
+    if (init?.method !== 'DELETE') return broker(input, init)
+    const problem = { title: 'Unavailable', detail: 'try again', code: 'ledger_unavailable' }
+    return new Response(JSON.stringify(problem), { status: 503 })
+  }
+  const { out, err, code } = await helper('erase', [...API, `password=${TOKEN}`], failing)
+  expect({ out, code }).toEqual({ out: '', code: 0 })
+  expect(err).toBe('mayfly: Unavailable: try again (ledger_unavailable)\n')
 })
 
 describe('what git would not say', () => {

@@ -307,7 +307,9 @@ describe('a local credential server', () => {
 
   test('what it refuses is said in one line, and git stops', async () => {
     const web = await git.shell(`git clone -q ${server.url}/acme/web`, { env })
-    expect(web.err).toMatch(/^mayfly: .*Ask for it, like github=acme\/web:contents:read.*\n.*told us to quit/)
+    expect(web.err).toMatch(
+      /^mayfly: task tsk_\w+ may not have acme\/web \(decision dec_\w+\)\. .*github=acme\/web:contents:read.*\n.*told us to quit/,
+    )
     await task.complete()
     const ended = await git.shell(`git clone -q ${server.url}/acme/api nowhere`, { env })
     expect(ended.err).toMatch(new RegExp(`^mayfly: task ${task.id} has ended.*\n.*told us to quit`))
