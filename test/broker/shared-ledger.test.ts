@@ -1,9 +1,11 @@
 /** Two brokers on one PostgreSQL: each racing pair in both orders, held so that they overlap, and set free. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import * as DPoP from 'dpop'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { WorkEnd } from '../../issuers/shared/work.ts'
+import { nextNonce, provenKey } from '../../src/broker/bound/held-keys.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { requestCredential } from '../../src/broker/credentials/grant-ask.ts'
 import { reassess } from '../../src/broker/decisions/reassess.ts'
@@ -284,6 +286,17 @@ function races(): void {
       )
       expect(ended).toEqual([1, 0])
     })
+  })
+
+  test('a DPoP proof counts once for both, and each knows the nonces of the other', async () => {
+    const keys = await DPoP.generateKeyPair('ES256')
+    const url = 'https://mayfly.test/v1/tasks'
+    for (let time = 0; time < times; time += 1) {
+      const proof = await DPoP.generateProof(keys, url, 'POST', nextNonce(b))
+      const prove = (broker: Broker) => provenKey(broker, proof, { method: 'POST', url })
+      const outcomes = await Promise.allSettled([prove(a), prove(b), prove(a), prove(b)])
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    }
   })
 
   test('evidence × evidence: one task', async () => {
