@@ -1,6 +1,8 @@
 /** What git may say to the helper, and what others may say in its place. The broker here is a function. */
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -207,6 +209,84 @@ describe('silence', () => {
     const { out, err, code } = await helper('get', ['protocol=https', 'host=ghes.acme.test'], away)
     expect({ out, code }).toEqual({ out: '', code: 0 })
     expect(err).toContain('could not be reached')
+  })
+})
+
+describe('a local credential server', () => {
+  let server: Server
+  let local: Record<string, string>
+  /** What it answers to a question for a credential. */
+  let told: { status: number; body: object }
+
+  beforeAll(async () => {
+    const held = { id: 'tsk_1', agent: 'coder', purpose: 'fix it', state: 'active', deadline: LATER }
+    const handle = { handle: 'ask_api', kind: 'github', provider: 'github.com', state: 'granted' }
+    const asks = [{ ...handle, authorization_details: { type: 'github' } }]
+    server = createServer((request, response) => {
+      const isList = request.url === '/v1/tasks'
+      const body = isList ? { tasks: [{ ...held, decision: 'dec_1', asks }] } : told.body
+      response.writeHead(isList ? 200 : told.status).end(JSON.stringify(body))
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    local = { MAYFLY_LOCAL_URL: url, MAYFLY_LOCAL_TOKEN: 'local' }
+  })
+  afterAll(() => void server.close())
+
+  const get = (lines = API) => ask('get', `${lines.join('\n')}\n`, { env: local })
+  const problem = (status: number, code: string, more: object = {}) => ({
+    status,
+    body: { title: 'Title', status, detail: 'detail', code, ...more },
+  })
+
+  test.each([
+    [
+      problem(409, 'approval_pending', { approvals: ['apr_1'] }),
+      'Title: detail (approval_pending). Quote apr_1 to whoever answers for the agent',
+    ],
+    [
+      problem(403, 'ask_denied', { decision: 'dec_2' }),
+      'Title: detail (ask_denied). Quote decision dec_2 to whoever answers for the agent',
+    ],
+    [
+      problem(404, 'ask_unmatched'),
+      'task tsk_1 may not have acme/api (decision dec_1). Ask for it, like github=acme/api:contents:read',
+    ],
+    [
+      problem(403, 'ask_contentless'),
+      'task tsk_1 may not have acme/api with its contents (decision dec_1). Ask for it',
+    ],
+    [
+      problem(409, 'repository_unsaid'),
+      'Title: detail (repository_unsaid). Switch it on with: git config --global credential.https://github.com.useHttpPath true',
+    ],
+    [problem(409, 'task_not_active'), 'Title: detail (task_not_active)'],
+    [
+      problem(503, 'broker_unreachable', { detail: 'a\nb\u001b[31m' }),
+      'Title: a b [31m (broker_unreachable)',
+    ],
+    [{ status: 200, body: { hello: 'you' } }, 'what answers there is no local credential server'],
+  ])('%j: one line, and git stops', async (answer, says) => {
+    told = answer
+    const { out, err, code } = await get()
+    expect({ out, code }).toEqual({ out: 'quit=1\n', code: 3 })
+    expect(err).toContain(`mayfly: ${says}`)
+    expect(err.match(/\n/g)).toHaveLength(1)
+  })
+
+  test('hosts that are not its tasks’ are left to others', async () => {
+    told = problem(404, 'host_unmatched')
+    expect(await get(['protocol=https', 'host=gitlab.com', 'path=acme/api'])).toEqual(quiet)
+  })
+
+  test('a credential of several parts is none for git', async () => {
+    const parts = { AccessKeyId: 'ASIA', SecretAccessKey: 'secret-part' }
+    const times = { expires_at: LATER, provider_expires_at: LATER }
+    const kind = { handle: 'ask_api', task: 'tsk_1', type: 'aws', kind: 'aws', ...times }
+    told = { status: 200, body: { ...kind, authorization_details: { type: 'aws' }, secret: parts } }
+    const { out, err } = await get()
+    expect(out).toBe('quit=1\n')
+    expect(err).not.toContain('secret-part')
   })
 })
 
