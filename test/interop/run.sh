@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the interop suite: clients that we did not write (gh, the AWS CLI, boto3), and Ceph's radosgw, an STS, IAM
+# Runs the interop suite: clients that we did not write (git, gh, the AWS CLI, boto3), and Ceph's radosgw, an STS, IAM
 # and S3 that checks signatures, session policies and expiry.
 #
 # Installs what is missing from Debian's or Ubuntu's packages where that is possible. Where it is not, prints why
@@ -13,7 +13,7 @@ main() {
   have_aws || install awscli python3-boto3 || echo "interop: the AWS CLI and boto3 are left out: $why"
   if ! have_radosgw && ! { install ceph-mon ceph-osd radosgw && have_radosgw; }; then
     echo "interop: radosgw is left out: ${why:-the packages of this system do not bring it}"
-    npx vitest run --config test/interop/vitest.config.ts test/interop/gh.test.ts \
+    npx vitest run --config test/interop/vitest.config.ts test/interop/git.test.ts test/interop/gh.test.ts \
       test/interop/aws-clients.test.ts "$@"
     return
   fi
