@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startRevocation } from '../../src/broker/revocations/revocations.ts'
@@ -17,6 +17,7 @@ import { type ActionsRunner, REQUEST_TOKEN, startActionsRunner } from './actions
 import { createShell, readJson, type Shell, script } from './mayfly.ts'
 
 const GITHUB = 'github=acme/api:contents:write'
+const SDK = join(import.meta.dirname, '../../node_modules/@aws-sdk/client-s3')
 const JWT = `jwt=${ORDERS}#orders.read`
 
 let installation: Installation
@@ -141,12 +142,21 @@ describe('a command with credentials', () => {
         const session = await (await fetch(env.AWS_CONTAINER_CREDENTIALS_FULL_URI, { headers: { authorization } })).json()
         const git = { protocol: 'https', host: '127.0.0.1', path: 'acme/api.git' }
         const token = await over({ path: '/v1/credentials' }, { git })
+        const { S3Client, GetObjectCommand } = require('${SDK}')
+        const s3 = new S3Client({ region: 'eu-central-1', endpoint: '${installation.aws.url}', forcePathStyle: true })
+        const { Body } = await s3.send(new GetObjectCommand({ Bucket: '${BUCKET}', Key: 'build.txt' }))
+        console.log(await Body.transformToString())
         const refused = await over({ path: '/v1/tasks' }, { purpose: 'another' })
         writeFileSync('${report}', JSON.stringify({ env, session, token, refused }))
       }
       main()`
     const before = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.name', GIT_CONFIG_VALUE_0: 'me' }
-    await shell.ok(['exec', '--env', 'handles', '--ask', GITHUB, '--ask', aws, ...script(code)], {
+    // Where the SDKs look before they ask a container's server.
+    await mkdir(join(shell.home, '.aws'))
+    const mine = '[default]\naws_access_key_id = AKIAMINE\naws_secret_access_key = mine\n'
+    await writeFile(join(shell.home, '.aws', 'credentials'), mine)
+    const command = ['exec', '--env', 'handles', '--ask', GITHUB, '--ask', aws, ...script(code)]
+    const { out } = await shell.ok(command, {
       env: {
         ...before,
         GH_TOKEN: 'an older one',
@@ -154,6 +164,7 @@ describe('a command with credentials', () => {
         MAYFLY_LOCAL_TOKEN: 'outer',
       },
     })
+    expect(out).toBe('built\n')
     const { env, session, token, refused } = JSON.parse(await readFile(report, 'utf8'))
     expect(session).toMatchObject({
       AccessKeyId: installation.aws.credentials().at(-1)!.accessKeyId,
