@@ -12,7 +12,7 @@ import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
 import { peekEvidence } from './shared/compact-jws.ts'
 import { namesAudience } from './shared/oidc-profile.ts'
 import { algorithms, audience, seconds } from './shared/settings.ts'
-import { createBundleFile } from './shared/spiffe-bundle.ts'
+import { createBundleFile } from './shared/spiffe-bundle-file.ts'
 import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
 import type { JsonObject } from './shared/strict-json.ts'
 import { type JwtProfile, verifyEvidence } from './shared/verify-jwt.ts'
@@ -50,7 +50,7 @@ export const spiffeJwt = defineAttestor({
   settings,
   rules: () => ({ claimTypes: CLAIM_TYPES }),
   open(chosen, deps) {
-    const keys = createBundleFile(chosen.bundle_file, chosen.algorithms, deps)
+    const { keys } = createBundleFile(chosen.bundle_file, chosen.algorithms, deps)
     const issuer = `spiffe://${chosen.trust_domain}`
     const profile: JwtProfile = {
       // JWT-SVID section 2: a header parameter beside these MUST NOT appear.

@@ -1,77 +1,85 @@
 /**
- * A SPIFFE trust bundle in a file (SPIFFE Trust Domain and Bundle section 4), read again when it changes.
- *
- * The operator's own tooling (`spire-server bundle show -format spiffe`, a mounted ConfigMap) writes it. A
- * file that cannot be read or that is no newer bundle leaves the last good one in use for `maxStaleMs`.
+ * SPIFFE trust bundles (SPIFFE Trust Domain and Bundle section 4): what one document says, and where attestors get
+ * the current one from. A bundle is of one trust domain alone; bundles are never merged.
  */
-import { AttestationUnavailable, type AttestorDeps } from '../attestor.ts'
+import { AttestationUnavailable } from '../attestor.ts'
 import type { Algorithm } from './algorithms.ts'
-import type { JoseHeader } from './compact-jws.ts'
-import { type KeySet, type KeySource, pickKey, readKeySet } from './key-set.ts'
-import { type JsonObject, member, parseStrictJsonObject } from './strict-json.ts'
+import { type KeySet, type KeySource, MAX_KEYS, pickKey, readKeySet } from './key-set.ts'
+import { isJsonObject, type JsonObject, member, parseStrictJsonObject } from './strict-json.ts'
 
-export const BUNDLE_TIMES = {
-  /** Between two looks at the file. */
-  checkMs: 5_000,
-  /** How long the last good bundle is used while the file is not good. */
-  maxStaleMs: 60 * 60_000,
-} as const
+/** The bundle of one trust domain, wherever it comes from. Nothing in it: everything is revoked. */
+export type BundleSource = {
+  /** Keys of use `jwt-svid`. */
+  keys: KeySource
+  /**
+   * Certificates of use `x509-svid`, DER, as they are published: nobody has looked at them. The same array until the
+   * bundle changes.
+   *
+   * @throws AttestationUnavailable where there is no bundle to use
+   */
+  authorities(): Promise<readonly Uint8Array[]>
+  /**
+   * Why there is no newer bundle than the one in use, as a throw waiting to happen: what this one does not vouch
+   * for, the newer one might.
+   */
+  doubt(): AttestationUnavailable | undefined
+  /** Stops what goes on in the background. */
+  close?(): void
+}
+
+export type Bundle = {
+  /** For JWT-SVIDs. */
+  keys: KeySet
+  /** For X.509-SVIDs: DER. */
+  authorities: readonly Uint8Array[]
+  sequence: bigint | undefined
+  /** Seconds; how often the publisher wants to be asked. */
+  refreshHintS: number | undefined
+}
+
+/** What a source knows at one moment: the last good bundle, where it may still be used, and what is wrong now. */
+export type BundleState = { bundle: Bundle | undefined; failure: string | undefined }
+
+/** @param look brings the state up to date first where that is due; it does not throw. */
+export function bundleSource(look: () => Promise<BundleState>, close?: () => void): BundleSource {
+  let state: BundleState = { bundle: undefined, failure: undefined }
+  const current = async (): Promise<Bundle> => {
+    state = await look()
+    if (state.bundle === undefined) throw unavailable(state.failure)
+    return state.bundle
+  }
+  const doubt = () => (state.failure === undefined ? undefined : unavailable(state.failure))
+  return {
+    keys: {
+      async find(header) {
+        const picked = pickKey((await current()).keys, header)
+        // The key may be in the newer bundle that we could not take: that is not the caller's fault.
+        if (!picked.ok && picked.rejection === 'key_unknown') {
+          const unsure = doubt()
+          if (unsure !== undefined) throw unsure
+        }
+        return picked
+      },
+    },
+    authorities: async () => (await current()).authorities,
+    doubt,
+    ...(close && { close }),
+  }
+}
 
 const MAX_BUNDLE_CHARACTERS = 1024 * 1024
 const SEQUENCE_LIMIT = 2n ** 64n
 
-type Bundle = { text: string; keys: KeySet; sequence: bigint | undefined }
-type State = {
-  bundle?: Bundle
-  goodAtMs: number
-  checkedAtMs?: number
-  failure?: string | undefined
-  pending?: Promise<void> | undefined
-}
-
-export function createBundleFile(
-  path: string,
+/**
+ * @param text the document, JSON
+ * @param previous the bundle in use
+ * @throws Error when it is no bundle, or not a newer one than `previous`
+ */
+export function readBundle(
+  text: string,
   algorithms: readonly Algorithm[],
-  deps: Pick<AttestorDeps, 'now' | 'readFile'>,
-): KeySource {
-  const state: State = { goodAtMs: 0 }
-
-  async function check(): Promise<void> {
-    try {
-      const text = await deps.readFile(path)
-      if (text !== state.bundle?.text) state.bundle = readBundle(text, algorithms, state.bundle)
-      state.goodAtMs = deps.now()
-      state.failure = undefined
-    } catch (error) {
-      state.failure = error instanceof Error ? error.message : 'unknown failure'
-    }
-    state.checkedAtMs = deps.now()
-    state.pending = undefined
-  }
-
-  return {
-    async find(header: JoseHeader) {
-      const due = elapsedMs(deps.now(), state.checkedAtMs) >= BUNDLE_TIMES.checkMs
-      if (due || state.pending !== undefined) {
-        state.pending ??= check()
-        await state.pending
-      }
-      const stale = elapsedMs(deps.now(), state.goodAtMs) >= BUNDLE_TIMES.maxStaleMs
-      if (state.bundle === undefined || stale) {
-        throw unavailable(state)
-      }
-      const picked = pickKey(state.bundle.keys, header)
-      // The key may be in the newer bundle that we could not take: that is not the caller's fault.
-      if (!picked.ok && picked.rejection === 'key_unknown' && state.failure !== undefined) {
-        throw unavailable(state)
-      }
-      return picked
-    },
-  }
-}
-
-/** @throws Error when it is no bundle, or not a newer one than `previous`. */
-function readBundle(text: string, algorithms: readonly Algorithm[], previous: Bundle | undefined): Bundle {
+  previous: Pick<Bundle, 'sequence'> | undefined,
+): Bundle {
   if (text.length > MAX_BUNDLE_CHARACTERS) throw new Error('the bundle is too large')
   const document = parseStrictJsonObject(text)
   const sequence = readSequence(document)
@@ -79,12 +87,29 @@ function readBundle(text: string, algorithms: readonly Algorithm[], previous: Bu
     throw new Error('spiffe_sequence went back')
   }
   return {
-    text,
     // `use` is mandatory in a bundle, and keys of another use, X.509 roots say, are not for tokens.
     keys: readKeySet(document, { algorithms, use: { value: 'jwt-svid', mayBeAbsent: false } }),
+    authorities: readAuthorities(document),
     sequence,
+    refreshHintS: readRefreshHint(document),
   }
 }
+
+/** One certificate for each key, the first of its `x5c` (X.509-SVID section 6.2). A key without one is left out. */
+function readAuthorities(document: JsonObject): readonly Uint8Array[] {
+  const keys = member(document, 'keys')
+  if (!Array.isArray(keys) || keys.length > MAX_KEYS) return []
+  return keys.flatMap(jwk => {
+    if (!isJsonObject(jwk) || member(jwk, 'use') !== 'x509-svid') return []
+    const chain = member(jwk, 'x5c')
+    const first = Array.isArray(chain) ? chain[0] : undefined
+    if (typeof first !== 'string' || !BASE64.test(first)) return []
+    return [new Uint8Array(Buffer.from(first, 'base64'))]
+  })
+}
+
+/** RFC 7517 section 4.7: not base64url. */
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 /** At least 64 bits wide (section 4.1.1): the strict parser hands integers above 2^53 on as bigint. */
 function readSequence(document: JsonObject): bigint | undefined {
@@ -98,10 +123,12 @@ function readSequence(document: JsonObject): bigint | undefined {
   return sequence
 }
 
-function unavailable(state: State): AttestationUnavailable {
-  return new AttestationUnavailable(`the trust bundle cannot be used: ${state.failure ?? 'not read'}`)
+/** Section 4.1.2. A hint that is none is not followed. */
+function readRefreshHint(document: JsonObject): number | undefined {
+  const value = member(document, 'spiffe_refresh_hint')
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
-function elapsedMs(now: number, since: number | undefined): number {
-  return since === undefined || now < since ? Number.POSITIVE_INFINITY : now - since
+function unavailable(failure: string | undefined): AttestationUnavailable {
+  return new AttestationUnavailable(`the trust bundle cannot be used: ${failure ?? 'not read'}`)
 }
