@@ -52,6 +52,19 @@ export const CLI_LIMITS = {
   gitLines: 256,
   gitRequestBytes: 1_024 * kibibyte,
 
+  // Looking for secrets.
+  leakedBytes: 64 * kibibyte,
+  leakedCandidates: 32,
+  scannedFiles: 200_000,
+  scannedFileBytes: 256 * kibibyte * kibibyte,
+  scannedDiffBytes: 128 * kibibyte * kibibyte,
+  /** What was not looked at, that is named. */
+  scanSkipped: 100,
+
+  /** Trust policies of octo-sts: folders that are looked into, and files. */
+  importFolders: 2_000,
+  importFiles: 2_000,
+
   secretFileBytes: 64 * kibibyte,
   asks: 16,
   leaseRows: 100,

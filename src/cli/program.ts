@@ -5,6 +5,7 @@ import { ASK_HELP } from './ask.ts'
 import { ENV_STYLES } from './child-environment.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
+import { addLeakCommands } from './leak-commands.ts'
 import { leases } from './leases.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { addLocalCommands } from './local-commands.ts'
@@ -50,6 +51,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addOperatorCommands(program, terminal)
   addApprovalCommands(program, terminal, { withOperator })
   addAgentCommands(program, terminal, { withOperator, withProviderLogs, config: DEFAULT_CONFIG })
+  addLeakCommands(program, terminal, { withOperator })
   addProofCommands(program, terminal)
   addRegistryCommands(program, terminal, withOperator)
   addPolicyCommands(program, terminal, { withOperator, withOpening, config: DEFAULT_CONFIG })
