@@ -5,6 +5,7 @@
 import type { Context } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import type { ErrorCode } from '../broker/broker-error.ts'
+import { ProviderRefused } from '../broker/credentials/provider-refused.ts'
 import { HttpRefusal, refusalOf } from './problem.ts'
 import { xmlDocument } from './sts-xml.ts'
 
@@ -30,6 +31,11 @@ const invalid: Row = { status: 400, code: 'ValidationError' }
 const denied: Row = { status: 403, code: 'AccessDenied' }
 const unavailable: Row = { status: 503, code: 'ServiceUnavailable' }
 const throttled: Row = { status: 400, code: 'Throttling' }
+const tooLarge: Row = {
+  status: 400,
+  code: 'PackedPolicyTooLarge',
+  message: 'The session policy has no room for all of this: ask for less, in Policy',
+}
 const failed: Row = { status: 500, code: 'InternalFailure' }
 
 const TABLE: Record<ErrorCode | 'internal', Row> = {
@@ -44,6 +50,7 @@ const TABLE: Record<ErrorCode | 'internal', Row> = {
     message:
       'The web identity token was not accepted. It must be meant for this broker, not be past its time, and not have been used before: get a fresh one for each call',
   },
+  evidence_in_use: denied,
   attestation_unavailable: { status: 400, code: 'IDPCommunicationError' },
   agent_unmatched: denied,
   agent_not_active: denied,
@@ -106,7 +113,7 @@ function told(error: unknown) {
     return { status, code, message, headers, counted: 'request_invalid' }
   }
   const { code: counted, detail, decision, headers } = refusalOf(error)
-  const row = TABLE[counted]
+  const row = isTooLarge(error) ? tooLarge : TABLE[counted]
   return {
     status: error instanceof HttpRefusal ? error.status : row.status,
     code: row.code,
@@ -114,6 +121,12 @@ function told(error: unknown) {
     headers,
     counted,
   }
+}
+
+/** By the issuer's words, or AWS's own, which are otherwise for operators alone. */
+function isTooLarge(error: unknown): boolean {
+  if (!(error instanceof ProviderRefused)) return false
+  return /^the session policy has \d+ characters|\(PackedPolicyTooLarge/.test(error.refused.detail)
 }
 
 export function xmlResponse(

@@ -16,7 +16,7 @@ let broker: RunningServer
 beforeAll(async () => {
   installation = await createInstallation()
   await installation.configure({
-    aws: { revocation: revocation() },
+    aws: issuer(),
     settings: { sts_endpoint: { issuers: ['aws'] } },
     agents: { release: heavy() },
   })
@@ -27,6 +27,7 @@ afterAll(async () => {
   await installation?.close()
 })
 
+const issuer = () => ({ roles: [installation.roleArn, longWinded()], revocation: revocation() })
 const revocation = () => ({
   role_policy: true,
   iam_endpoint: installation.aws.url,
@@ -34,6 +35,8 @@ const revocation = () => ({
 })
 /** The agent of the installation, with one more role of which it may have two things. */
 const twoFaced = () => `${installation.roleArn}-two`
+/** And one of which it may have more than a session policy can say. */
+const longWinded = () => `${installation.roleArn}-long`
 const heavy = () => {
   const release = installation.agents.release!
   const ceiling = release.ceiling as Record<string, unknown[]>
@@ -41,9 +44,16 @@ const heavy = () => {
     role: twoFaced(),
     statements: [{ actions: [action], resources: [`arn:aws:s3:::${BUCKET}/*`] }],
   })
+  const long = {
+    role: longWinded(),
+    statements: Array.from({ length: 16 }, (_, index) => ({
+      actions: ['s3:GetObject', 's3:PutObject'],
+      resources: [`arn:aws:s3:::${BUCKET}/n${index}/*`],
+    })),
+  }
   return {
     ...release,
-    ceiling: { ...ceiling, aws: [...ceiling.aws!, of('s3:GetObject'), of('s3:PutObject')] },
+    ceiling: { ...ceiling, aws: [...ceiling.aws!, of('s3:GetObject'), of('s3:PutObject'), long] },
   }
 }
 
@@ -311,11 +321,26 @@ describe('requests that are refused', () => {
     expectRefused(await post(await good({ WebIdentityToken })), 403, 'AccessDenied', /decision dec_/)
   })
 
-  test('without its setting nothing is served', async () => {
-    const other = await createInstallation()
-    const plain = await startBroker(other)
-    expect((await fetch(`${plain.url}/sts`, { method: 'POST' })).status).toBe(404)
-    await plain.stop()
+  test('a ceiling that is too long for a session policy', async () => {
+    const reply = await post(await good({ RoleArn: longWinded() }))
+    expectRefused(reply, 400, 'PackedPolicyTooLarge', /ask for less, in Policy/)
+    const Statement = { Effect: 'Allow', Action: 's3:GetObject', Resource: `arn:aws:s3:::${BUCKET}/n1/*` }
+    const narrow = await post(await good({ RoleArn: longWinded(), Policy: JSON.stringify({ Statement }) }))
+    // What AWS says of a role that is not there.
+    expectRefused(narrow, 403, 'AccessDenied', /the provider does not permit this/)
+  })
+
+  test('where nothing is served, and at the root where that is asked for', async () => {
+    const other = await createInstallation({ settings: { sts_endpoint: { path: '/', issuers: ['aws'] } } })
+    const rooted = await startBroker(other)
+    const answer = async (path: string) => {
+      const body = new URLSearchParams({ Version: '2011-06-15' })
+      const response = await fetch(rooted.url + path, { method: 'POST', body })
+      return [response.status, response.headers.get('content-type'), await response.text()]
+    }
+    expect(await answer('/')).toEqual([400, 'text/xml', expect.stringContaining('MissingAction')])
+    expect((await answer('/sts')).slice(0, 2)).toEqual([404, 'application/problem+json'])
+    await rooted.stop()
     await other.close()
   })
 })
@@ -413,7 +438,7 @@ describe('where humans are asked', () => {
 test('where the agent must be heard from, the session is said to end with the silence', async () => {
   const agents = { release: { ...heavy(), heartbeat_seconds: 120 } }
   const settings = { sts_endpoint: { issuers: ['aws'] } }
-  await installation.configure({ aws: { revocation: revocation() }, settings, agents })
+  await installation.configure({ aws: issuer(), settings, agents })
   await broker.reload()
   const reply = await post(await good())
   const task = await taskOf(reply)
