@@ -12,6 +12,9 @@ const SPREAD_MS = 3_000_000
 type Differing = Readonly<Record<string, string>>
 
 /**
+ * Their agents are none that a bench configures: what a change of configuration or policies holds against all that
+ * is live would be a load of its own, beside what is measured.
+ *
  * @param count active tasks with one active lease each, of the issuer `answers`.
  * @returns a place that nobody has open.
  */
@@ -44,7 +47,7 @@ function copyRows(table: 'tasks' | 'leases', differing: Differing, count: number
 const tasksDiffer = (kind: LedgerKind): Differing => ({
   id: id('id'),
   root: id('root'),
-  agent: "'worker-' || n % 8",
+  agent: "'stocked-' || (n % 8)",
   token_hash: random('token_hash', kind),
   ...later(['opened_at', 'deadline']),
 })
@@ -53,7 +56,7 @@ const leasesDiffer = (kind: LedgerKind): Differing => ({
   id: id('id'),
   task: id('task'),
   ask_id: id('ask_id'),
-  agent: "'worker-' || n % 8",
+  agent: "'stocked-' || (n % 8)",
   secret_sha256: random('secret_sha256', kind),
   ...later(['intended_at', 'mint_not_after', 'dead_by', 'active_at', 'expires_at', 'provider_expires_at']),
   ...later(['due_at']),

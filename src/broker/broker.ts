@@ -18,6 +18,7 @@ import type { AgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
 import type { Humans } from './people/human.ts'
 import type { People } from './people/people.ts'
+import type { Turns } from './turns.ts'
 import type { Waits } from './waits.ts'
 
 /** Structured log. Fields are ids, codes and figures; never a secret, never evidence. */
@@ -70,8 +71,8 @@ export type Broker = {
   policy: PolicyEngine
   /** A candidate set that is judged beside them and decides nothing. */
   shadow?: ShadowObserver
-  /** Of one request: how many mints there had been, by key, when it was judged by what was given out before. */
-  turns?: Map<string, number>
+  /** Of one request: what it noted when it was judged by what was given out before. */
+  turns?: Turns
   /** Who may be an operator, and how. */
   people: People
   /** On whose behalf tasks may run, by what their ID tokens say. Absent: on nobody's. */

@@ -110,8 +110,16 @@ export type PolicyText = {
   text: string
 }
 
+/** A member of a member of {@link HeldFacts}. */
+export type HeldName = `${keyof HeldFacts}.${keyof HeldFacts['phases']}`
+
+export const HELD_NAMES: readonly HeldName[] = [
+  ...(['phases.lineage', 'phases.agent', 'phases.owner'] as const),
+  ...(['credentials.lineage', 'credentials.agent', 'credentials.owner'] as const),
+]
+
 /** Which of the costly facts the rules in force look at; others may be left empty. */
-export type PolicyNeeds = { held: boolean }
+export type PolicyNeeds = { held: readonly HeldName[] }
 
 /**
  * Judges by the policies in force. Never an allow that comes from an error: whatever goes wrong inside is a
@@ -133,7 +141,7 @@ export type PolicyEngine = {
 /** Where no policy is set up: the ceilings alone bound an agent, and they were judged before. */
 export const noPolicy: PolicyEngine = {
   hash: () => 'none',
-  needs: () => ({ held: false }),
+  needs: () => ({ held: [] }),
   judge: async () => ({ outcome: 'allow', determining: [], reasons: [], requires: [], nearest: [] }),
 }
 

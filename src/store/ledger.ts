@@ -123,6 +123,21 @@ export type MintedGroup = Pick<
   /** How long the longest of them lived past the end of its task. */
   longest_past_end_ms: number
 }
+/** What is looked back at. `agents`: one at least; `root`: a task and everything below it; `turns`: two at most. */
+export type HeldQuery = {
+  agents: readonly string[]
+  root: string | null
+  turns: readonly string[]
+  /** Epoch ms, by intent: what was minted after. */
+  since: number
+}
+/** `agent`: null for what the line of `root` was given. */
+export type HeldPhase = {
+  agent: string | null
+  phase: Phase
+  /** When the last was intended that is certainly known to have been minted: no word takes it back. Else null. */
+  lasting: number | null
+}
 export type ApprovalFilter = { state?: ApprovalState; agent?: string; task?: string }
 /** `open`: what can still be used at this moment, epoch ms. */
 export type PreapprovalFilter = { agent?: string; open?: number }
@@ -183,6 +198,8 @@ export interface LedgerRead {
     since: number,
     before?: number,
   ): Promise<{ phase: Phase | null; count: number }[]>
+  /** Phases of what was minted, as {@link minted} has it, and the turns that mints took; one snapshot of both. */
+  held(of: HeldQuery): Promise<{ turns: ReadonlyMap<string, number>; phases: HeldPhase[] }>
   lease(id: string): Promise<LeaseRow | undefined>
   /** Not an `introspected` one: those name their lease themselves. */
   leaseBySecret(secretSha256: string): Promise<LeaseRow | undefined>
@@ -262,6 +279,17 @@ export interface LedgerRead {
     shadowHash: string,
     page: { limit: number; after?: string },
   ): Promise<Page<ShadowDifferenceRow>>
+  /** The newest lease that has a part with this SHA-256 (hex). */
+  leaseByPrint(sha256: string): Promise<LeaseRow | undefined>
+  /** Of all credentials of the task, whatever became of them; by lease and part. */
+  printsOf(task: string): Promise<SecretPrintRow[]>
+  leak(subject: string): Promise<LeakRow | undefined>
+  /** Newest first. */
+  leaks(page: { limit: number; after?: string }): Promise<Page<LeakRow>>
+  /** Alerts due at or before `now`, soonest first. */
+  alertsDue(now: number, limit: number): Promise<SecretAlertRow[]>
+  /** The soonest moment, past or to come, at which an alert is due; null where none waits. */
+  nextAlertDue(): Promise<number | null>
   /** The work an active task belongs to; undefined once it ended. */
   taskWork(task: string): Promise<TaskWorkRow | undefined>
   /** Runs that active tasks belong to, each once with the work of one of them, by key from the one after `after`. */
@@ -279,17 +307,6 @@ export interface LedgerRead {
    * Active tasks silent for longer than agreed. Silence counts only since `writableSince`, the moment from
    * which the ledger has taken writes without a break.
    */
-  /** The newest lease that has a part with this SHA-256 (hex). */
-  leaseByPrint(sha256: string): Promise<LeaseRow | undefined>
-  /** Of all credentials of the task, whatever became of them; by lease and part. */
-  printsOf(task: string): Promise<SecretPrintRow[]>
-  leak(subject: string): Promise<LeakRow | undefined>
-  /** Newest first. */
-  leaks(page: { limit: number; after?: string }): Promise<Page<LeakRow>>
-  /** Alerts due at or before `now`, soonest first. */
-  alertsDue(now: number, limit: number): Promise<SecretAlertRow[]>
-  /** The soonest moment, past or to come, at which an alert is due; null where none waits. */
-  nextAlertDue(): Promise<number | null>
   tasksLapsed(now: number, writableSince: number, limit: number): Promise<string[]>
   /** Issuers that have a lease due at or before `now`. */
   issuersDue(now: number): Promise<string[]>
@@ -536,6 +553,16 @@ export interface LedgerWrite {
 
   /** Counts one against a limit; false where the limit is reached. `until`: when the counter may be forgotten. */
   takeBudget(key: string, limit: number, until: number): Promise<boolean>
+  /**
+   * Counts a turn, for whoever waits or looks: false where it is not what {@link LedgerRead.held} told, or 0 where
+   * it told of none. Whoever counts the same one waits until this transaction is over. `until`: as of a counter.
+   */
+  raiseTurn(key: string, seen: number, until: number): Promise<boolean>
+  /**
+   * Whether it is still what was told, as committed when this is asked. `isHeld`: and stays so until this
+   * transaction is over; not for one that there was none of.
+   */
+  turnStands(key: string, seen: number, isHeld: boolean): Promise<boolean>
   giveBudget(key: string): Promise<void>
   /**
    * Counts an amount against a limit, for a holder that gives back what it does not use; false, with nothing
@@ -578,6 +605,19 @@ export interface LedgerWrite {
    * those of other candidates are forgotten first.
    */
   noteDifference(row: Omit<ShadowDifferenceRow, 'first_at' | 'last_at'>, most: number): Promise<boolean>
+  insertPrint(row: SecretPrintRow): Promise<void>
+  /** True for the first report of this secret; any other is counted. */
+  noteLeak(leak: Omit<LeakRow, 'reported_at' | 'last_at' | 'times'>): Promise<boolean>
+  /** False where there is none. */
+  forgetOperatorToken(id: string): Promise<boolean>
+  /** Due now, whether or not it waits already. False: it does not, and `most` others do. */
+  noteAlert(
+    alert: Pick<SecretAlertRow, 'id' | 'repository' | 'repository_name' | 'number'>,
+    most: number,
+  ): Promise<boolean>
+  deferAlert(id: string, to: Pick<SecretAlertRow, 'due_at' | 'attempts' | 'last_error'>): Promise<boolean>
+  /** False where it does not wait any more. */
+  closeAlert(id: string): Promise<boolean>
   appendAudit(row: NewAudit): Promise<void>
   /** Forgets expired evidence, ended work, counters, tickets past their time, and what was delivered a while ago. Bounded per call; returns how many rows went. */
   prune(limit: number): Promise<number>
@@ -597,16 +637,3 @@ export interface Ledger {
   write<T>(body: (tx: LedgerWrite) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
-  insertPrint(row: SecretPrintRow): Promise<void>
-  /** True for the first report of this secret; any other is counted. */
-  noteLeak(leak: Omit<LeakRow, 'reported_at' | 'last_at' | 'times'>): Promise<boolean>
-  /** False where there is none. */
-  forgetOperatorToken(id: string): Promise<boolean>
-  /** Due now, whether or not it waits already. False: it does not, and `most` others do. */
-  noteAlert(
-    alert: Pick<SecretAlertRow, 'id' | 'repository' | 'repository_name' | 'number'>,
-    most: number,
-  ): Promise<boolean>
-  deferAlert(id: string, to: Pick<SecretAlertRow, 'due_at' | 'attempts' | 'last_error'>): Promise<boolean>
-  /** False where it does not wait any more. */
-  closeAlert(id: string): Promise<boolean>

@@ -31,7 +31,7 @@ const heldMax = 64
 
 type Entry = {
   query: Statement
-  /** Fails as a division by zero where it changes nothing. */
+  /** Fails as a division by zero where it changes, or finds, nothing. */
   isExpected: boolean
   resolve(answer: Answer): void
   reject(error: unknown): void
@@ -96,7 +96,7 @@ export function openPipeline(
     },
     async expect(query) {
       if (!trusting || queue.length >= heldMax) return askingAll(run).expect(query)
-      hold({ sql: demanding(query.sql), parameters: query.parameters }, true)
+      hold({ sql: demanding(query), parameters: query.parameters }, true)
       return true
     },
     get failure() {
@@ -130,9 +130,10 @@ export function openPipeline(
 
 const COMMIT: Statement = { sql: 'commit', parameters: [] }
 
-/** The same, failing where nothing was changed: what follows in the packet, COMMIT too, is then not done. */
-function demanding(sql: string): string {
-  return `with "changed" as (${sql} returning 1) select 1 / count(*) from "changed"`
+/** The same, failing where nothing was changed, or found: what follows in the packet, COMMIT too, is then not done. */
+function demanding({ sql, query }: CompiledQuery): string {
+  const rows = query.kind === 'SelectQueryNode' ? sql : `${sql} returning 1`
+  return `with "met" as (${rows}) select 1 / count(*) from "met"`
 }
 
 function told(error: unknown, entry: Entry | undefined): Error {

@@ -34,7 +34,7 @@ const SETS = [
 ]
 const engineOf = (set: number): PolicyEngine => ({
   hash: () => `set-${set}`,
-  needs: () => ({ held: false }),
+  needs: () => ({ held: [] }),
   judge: async (request: PolicyRequest) => judgeCompiled(SETS[set]!, request),
 })
 

@@ -113,7 +113,7 @@ function engineOf(files: readonly File[], world: JudgeWorld): PolicyEngine {
   const [rules, hash] = [rulesOf(texts), hashOf(texts)]
   return {
     hash: () => hash,
-    needs: () => ({ held: false }),
+    needs: () => ({ held: [] }),
     async judge(request) {
       await world.travel()
       return world.isBroken() ? unknown : judge(rules, request)

@@ -147,6 +147,25 @@ function sharedLedgerTests(started: () => TestPostgres): void {
     }
   })
 
+  test('of two that bring something new for each other one sees the other, and is told so', async () => {
+    const [a, b] = [await open(), await open()]
+    const until = start + 60_000
+    for (const key of ['x', 'y']) await a.write(tx => tx.raiseTurn(key, 0, until))
+    const { turns } = await a.read.held({ agents: ['builder'], root: null, turns: ['x', 'y'], since: 0 })
+    const [x, y] = [turns.get('x') ?? 0, turns.get('y') ?? 0]
+    const both = barrier(2)
+    let runs = 0
+    const attempt = (ledger: Ledger, raised: 'x' | 'y') =>
+      ledger.write(async tx => {
+        runs += 1
+        if (runs <= 2) await both()
+        const first = raised === 'x' ? await tx.raiseTurn('x', x, until) : await tx.turnStands('x', x, true)
+        return first && (raised === 'y' ? tx.raiseTurn('y', y, until) : tx.turnStands('y', y, true))
+      })
+    const done = await Promise.all([attempt(a, 'x'), attempt(b, 'y')])
+    expect(done.toSorted()).toEqual([false, true])
+  })
+
   test('of two bodies that wait for each other one runs again, and both are done', async () => {
     const warned: string[] = []
     const log = { error() {}, warn: (_: object, message: string) => void warned.push(message) }

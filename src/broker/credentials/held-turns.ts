@@ -1,43 +1,101 @@
 /**
  * Rules over what was given out before ("never write and deploy both within a day") hold against asks that are
- * judged at the same time, by whichever broker. Whoever judges by such a rule notes how many mints there had been;
- * the mint counts itself only where there were no more since, and is judged again otherwise.
+ * judged at the same time, by whichever broker (docs/decisions/0031). Whoever judges by such a rule notes a number;
+ * a mint after which others would be judged by more counts it up, and only where it still is what was noted. A mint
+ * of a phase that everybody sees already changes nothing for anybody: it looks whether the number stands, and makes
+ * nobody wait.
  */
-import type { LedgerWrite } from '../../store/ledger.ts'
+import type { Phase } from '../../../issuers/issuer.ts'
+import type { HeldFacts, HeldName } from '../../policy/facts.ts'
+import type { LedgerRead, LedgerWrite } from '../../store/ledger.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
+import type { Turn } from '../turns.ts'
 
-/** Notes it, before what was minted is read. @param root null for a task that is only being asked for. */
-export async function noteTurns(broker: Broker, agent: string, root: string | null): Promise<void> {
-  const { turns } = broker
-  if (turns === undefined) return
-  const keys = keysFor(broker, agent, root).filter(key => !turns.has(key))
-  if (keys.length === 0) return
-  const rows = await broker.ledger.read.budgets(keys)
-  const now = await broker.ledger.now()
-  for (const key of keys) {
-    const row = rows.find(one => one.key === key && one.until > now)
-    // The first time counts: what is judged later in the same request is judged by no less.
-    if (!turns.has(key)) turns.set(key, row?.used ?? 0)
+type Key = { key: string; of: string | null; scopes: readonly Scope[]; isCounted: boolean }
+type Scope = keyof HeldFacts['phases']
+
+/** The numbers by which an ask is judged, as far as these names are looked at. @param root null: the line only begins. */
+export function turnsOf(
+  broker: Pick<Broker, 'agents'>,
+  names: ReadonlySet<HeldName>,
+  { agent, root }: { agent: string; root: string | null },
+): Key[] {
+  const owner = broker.agents().get(agent)?.owner.business
+  if (owner === undefined) return []
+  const keys = [
+    { key: teamKey(owner), of: agent, scopes: ['agent', 'owner'] as const },
+    // Of a line that only begins with the task there is none: nobody else mints in it yet.
+    ...(root === null ? [] : [{ key: `held/line/${root}`, of: null, scopes: ['lineage'] as const }]),
+  ]
+  return keys.flatMap(key => {
+    const scopes = key.scopes.filter(scope => names.has(`phases.${scope}`))
+    const isCounted = key.scopes.some(scope => names.has(`credentials.${scope}`))
+    return scopes.length === 0 && !isCounted ? [] : [{ ...key, scopes, isCounted }]
+  })
+}
+
+/** Notes one, with what was read in the same snapshot. What is judged later in the same request is judged by no less. */
+export function noteTurn(
+  { turns }: Pick<Broker, 'turns'>,
+  { key, of, scopes, isCounted }: Key,
+  held: Awaited<ReturnType<LedgerRead['held']>>,
+): void {
+  if (turns === undefined || turns.has(key)) return
+  const lasting = new Map<Phase, number>()
+  // What the agent was given itself is what its owner's agents were given, too.
+  const ofWhom = scopes.includes('agent') ? of : undefined
+  for (const { agent, phase, lasting: at } of held.phases) {
+    const isMeant =
+      of === null ? agent === null : agent !== null && (ofWhom === undefined || agent === ofWhom)
+    if (isMeant && at !== null) lasting.set(phase, Math.max(at, lasting.get(phase) ?? 0))
+  }
+  turns.set(key, { seen: held.turns.get(key) ?? 0, of, lasting: isCounted ? null : lasting })
+}
+
+/**
+ * Takes a mint's turns, in its own transaction. Where it counts one up, mints that count it come one after another
+ * from here on, and those that it does not count stay as they are until it is over.
+ *
+ * @throws BrokerError `configuration_stale` where another came between
+ */
+export async function takeTurns(
+  broker: Broker,
+  tx: LedgerWrite,
+  mint: { agent: string; phase: Phase | null },
+): Promise<void> {
+  const owner = broker.agents().get(mint.agent)?.owner.business
+  // What the broker mints for itself is no agent's.
+  if (owner === undefined) return
+  // The same order whoever asks, so that two of them wait for each other and never cross.
+  const turns = [...(broker.turns ?? [])]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, turn]) => {
+      const isOwn = turn.of === null || key === teamKey(owner)
+      return { key, ...turn, isChanged: isOwn && !isSeenAnyway(broker, turn, mint, tx.now) }
+    })
+  const isAny = turns.some(({ isChanged }) => isChanged)
+  const until = tx.now + 2 * broker.limits.policyWindowMs
+  for (const { key, seen, isChanged } of turns) {
+    // One that there is none of cannot be held: it begins.
+    const isRaised = isChanged || (isAny && seen === 0)
+    const stood = isRaised ? await tx.raiseTurn(key, seen, until) : await tx.turnStands(key, seen, isAny)
+    if (!stood) throw new BrokerError('configuration_stale', 'more was given out while this was being judged')
   }
 }
 
 /**
- * Counts a mint, in its own transaction: mints of one team, and of one line, come one after another from here on.
- * @throws BrokerError `configuration_stale` where another came between
+ * Whether everybody sees one of this phase without this mint, and will for as long as any transaction could last:
+ * what is about to leave the window may be gone for whoever is judged before this is committed.
  */
-export async function takeTurns(broker: Broker, tx: LedgerWrite, agent: string): Promise<void> {
-  // What the broker mints for itself is no agent's.
-  if (!broker.agents().has(agent)) return
-  // The same order whoever asks, so that two of them wait for each other and never cross.
-  for (const [key, before] of [...(broker.turns ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)))
-    if (!(await tx.takeBudget(key, before + 1, tx.now + 2 * broker.limits.policyWindowMs)))
-      throw new BrokerError('configuration_stale', 'more was given out while this was being judged')
+function isSeenAnyway(
+  { limits }: Pick<Broker, 'limits'>,
+  { lasting, of }: Turn,
+  { agent, phase }: { agent: string; phase: Phase | null },
+  now: number,
+): boolean {
+  if (lasting === null || phase === null || (of !== null && of !== agent)) return false
+  return (lasting.get(phase) ?? 0) > now - limits.policyWindowMs / 2
 }
 
-/** Of a line that only begins with the task there is none: nobody else mints in it yet. */
-function keysFor(broker: Broker, agent: string, root: string | null): string[] {
-  const owner = broker.agents().get(agent)?.owner.business
-  if (owner === undefined) return []
-  return [`held/team/${owner}`, ...(root === null ? [] : [`held/line/${root}`])]
-}
+const teamKey = (owner: string) => `held/team/${owner}`

@@ -93,8 +93,8 @@ export async function intend(
     await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
     await record(tx, 'lease.activated', subject, { issuer: row.issuer })
   }
-  // Last: every mint of this agent waits for these rows until the transaction is over.
-  await takeTurns(broker, tx, row.agent)
+  // Last: every mint of this agent may wait for these rows until the transaction is over.
+  await takeTurns(broker, tx, row)
   await takeCredential(broker, tx, plan, local)
 }
 

@@ -14,6 +14,7 @@ import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { shownHuman } from '../people/human.ts'
 import { humanAccess } from '../people/human-access.ts'
+import { heldAsTold } from './held-facts.ts'
 import { judgeLine } from './judge-line.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 
@@ -82,10 +83,11 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
 function told({ policy }: Broker, { context, human }: PolicyRequest): object {
   if (policy.hash() === 'none') return {}
   const { ttlSeconds, parents, revocability, held, approval, now } = context
+  const names = policy.needs().held
   return {
     context: {
       ...{ ttlSeconds, parents, revocability, now },
-      ...(policy.needs().held ? { held } : {}),
+      ...(names.length === 0 ? {} : { held: heldAsTold(held, names) }),
       ...(approval === undefined ? {} : { approval }),
       ...(human === undefined ? {} : { human }),
     },

@@ -8,7 +8,7 @@ import type { Broker } from '../broker.ts'
 import { isUnaltered } from '../verified-rows.ts'
 import { judgedAbove } from './judge-line.ts'
 import { declaredIn, judgedTask } from './judged.ts'
-import { NOTHING_HELD, policyRequest } from './policy-request.ts'
+import { policyRequest } from './policy-request.ts'
 
 export type Live = { task: TaskRow; above: readonly TaskRow[]; lease: LeaseRow; issuer: Issuer }
 
@@ -27,9 +27,8 @@ export async function isAllowedStill(broker: Broker, { task, above, lease, issue
   let verdict: PolicyVerdict | undefined
   for (const one of [about, ...judgedAbove(broker, about)]) {
     if (!broker.agents().has(one.agent)) return false
-    const request = await policyRequest(broker, one, asked, issuer.facts(ask))
-    const unheld = { ...request, context: { ...request.context, held: NOTHING_HELD } }
-    const said = await judgeNarrowOnly(broker.policy, unheld, declared)
+    const request = await policyRequest(broker, one, asked, issuer.facts(ask), 'left out')
+    const said = await judgeNarrowOnly(broker.policy, request, declared)
     if (said.failed) throw new Error('policy could not be judged')
     verdict = verdict === undefined ? said : stricter(verdict, said)
   }

@@ -80,7 +80,7 @@ export function createShadow(broker: Pick<Broker, 'ledger' | 'log' | 'limits'>, 
   }
 
   return {
-    needs: () => candidate?.needs() ?? { held: false },
+    needs: () => candidate?.needs() ?? { held: [] },
     status: () => ({ ...status }),
     observe(seen) {
       if (candidate === undefined || stopped || seen.verdict.failed) return

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import type { DetailedError, PolicyJson, ValidationError } from '@cedar-policy/cedar-wasm/nodejs'
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { LIMITS } from '../../limits.ts'
-import type { ApprovalRequirement, PolicyNeeds } from '../facts.ts'
+import { type ApprovalRequirement, HELD_NAMES, type HeldName, type PolicyNeeds } from '../facts.ts'
 import { readAnnotations } from './annotations.ts'
 import { likeFindings } from './lint-identity.ts'
 import { type Reads, readsOf } from './reads.ts'
@@ -108,9 +108,15 @@ export function compilePolicies(files: readonly PolicyFile[], vocabulary: Vocabu
       hash: hashOf(sorted, cut.pieces),
       ...{ vocabulary, schema, schemaName, policies: sorted, reads },
       slices: new Set(),
-      needs: { held: reads.context === null || reads.context.includes('held') },
+      needs: { held: heldIn(reads) },
     },
   }
+}
+
+/** All of them where something is looked at that cannot be told. */
+function heldIn({ context, held }: Reads): HeldName[] {
+  if (context !== null && !context.includes('held')) return []
+  return HELD_NAMES.filter(name => context === null || held === null || held.includes(name))
 }
 
 type Place = { file: string; piece: Piece; namespace?: string }

@@ -7,9 +7,10 @@ import { budgetWrites } from './budgets.ts'
 import { claimWrites } from './claims.ts'
 import { drillWrites } from './drills.ts'
 import { evidenceWrites } from './evidence.ts'
+import { turnWrites } from './held.ts'
 import { keyWrites } from './keys.ts'
-import { leaseWrites } from './leases.ts'
 import { leakWrites } from './leaks.ts'
+import { leaseWrites } from './leases.ts'
 import { operatorWrites } from './operators.ts'
 import { preapprovalWrites } from './preapprovals.ts'
 import type { Transaction } from './prepare.ts'
@@ -26,6 +27,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const tasks = taskWrites(dialect)
   const evidence = evidenceWrites(dialect)
   const budgets = budgetWrites(dialect)
+  const turns = turnWrites(dialect)
   const records = recordWrites(dialect)
   const approvals = approvalWrites(dialect)
   const preapprovals = preapprovalWrites(dialect)
@@ -37,9 +39,9 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
   const works = workWrites(dialect)
   const revocations = revocationWrites(dialect)
   const shadow = shadowWrites(dialect)
+  const leaks = leakWrites(dialect)
   const registry = registryWrites(dialect)
   const operators = operatorWrites(dialect)
-  const leaks = leakWrites(dialect)
   return tx => ({
     now: tx.now,
     ...operators(tx),
@@ -48,6 +50,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...works(tx),
     ...evidence(tx),
     ...budgets(tx),
+    ...turns(tx),
     ...records(tx),
     ...approvals(tx),
     ...preapprovals(tx),
@@ -58,7 +61,7 @@ export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWr
     ...claims(tx),
     ...revocations(tx),
     ...shadow(tx),
+    ...leaks(tx),
     ...registry(tx),
   })
 }
-    ...leaks(tx),

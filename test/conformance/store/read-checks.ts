@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { BadCursor, type Ledger, type Page } from '../../../src/store/ledger.ts'
 import {
   activeLease,
+  agent,
   family,
   holding,
   ids,
@@ -61,6 +62,70 @@ export const readChecks: StoreCheck[] = [
       )
       assert.deepEqual(await minted({ root: 'b' }, start + minute), { deploy: 2 })
       assert.deepEqual(await minted({ root: 'b' }, start + minute + 1), { deploy: 2, transact: 1 })
+    },
+  },
+  {
+    name: 'phases that were given are told with what stays of them, for agents and for a line, without what never was',
+    async run({ ledger }) {
+      await family(ledger)
+      const given = { intended_at: start + minute, active_at: start + minute }
+      await ledger.write(async tx => {
+        for (const name of ['builder', 'other', 'idle']) await tx.putAgent(agent(name))
+        await tx.insertLease(lease('one', 'a', { phase: 'read' }))
+        await tx.insertLease(activeLease('two', 'b', { phase: 'deploy' }))
+        await tx.insertLease(activeLease('three', 'b', { phase: 'deploy', agent: 'other', ...given }))
+        await tx.insertLease(lease('four', 'b', { phase: 'deploy', intended_at: start + 2 * minute }))
+        await tx.insertLease(activeLease('old', 'b', { phase: 'transact', intended_at: start - minute }))
+        await tx.insertLease(activeLease('before', 'b', { phase: null }))
+        await tx.insertLease(lease('never', 'b', { phase: 'execute' }))
+        await tx.closeLease('never', null, { closed_as: 'never_minted' })
+      })
+      const held = async (agents: string[], root: string | null = null) =>
+        (await ledger.read.held({ agents, root, turns: [], since: start - 1 })).phases
+          .map(one => [one.agent, one.phase, one.lasting === null ? null : one.lasting - start])
+          .sort()
+      const builder = [
+        ['builder', 'deploy', 0],
+        ['builder', 'read', null],
+      ]
+      assert.deepEqual(await held(['builder']), builder)
+      assert.deepEqual(await held(['idle', 'builder', 'other']), [...builder, ['other', 'deploy', minute]])
+      assert.deepEqual(await held(['idle'], 'b'), [[null, 'deploy', minute]])
+      assert.deepEqual(await held(['idle'], 'a'), [
+        [null, 'deploy', minute],
+        [null, 'read', null],
+      ])
+    },
+  },
+  {
+    name: 'a turn is taken by whoever saw it as it is, and by nobody else',
+    async run({ ledger, setNow }) {
+      const seen = async (...turns: string[]) =>
+        (await ledger.read.held({ agents: ['builder'], root: null, turns, since: start })).turns
+      assert.deepEqual([...(await seen('x', 'y'))], [])
+      const raise = (key: string, from: number, until = start + minute) =>
+        ledger.write(tx => tx.raiseTurn(key, from, until))
+      const stands = (key: string, from: number, isHeld = false) =>
+        ledger.write(tx => tx.turnStands(key, from, isHeld))
+      assert.equal(await stands('x', 0), true)
+      assert.equal(await stands('x', 1), false)
+      assert.equal(await raise('x', 1), false)
+      assert.equal(await raise('x', 0), true)
+      assert.equal(await raise('x', 0), false)
+      const first = (await seen('x', 'y')).get('x') ?? 0
+      assert.equal(await stands('x', 0), false)
+      for (const isHeld of [true, false]) assert.equal(await stands('x', first, isHeld), true)
+      assert.equal(await raise('x', first), true)
+      for (const isHeld of [true, false]) assert.equal(await stands('x', first, isHeld), false)
+      assert.equal(await raise('x', first), false)
+      assert.deepEqual([...(await seen('y', 'x'))], [['x', first + 1]])
+      // What was forgotten begins with another number than it ever had.
+      setNow(start + 2 * minute)
+      await ledger.write(tx => tx.prune(10))
+      assert.equal(await raise('x', first + 1), false)
+      assert.equal(await raise('x', 0, start + 9 * minute), true)
+      const again = (await seen('x')).get('x') ?? 0
+      assert.ok(again > first + 1)
     },
   },
   {

@@ -23,8 +23,8 @@ describe('a set', () => {
   test('says which costly facts it looks at', () => {
     const holding =
       '@id("once") forbid(principal, action, resource) when { context.held.credentials.agent > 5 };'
-    expect(compiled(ALL).needs).toEqual({ held: false })
-    expect(compiled(ALL, holding).needs).toEqual({ held: true })
+    expect(compiled(ALL).needs).toEqual({ held: [] })
+    expect(compiled(ALL, holding).needs).toEqual({ held: ['credentials.agent'] })
   })
 
   test('forgets what no policy looks at', () => {

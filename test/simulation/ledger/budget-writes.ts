@@ -1,12 +1,27 @@
-/** What is counted for as long as somebody holds it. */
+/** Whose turn it is, and what is counted for as long as somebody holds it. */
 import type { LedgerWrite } from '../../../src/store/ledger.ts'
 import type { BudgetHoldRow } from '../../../src/store/rows.ts'
 import type { StatementIo } from './transaction.ts'
 
-export function budgetWrites(io: StatementIo): Pick<LedgerWrite, 'holdBudget' | 'cutHolds'> {
+export function budgetWrites(
+  io: StatementIo,
+): Pick<LedgerWrite, 'raiseTurn' | 'turnStands' | 'holdBudget' | 'cutHolds'> {
   const { now, statement } = io
   const keyOf = ({ holder, key }: BudgetHoldRow) => `${holder} ${key}`
   return {
+    raiseTurn: (key, seen, until) =>
+      statement('raiseTurn', async () => {
+        await io.lock('budgets', key, 'update')
+        const stands = io.get('budgets', key)
+        if ((stands?.used ?? 0) !== seen) return false
+        io.set('budgets', key, { key, used: seen === 0 ? now : seen + 1, until })
+        return true
+      }),
+    turnStands: (key, seen, isHeld) =>
+      statement('turnStands', async () => {
+        if (isHeld) await io.lock('budgets', key, 'share')
+        return (io.get('budgets', key)?.used ?? 0) === seen
+      }),
     holdBudget: (row, limit, until) =>
       statement('holdBudget', async () => {
         await io.lock('budgets', row.key, 'update')

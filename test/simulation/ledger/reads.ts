@@ -1,5 +1,5 @@
 /** The read side of the contract, over committed rows. Each is one snapshot, taken where `at` runs it. */
-import type { LedgerRead } from '../../../src/store/ledger.ts'
+import type { HeldPhase, LedgerRead } from '../../../src/store/ledger.ts'
 import type { LeaseRow } from '../../../src/store/rows.ts'
 import { approvalReads } from './approvals.ts'
 import { leakReads } from './leaks.ts'
@@ -95,6 +95,31 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
             counts.set(row.phase, (counts.get(row.phase) ?? 0) + 1)
         return [...counts].map(([phase, count]) => ({ phase, count }))
       }),
+    held: ({ agents, root, turns, since }) =>
+      at('held', () => {
+        const given = all(rows, 'leases').filter(
+          row => row.intended_at > since && row.closed_as !== 'never_minted',
+        )
+        const isIn = ({ task }: LeaseRow) =>
+          task === root || (rows.lines.get(task)?.ancestors ?? []).includes(root ?? '')
+        return {
+          turns: new Map(
+            turns.flatMap(key => {
+              const used = rows.budgets.get(key)?.used
+              return used === undefined ? [] : [[key, used] as const]
+            }),
+          ),
+          phases: [
+            ...agents.flatMap(agent =>
+              heldPhases(
+                agent,
+                given.filter(row => row.agent === agent),
+              ),
+            ),
+            ...(root === null ? [] : heldPhases(null, given.filter(isIn))),
+          ],
+        }
+      }),
     claim: name => one('claims', name),
     ticket: id => one('tickets', id),
     ticketByToken: hash => find('tickets', row => row.token_hash === hash),
@@ -118,6 +143,7 @@ export function simulatedReads(rows: Committed, at: At): LedgerRead {
     drill: id => one('drills', id),
     ...revocationReads(rows, at),
     ...shadowReads(rows, at),
+    ...leakReads(rows, at),
     ...approvalReads(rows, at),
     ...registryReads(rows, at),
     ...operatorReads(rows, at),
@@ -143,7 +169,6 @@ function revokedInGroup(
         row => row.id,
       ),
     )
-    ...leakReads(rows, at),
 }
 
 type Lists = Pick<
@@ -260,6 +285,17 @@ function lists(rows: Committed, at: At): Lists {
           .slice(0, limit),
       ),
   }
+}
+
+function heldPhases(agent: string | null, given: readonly LeaseRow[]): HeldPhase[] {
+  const phases = new Map<HeldPhase['phase'], HeldPhase>()
+  for (const { phase, active_at, intended_at } of given) {
+    if (phase === null) continue
+    const before = phases.get(phase)?.lasting ?? null
+    const lasting = active_at === null ? before : Math.max(intended_at, before ?? 0)
+    phases.set(phase, { agent, phase, lasting })
+  }
+  return [...phases.values()]
 }
 
 type Due = Pick<
