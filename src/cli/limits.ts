@@ -58,6 +58,8 @@ export const CLI_LIMITS = {
   scannedFiles: 200_000,
   scannedFileBytes: 256 * kibibyte * kibibyte,
   scannedDiffBytes: 128 * kibibyte * kibibyte,
+  /** Refs of before a command, whose commits are not looked at again. */
+  scannedRefs: 2_000,
   /** What was not looked at, that is named. */
   scanSkipped: 100,
 

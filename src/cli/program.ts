@@ -54,6 +54,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addLeakCommands(program, terminal, { withOperator })
   addProofCommands(program, terminal)
   addRegistryCommands(program, terminal, withOperator)
+  addImportCommands(program, terminal)
   addPolicyCommands(program, terminal, { withOperator, withOpening, config: DEFAULT_CONFIG })
   return program
 }
@@ -83,6 +84,31 @@ function addBrokerCommands(program: Command, terminal: Terminal): void {
     .description('watch the main job on this machine, against stand-ins; nothing to set up')
     .option('--stay', 'tell no story: stay up, and say how to play by hand')
     .action(async options => (await import('./demo.ts')).demo(terminal, options))
+}
+
+function addImportCommands(program: Command, terminal: Terminal): void {
+  const many = (value: string, before: readonly string[]) => [...before, value]
+  program
+    .command('import')
+    .description('what other brokers were told, as agents of this one')
+    .command('octo-sts')
+    .description('trust policies of octo-sts: what is wrong with them, and the agents that they become')
+    .argument('<paths...>', 'policies, folders of them, checkouts, or a folder of checkouts')
+    .requiredOption('--owner <account>', 'whose repositories they stand in')
+    .option('--out <folder>', "where agents' files go; without it nothing is written")
+    .option('--repository <name>', 'where the folder is not called like the repository')
+    .option('--organization-repository <name>', "where the organization's own stand", '.github')
+    .option('--repository-id <name=id>', 'the id of OWNER/REPOSITORY, as GitHub gave it', many, [])
+    .option('--attestor <issuer=name>', "an issuer's attestor; GitHub Actions' is called actions", many, [])
+    .option('--issuer <name>', 'the github-app that mints for them', 'github')
+    .option('--business <who>', 'who answers for the agents', 'unknown')
+    .option('--technical <who>', 'who runs them', 'unknown')
+    .option('--expires-at <time>', 'when somebody looks at them again; 90 days from now where it is not said')
+    .option('--strict', 'fail on warnings, too')
+    .option(...JSON_OPTION)
+    .action(async (paths, options) =>
+      (await import('./import-octo-sts.ts')).importOctoSts(terminal, paths, options),
+    )
 }
 
 function addTaskCommands(program: Command, terminal: Terminal): void {
@@ -158,6 +184,7 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
         .default('auto'),
     )
     .option('--aws-token-file', 'the token for the AWS SDKs in a file; older AWS CLIs do not know it')
+    .option('--scan', 'fail where git says that a credential of the task was added; report what was pushed')
     .option('--quiet', 'say nothing but errors')
     .passThroughOptions()
     .addHelpText('after', `\n${EXEC_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)

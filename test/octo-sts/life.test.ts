@@ -122,7 +122,7 @@ test('what is read of a file is kept for minutes; a push is heard of at once', a
 })
 
 test('pushes elsewhere, and on other branches, are of no concern', async () => {
-  const noted = async (changes: object) => (await (await push(changes)).json()).push
+  const noted = async (changes: object) => ((await (await push(changes)).json()) as { push?: string }).push
   expect(await noted({ ref: 'refs/heads/topic' })).toBeUndefined()
   expect(await noted({ commits: [{ added: ['src/x.ts'] }] })).toBeUndefined()
   expect(await noted({ commits: [{ removed: ['.github/chainguard/x.sts.yaml'] }] })).toBe('noted')
