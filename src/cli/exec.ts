@@ -9,6 +9,7 @@ import { checkVariables, childEnvironment, type EnvStyle, type Given } from './c
 import { type Client, createClient, told } from './client.ts'
 import type { EvidenceOption } from './evidence.ts'
 import { startLocalServer } from './exec-place.ts'
+import { beginScan } from './exec-scan.ts'
 import { type Signals, watchSignals } from './exec-signals.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { giveUp, openLiveTask } from './live-task.ts'
@@ -23,7 +24,7 @@ import {
   untilAnswered,
   untilQuiet,
 } from './task-session.ts'
-import { type Child, type ChildEnd, CommandError, type Terminal, usageError } from './terminal.ts'
+import { type Child, type ChildEnd, CommandError, EXIT, type Terminal, usageError } from './terminal.ts'
 
 export type ExecOptions = BrokerOption &
   EvidenceOption &
@@ -32,6 +33,7 @@ export type ExecOptions = BrokerOption &
     askJson?: string[]
     env?: EnvStyle
     awsTokenFile?: boolean
+    scan?: boolean
     graceSeconds?: number
     waitSeconds?: number
     quiet?: boolean
@@ -58,6 +60,8 @@ export async function exec(
   const client = createClient(terminal, brokerUrl(terminal, options))
   const say = options.quiet === true ? () => {} : (text: string) => note(terminal, text)
 
+  const scan = options.scan === true ? await beginScan(terminal) : undefined
+
   // 2. A place where the command can ask, a task of its own, and its credentials.
   const signals = watchSignals(terminal)
   const forAws = asks.some(ask => kindOf(ask) === 'aws')
@@ -81,6 +85,8 @@ export async function exec(
     signals.passTo(child)
     const end = await untilEnded(running, child, options)
     await local.close()
+    const isClean = (await scan?.finish(keyOf(client, task))) ?? true
+    const end = isClean ? ended : failed(ended)
 
     // 4. The end of the task, and of everything it held. A signal now ends the waiting, not the revoking.
     const waiting = new AbortController()
@@ -151,6 +157,11 @@ async function untilEnded(
   const end = await child.ended
   signal.removeEventListener('abort', onOver)
   return end
+}
+
+/** A success that does not count as one. */
+function failed(end: ChildEnd): ChildEnd {
+  return end.how === 'exited' && end.code === 0 ? { how: 'exited', code: EXIT.failure } : end
 }
 
 /** SIGTERM at once, SIGKILL when the grace is over. */

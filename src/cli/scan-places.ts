@@ -95,7 +95,7 @@ export async function scanChanges(
   { staged = false, since }: { staged?: boolean; since?: string },
 ): Promise<Scanned> {
   const git = gitIn(scan, repository)
-  const base = since ?? (await git.maybe(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}']))?.trim()
+  const base = since ?? (await git.maybe(HEAD))?.trim()
   const before = base === undefined || base === '' ? EMPTY_TREE : base
   const diff = await git.bytes([...DIFF, ...(staged ? ['--cached'] : []), '--end-of-options', before, '--'])
   const root = (await git.bytes(['rev-parse', '--show-toplevel'])).toString().trim()
@@ -115,17 +115,26 @@ export async function scanChanges(
   return { findings, skipped: [] }
 }
 
-/** What commits after `since` added, also where a later one took it away: it stays in the history. */
-export async function scanCommits(scan: Scan, repository: string, since: string): Promise<Scanned> {
+/** What commits added that are reached from `refs` and not from `before`, also where a later one took it away. */
+export async function scanCommits(
+  scan: Scan,
+  repository: string,
+  refs: readonly string[],
+  before: readonly string[],
+): Promise<Scanned> {
   const git = gitIn(scan, repository)
-  const log = ['log', '-p', '--format=', '--diff-merges=first-parent', ...DIFF.slice(1)]
-  const diff = await git.bytes([...log, '--end-of-options', `${since}..HEAD`])
+  const log = ['log', '-p', '--format=', '--diff-merges=first-parent', '--ignore-missing', ...DIFF.slice(1)]
+  const isBorn = (await git.maybe(HEAD)) !== undefined
+  const from = refs.filter(ref => ref !== 'HEAD' || isBorn)
+  const diff = await git.bytes([...log, ...from, ...before.map(sha => `^${sha}`), '--'])
   const findings = readDiff(diff.toString('latin1')).flatMap(({ path, added }) =>
     secretsIn(scan.known, path, added),
   )
   return { findings, skipped: [] }
 }
 
+/** What git is asked for the commit of HEAD, which there may be none of. */
+export const HEAD = ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'] as const
 const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904'
 /** Whatever the user's own configuration says of diffs. */
 const DIFF = ['diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-renames', '-U0', '-a'].concat(
@@ -133,7 +142,7 @@ const DIFF = ['diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-rena
   '--dst-prefix=b/',
 )
 
-export function gitIn({ sources, env }: Scan, repository: string) {
+export function gitIn({ sources, env }: Pick<Scan, 'sources' | 'env'>, repository: string) {
   const options = { env, maxBytes: CLI_LIMITS.scannedDiffBytes }
   const bytes = (args: readonly string[]) =>
     sources.git(repository, ['-c', 'core.quotePath=true', ...args], options)

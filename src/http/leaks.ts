@@ -52,13 +52,25 @@ export function foundRoutes({ limits, now }: Broker): Hono<Env> {
   routes.post('/', async c => {
     reports.take(c.get('source'))
     const within = c.get('broker')
-    const { token, reason = 'found' } = await readJson(c, foundBody, limits.bodyBytes)
+    const { token, lease, reason = 'found' } = await readJson(c, foundBody, limits.bodyBytes)
     // What is written down for ever is chosen by a stranger: only in the words of those who hold one of ours.
-    const found = await findLeak(within, { token }, { named: false })
+    const found = await heldBy(within, token, lease)
     if (found !== undefined) await reportLeak(within, found, { source: 'holder', by: 'holder', reason })
     return c.json({ reported: true }, 202)
   })
   return routes
+}
+
+/** What the secret is; or, where that is the token of a task, the credential of it that is named. */
+async function heldBy(
+  broker: Broker,
+  token: string,
+  lease: string | undefined,
+): Promise<FoundLeak | undefined> {
+  const held = await findLeak(broker, { token }, { named: false })
+  if (lease === undefined || held?.kind !== 'task_token') return held
+  const named = await findLeak(broker, { lease }, { named: true })
+  return named?.task?.id === held.task?.id ? named : held
 }
 
 /** What an operator may not revoke is answered as unknown; whoever shows the secret itself ends it all the same. */
