@@ -2,23 +2,15 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CommanderError } from 'commander'
+import { failureOf } from './cli/failure.ts'
+import { createSecretFile, readAll, readFileWithMode } from './cli/files.ts'
 import { createProgram } from './cli/program.ts'
-import {
-  type Child,
-  type ChildEnd,
-  CommandError,
-  EXIT,
-  type SecretFile,
-  type Terminal,
-} from './cli/terminal.ts'
-import { ConfigError } from './config/problem.ts'
+import type { Child, ChildEnd, Terminal } from './cli/terminal.ts'
 import { kekFiles } from './keys/kek-files.ts'
-import { KeyringError } from './keys/keyring-error.ts'
 import type { Edge } from './open-core.ts'
 
 const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)))
@@ -62,7 +54,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   await createProgram(terminal, version).parseAsync(process.argv)
 } catch (error) {
-  process.exitCode = report(error)
+  const { code, said } = failureOf(error)
+  process.stderr.write(said)
+  process.exitCode = code
 }
 
 /**
@@ -106,27 +100,6 @@ function schedule(ms: number, run: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
-async function readFileWithMode(path: string, maxBytes: number): Promise<{ text: string; mode: number }> {
-  const file = await open(path, 'r')
-  try {
-    const { mode } = await file.stat()
-    return { text: await readAll(file.createReadStream({ autoClose: false }), maxBytes), mode }
-  } finally {
-    await file.close()
-  }
-}
-
-async function readAll(stream: NodeJS.ReadableStream, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.byteLength
-    if (size > maxBytes) throw Object.assign(new Error(`more than ${maxBytes} bytes`), { code: 'EFBIG' })
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, size).toString('utf8')
-}
-
 /** mkdtemp's folders are of mode 0700. A socket's path is short, so it goes where paths are. */
 async function makeFolder(): Promise<string> {
   const { XDG_RUNTIME_DIR: runtime } = process.env
@@ -134,27 +107,6 @@ async function makeFolder(): Promise<string> {
     return await mkdtemp(join(runtime || tmpdir(), 'mayfly-'))
   } catch {
     return mkdtemp(join(tmpdir(), 'mayfly-'))
-  }
-}
-
-async function createSecretFile(path: string, { replace = false } = {}): Promise<SecretFile> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const reserved = replace ? `${path}.${randomBytes(8).toString('hex')}` : path
-  const file = await open(reserved, 'wx', 0o600)
-  let committed = false
-  return {
-    async commit(text) {
-      await file.writeFile(text)
-      await file.sync()
-      if (replace) await rename(reserved, path)
-      committed = true
-      await file.close()
-    },
-    async discard() {
-      if (committed) return
-      await file.close()
-      await rm(reserved, { force: true })
-    },
   }
 }
 
@@ -169,22 +121,6 @@ function run(command: string, args: readonly string[], env: Readonly<Record<stri
     )
   })
   return { signal: signal => void child.kill(signal), ended }
-}
-
-/** What a person can act on is said without a stack; a fault of ours shows where it happened. */
-function report(error: unknown): number {
-  // Commander has said what it has to say; help that was asked for is no error.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  const expected =
-    error instanceof CommandError || error instanceof ConfigError || error instanceof KeyringError
-  const known =
-    expected ||
-    (error instanceof Error &&
-      ['LedgerInUse', 'LedgerUnavailable', 'UnsafeDatabase', 'CannotListen'].includes(error.name))
-  process.stderr.write(
-    `mayfly: ${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  )
-  return error instanceof CommandError ? error.exitCode : EXIT.failure
 }
 
 function findPackageRoot(from: string): string {

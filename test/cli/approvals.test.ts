@@ -6,7 +6,7 @@ import type { RunningServer } from '../../src/server.ts'
 import { startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
 import { askingPolicy, requirement } from '../support/asking-policy.ts'
-import { createShell, type Running, type Shell } from './mayfly.ts'
+import { type Begun, createShell, type Shell } from './mayfly.ts'
 
 const GITHUB = 'github=acme/api:contents:write'
 const ADDRESS = /sign in at:\n\s+(\S+)/
@@ -29,14 +29,14 @@ beforeAll(async () => {
   human = await createShell({ MAYFLY_OPERATOR_URL: broker.url })
   svid = join(workload.home, 'svid.jwt')
   await writeFile(svid, installation.svid('spiffe://acme.test/agent/coder'))
-  await signIn(human.start(['login']), 'cleo')
+  await signIn(human.begin(['login']), 'cleo')
 })
 afterAll(async () => {
   await broker?.stop()
   await Promise.all([installation?.close(), workload?.close(), human?.close()])
 })
 
-async function signIn(running: Running, id: string) {
+async function signIn(running: Begun, id: string) {
   await installation.people.human(id).visit(await running.reads(ADDRESS))
   return running.ended
 }
@@ -50,7 +50,7 @@ async function open(): Promise<{ task: string; approval: string }> {
 
 test('is listed, shown whole and inert, approved by a sign-in for that alone, and goes on', async () => {
   const { task, approval } = await open()
-  const waits = workload.start(['task', 'wait', task])
+  const waits = workload.begin(['task', 'wait', task])
   expect((await human.ok(['approvals'])).out).toMatch(new RegExp(`${approval} +pending .* coder +`))
   const { out } = await human.ok(['approvals', 'show', approval])
   expect(out).toContain('"contents": "write"')
@@ -59,7 +59,7 @@ test('is listed, shown whole and inert, approved by a sign-in for that alone, an
   expect(out).toContain('| because: ⟨U+202E⟩ok⟨U+200B⟩ ＊＊approved＊＊ https(:)//evil(.)test ＜!channel＞')
   expect(out).not.toMatch(/\u202e|\u200b|https:\/\/evil/)
 
-  const said = await signIn(human.start(['approvals', 'approve', approval, '--reason', 'fine']), 'cleo')
+  const said = await signIn(human.begin(['approvals', 'approve', approval, '--reason', 'fine']), 'cleo')
   expect([said.code, said.out], said.err).toEqual([0, expect.stringContaining(`${approval} is approved.`)])
   const waited = await waits.ended
   expect([waited.code, waited.out]).toEqual([0, expect.stringContaining('granted: github=acme/api')])
@@ -75,11 +75,11 @@ test('is listed, shown whole and inert, approved by a sign-in for that alone, an
 test('a stolen session answers nothing: somebody else must sign in, and who may not is refused', async () => {
   const { approval } = await open()
   for (const other of ['vera', 'olga']) {
-    const ran = await signIn(human.start(['approvals', 'approve', approval]), other)
+    const ran = await signIn(human.begin(['approvals', 'approve', approval]), other)
     expect([ran.code, ran.out.includes('is approved')]).toEqual([3, false])
   }
   const denying = ['approvals', 'deny', approval, '--reason', 'not now', '--json']
-  const denied = await signIn(human.start(denying), 'dan')
+  const denied = await signIn(human.begin(denying), 'dan')
   expect(JSON.parse(denied.out)).toMatchObject({ id: approval, state: 'denied' })
   // What is signed in for is seen also where a program reads the answer.
   expect(denied.err).toContain('"contents": "write"')
@@ -91,13 +91,13 @@ test('task wait says that not everything was granted', async () => {
   expect((await workload.fails(4, ['task', 'wait', task, '--seconds', '0'])).err).toContain(
     'not answered yet',
   )
-  await signIn(human.start(['approvals', 'deny', approval, '--reason', 'no']), 'dan')
+  await signIn(human.begin(['approvals', 'deny', approval, '--reason', 'no']), 'dan')
   expect((await workload.fails(3, ['task', 'wait', task])).out).toContain('denied')
 })
 
 test('a window is opened by a sign-in for exactly it, listed, used and revoked', async () => {
   const args = ['--agent', 'coder', '--ask', GITHUB, '--minutes', '10', '--reason', 'tonight']
-  const made = await signIn(human.start(['preapprovals', 'open', ...args]), 'cleo')
+  const made = await signIn(human.begin(['preapprovals', 'open', ...args]), 'cleo')
   expect([made.code, made.out], made.err).toEqual([0, expect.stringContaining('is open until')])
   const window = /pre_\w+/.exec(made.out)![0]
   expect((await human.ok(['preapprovals'])).out).toMatch(new RegExp(`${window} +coder +0/1`))
@@ -115,7 +115,7 @@ test('exec and token say what waits, wait for it, and go on', async () => {
   for (const one of waits) await one.says(/ask_\w+ waits for humans: github=acme\/api/)
   const { out } = await human.ok(['approvals', '--json'])
   for (const { id } of (JSON.parse(out) as { items: { id: string }[] }).items)
-    expect((await signIn(human.start(['approvals', 'approve', id]), 'cleo')).code).toBe(0)
+    expect((await signIn(human.begin(['approvals', 'approve', id]), 'cleo')).code).toBe(0)
   const [ran, printed] = await Promise.all(waits.map(one => one.ended))
   expect([ran?.code, ran?.out], ran?.err).toEqual([0, 'ghs_'])
   expect([printed?.code, printed?.out.slice(0, 4)], printed?.err).toEqual([0, 'ghs_'])
@@ -133,7 +133,7 @@ test('a task that is looked after: its human signs in to say that it may go on',
   await ledger.write(async tx => {
     await tx.insertCheckIn({ task, every_ms: 600_000, due_at: tx.now + 600_000, last_by: null })
   })
-  const said = await signIn(human.start(['check-in', task]), 'cleo')
+  const said = await signIn(human.begin(['check-in', task]), 'cleo')
   expect([said.code, said.out], said.err).toEqual([0, expect.stringContaining(`${task} may go on; check in`)])
   expect((await ledger.read.checkIn(task))?.last_by).toContain('Cleo')
 })

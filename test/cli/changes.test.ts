@@ -6,7 +6,7 @@ import { startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
 import { namespaces, registryOf } from '../registry/team.ts'
 import { sessionOf } from '../support/session.ts'
-import { createShell, type Running, type Shell } from './mayfly.ts'
+import { type Begun, createShell, type Shell } from './mayfly.ts'
 
 let installation: PeopledInstallation
 let broker: RunningServer
@@ -27,7 +27,7 @@ afterAll(async () => {
 })
 
 const ADDRESS = /sign in at:\n\s+(\S+)/
-async function signIn(running: Running, id: string) {
+async function signIn(running: Begun, id: string) {
   await installation.people.human(id).visit(await running.reads(ADDRESS))
   return running.ended
 }
@@ -41,9 +41,9 @@ test('a second human sees all of a change, signs in for it, and it is applied', 
   const id_token = await installation.signInAs('ada', { boundTo: planned.body.digest })
   const { pending } = (await registry.apply({ documents }, planned.body, { id_token })).body
 
-  expect((await signIn(shell.start(['login']), 'bo')).code).toBe(0)
+  expect((await signIn(shell.begin(['login']), 'bo')).code).toBe(0)
   expect((await shell.ok(['changes'])).out).toMatch(new RegExp(`${pending} +policies +pending`))
-  const approved = await signIn(shell.start(['change', 'approve', pending]), 'bo')
+  const approved = await signIn(shell.begin(['change', 'approve', pending]), 'bo')
   expect([approved.code, approved.err]).toEqual([0, expect.stringContaining('sign in at')])
   expect(approved.out).toContain('context.ttlSeconds > 7200')
   expect(approved.out).toContain('\\u{9b}8m')
@@ -59,10 +59,10 @@ test('whoever proposes is told the command for the second human, as it is', asyn
   const text = '@id("payments.short") forbid (principal, action, resource) when { context.ttlSeconds > 600 };'
   const file = join(shell.home, 'payments.short.cedar')
   await writeFile(file, text)
-  const proposed = await signIn(shell.start(['apply', '-f', file, '--reason', 'shorter']), 'bo')
+  const proposed = await signIn(shell.begin(['apply', '-f', file, '--reason', 'shorter']), 'bo')
   const [, command] = /agrees with: mayfly (change approve chg_\w+)/.exec(proposed.out) ?? []
   expect(command, proposed.out + proposed.err).toBeDefined()
   // The same human is refused, which says that there is such a command.
-  const again = await signIn(shell.start(command!.split(' ')), 'bo')
+  const again = await signIn(shell.begin(command!.split(' ')), 'bo')
   expect(again.err).toContain('another human than the one who proposed it must agree')
 })
