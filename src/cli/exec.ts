@@ -83,7 +83,7 @@ export async function exec(
     const place = style === 'variables' ? undefined : await local.place(options.awsTokenFile === true)
     const child = terminal.run(program, args, childEnvironment(terminal, given, style, place))
     signals.passTo(child)
-    const end = await untilEnded(running, child, options)
+    const ended = await untilEnded(running, child, options)
     await local.close()
     const isClean = (await scan?.finish(keyOf(client, task))) ?? true
     const end = isClean ? ended : failed(ended)
