@@ -72,7 +72,7 @@ export type OctoStsOwner = OctoSts['owners'][string]
 
 type Named = {
   octo_sts?: OctoSts | undefined
-  namespaces: object
+  namespaces: Readonly<Record<string, { issuers?: readonly string[] | undefined }>>
   issuers: Readonly<Record<string, { type: string }>>
   attestors: object
 }
@@ -90,6 +90,8 @@ export function refuseUnknownNames(
   for (const [name, { issuer, attestors: named }] of Object.entries(it.owners)) {
     if (!Object.hasOwn(issuers, issuer) || issuers[issuer]?.type !== 'github-app')
       refuse(['owners', name, 'issuer'], 'expected the name of an issuer of type github-app')
+    else if (namespaces[it.namespace]?.issuers?.includes(issuer) === false)
+      refuse(['owners', name, 'issuer'], `expected one that namespaces.${it.namespace}.issuers lists`)
     for (const [index, attestor] of named.entries())
       if (!Object.hasOwn(attestors, attestor))
         refuse(['owners', name, 'attestors', index], 'expected the name of an attestor of mayfly.yaml')

@@ -55,7 +55,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     throw new Error(
       `${token_file}: expected one token of at least 32 characters, such as: openssl rand -hex 32`,
     )
-  const octoSts = openOctoSts(broker, settings, registry)
+  const octoSts = await openOctoSts(broker, settings, registry)
   const options = {
     ...webhooks,
     ...(octoSts === undefined ? {} : { octoSts: octoSts.facade, trustPolicies: octoSts.pushed }),

@@ -4,6 +4,7 @@ import type { Broker } from '../broker/broker.ts'
 import type { Settings } from '../config.ts'
 import type { Facade } from '../octo-sts/facade.ts'
 import { followPush } from '../octo-sts/follow-push.ts'
+import { holdToSettings } from '../octo-sts/hold-to-settings.ts'
 import { createPolicyFiles } from '../octo-sts/policy-files.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { createRateLimiter } from './rate-limit.ts'
@@ -16,11 +17,11 @@ export type OctoStsFacade = {
   stop(): Promise<void>
 }
 
-export function openOctoSts(
+export async function openOctoSts(
   broker: Broker,
   { octo_sts: settings, public_url: publicUrl }: Pick<Settings, 'octo_sts' | 'public_url'>,
   registry: LiveRegistry,
-): OctoStsFacade | undefined {
+): Promise<OctoStsFacade | undefined> {
   if (settings === undefined) return undefined
   const { limits, now } = broker
   const callers = createRateLimiter(limits.trustReadsPerMinutePerCaller, limits.rateSources, now)
@@ -35,6 +36,8 @@ export function openOctoSts(
       owners.take(owner)
     },
   }
+  // Before anybody is answered, and by a broker whose files count.
+  if (broker.stale() === undefined) await holdToSettings(facade, broker)
   let stopped = false
   let following = Promise.resolve()
   return {

@@ -7,6 +7,7 @@ import type { Broker, Identity } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { requestCredential } from '../broker/credentials/grant-ask.ts'
 import type { Credential } from '../broker/credentials/issue-credential.ts'
+import { FIRST_CREDENTIAL_FAILED } from '../broker/tasks/claim-evidence.ts'
 import { denyUnmatched } from '../broker/tasks/deny-unmatched.ts'
 import { endTask } from '../broker/tasks/end-task.ts'
 import { type OpenedTask, openTask } from '../broker/tasks/open-task.ts'
@@ -66,7 +67,8 @@ export async function exchange(facade: Facade, broker: Broker, request: StsReque
   if (narrowed.length > 0) broker.log.warn({ agent: document.name, narrowed }, 'a trust policy was narrowed')
   const opened = await withFreshConfiguration(broker, within =>
     openTask(within, {
-      ...{ evidence, agent: document.name, trusted: { audiences }, mintFirst: true },
+      ...{ evidence, agent: document.name, trusted: { audiences } },
+      ...{ mintFirst: true, cannotWait: true },
       purpose: document.purpose,
       minutes: settings.limits.task_minutes,
       asks: [{ issuer: settings.issuer, ask }],
@@ -125,19 +127,15 @@ function demandForms({ issuer, subject }: Identity, audiences: readonly string[]
   if (!audiences.every(isAudience)) throw refuse('audience')
 }
 
-/** A client of octo-sts waits for nobody: where humans are to be asked, the task ends, and the client is told. */
+/** Where it was not minted with the opening, somebody had agreed to it beforehand. */
 async function credentialOf(broker: Broker, { credential, task, asks }: OpenedTask): Promise<Credential> {
   if (credential !== undefined) return credential
-  const [first] = asks
-  // Somebody had agreed to it beforehand.
-  if (first?.state === 'granted')
-    return withFreshConfiguration(broker, within => requestCredential(within, task, { ask: first.id }))
-  await endTask(broker, task.id, 'cancelled', {
-    actor: 'broker',
-    detail: 'it waits for humans, and its client cannot',
-  })
-  throw new StsRefusal(
-    GRPC.permissionDenied,
-    `humans have to agree to this, and a client of octo-sts cannot wait for them: have it approved beforehand (mayfly preapprovals), or use a client of Mayfly (task ${task.id})`,
-  )
+  const ask = asks[0]!.id
+  try {
+    return await withFreshConfiguration(broker, within => requestCredential(within, task, { ask }))
+  } catch (error) {
+    // Nobody knows the task's token, so nobody could end it.
+    await endTask(broker, task.id, 'failed', { actor: 'broker', detail: FIRST_CREDENTIAL_FAILED })
+    throw error
+  }
 }

@@ -2,6 +2,7 @@
 import { githubFacts } from '../../issuers/shared/github-ask.ts'
 import { judgeTrust, namesValues, type TrustRule } from '../policy/trust/trust-rule.ts'
 import type { IdentityPlace } from './identity-agent.ts'
+import { GITHUB_ISSUER, jobClaims, type Probe, strangerProbes } from './probe-jobs.ts'
 import type { TrustPolicy } from './trust-policy.ts'
 
 export type PolicyFinding = {
@@ -24,8 +25,6 @@ export type PolicyFinding = {
   remedy: string
 }
 
-export const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com'
-
 export function lintPolicy(policy: TrustPolicy, place: IdentityPlace): PolicyFinding[] {
   const isGithub = admits(policy, { issuer: GITHUB_ISSUER, subject: undefined, claims: undefined })
   return [
@@ -44,13 +43,6 @@ const finding = (
   message: string,
   remedy: string,
 ): PolicyFinding => ({ severity, rule, key, message, remedy })
-
-/** `undefined` of a probe: whatever the policy wants there. */
-type Probe = {
-  issuer: string
-  subject: string | undefined
-  claims: Readonly<Record<string, string>> | undefined
-}
 
 function admits(policy: TrustPolicy, { issuer, subject, claims }: Probe): boolean {
   const { permissions: _, repositories: __, audience: ___, audience_pattern: ____, ...rest } = policy
@@ -89,37 +81,6 @@ function strangers(policy: TrustPolicy, { owner }: IdentityPlace, isGithub: bool
   return [
     finding('error', 'admits-strangers', key, message(`${admitted[0]}, which is not of ${owner},`), remedy),
   ]
-}
-
-/** Jobs of another owner, in both forms of subject, with claims as such a job has them. */
-function strangerProbes(owner: string): (Probe & { subject: string })[] {
-  const wheres = ['ref:refs/heads/main', 'ref:refs/tags/v1', 'environment:production', 'pull_request']
-  const repositories = [`${owner}/app`, `${owner}@666/app@667`]
-  return repositories.flatMap(repository =>
-    wheres.map(where => ({
-      issuer: GITHUB_ISSUER,
-      subject: `repo:${repository}:${where}`,
-      claims: jobClaims(owner, where),
-    })),
-  )
-}
-
-function jobClaims(owner: string, where: string): Record<string, string> {
-  const ref = where.startsWith('ref:') ? where.slice('ref:'.length) : 'refs/heads/main'
-  const workflow = `${owner}/app/.github/workflows/ci.yml@${ref}`
-  return {
-    ...{
-      repository: `${owner}/app`,
-      repository_id: '667',
-      repository_owner: owner,
-      repository_owner_id: '666',
-    },
-    ...{ ref, ref_type: ref.startsWith('refs/tags/') ? 'tag' : 'branch', ref_protected: 'true' },
-    ...{ workflow: 'ci', workflow_ref: workflow, job_workflow_ref: workflow, actor: owner, actor_id: '666' },
-    event_name: where === 'pull_request' ? 'pull_request' : 'push',
-    ...{ environment: 'production', runner_environment: 'github-hosted', repository_visibility: 'public' },
-    ...{ sha: '0'.repeat(40), workflow_sha: '0'.repeat(40), run_id: '1', run_number: '1', run_attempt: '1' },
-  }
 }
 
 function everything(policy: TrustPolicy): PolicyFinding[] {

@@ -5,7 +5,7 @@
 import { githubFacts } from '../../issuers/shared/github-ask.ts'
 import { exactValues } from './exact-values.ts'
 import type { IdentityPlace } from './identity-agent.ts'
-import { GITHUB_ISSUER } from './lint-policy.ts'
+import { GITHUB_ISSUER } from './probe-jobs.ts'
 import type { TrustPolicy } from './trust-policy.ts'
 
 export type ImportSettings = {

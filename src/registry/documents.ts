@@ -139,6 +139,8 @@ function nameFault(parsing: Parsing, of: NamedResource): string | undefined {
   if (!TEAM_NAME.test(of.name) || of.name.length > NAME_CHARS)
     return `expected NAMESPACE.NAME of lower-case letters, digits and dashes, at most ${NAME_CHARS} characters`
   const namespace = namespaceOf(of.name) ?? ''
+  if (namespace === options.settings.octo_sts?.namespace)
+    return `expected another namespace: what is in ${namespace} follows from trust policies`
   if (own(options.settings.namespaces, namespace) !== undefined) return undefined
   return `expected a namespace of mayfly.yaml: there is no ${namespace}`
 }

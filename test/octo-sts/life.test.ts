@@ -247,11 +247,21 @@ test('the on-call person suspends one identity, and the others work on', async (
   expect(shown.status, JSON.stringify(shown.body)).toBe(200)
 })
 
-test('another start of the broker goes on with what is registered', async () => {
-  const before = [...broker.broker.agents().keys()].filter(name => name.startsWith('octo.')).sort()
+test('a start with a narrower ceiling takes back what is above it, before anybody is answered', async () => {
+  const org = { scope: 'acme', identity: 'org' }
+  const { agent, token, task } = await given(exchange(org, { check_run_id: '30' }))
+  const before = [...broker.broker.agents().keys()].sort()
   await broker.stop()
   broker = await startBroker(installation)
-  const after = [...broker.broker.agents().keys()].filter(name => name.startsWith('octo.')).sort()
-  expect(after).toEqual(before)
-  expect((await exchange(query, { check_run_id: '21' })).status).toBe(403)
+  expect([...broker.broker.agents().keys()].sort()).toEqual(before)
+  expect(await stateOf(task)).toBe('active')
+  await broker.stop()
+  const ceiling = { permissions: { contents: 'read' }, repositories: ['web'] }
+  await installation.configureOcto({ ceiling })
+  broker = await startBroker(installation)
+  expect(broker.broker.agents().get(agent)?.ceiling.github).toMatchObject([
+    { repositories: [{ name: 'acme/web' }], permissions: { contents: 'read' } },
+  ])
+  await until(async () => (await works(token)) === 401)
+  expect((await exchange()).body.message).toContain('the repository api is not in it')
 })
