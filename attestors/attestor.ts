@@ -52,10 +52,18 @@ export type Proof = {
   claims: Readonly<Record<string, ClaimValue>>
   /**
    * Names one use of this evidence, the same for every spelling of the same token. `singleUse`: the
-   * ledger refuses a second use. `until`: epoch milliseconds after which the evidence is expired anyway.
-   * `issuedAt`: epoch milliseconds; absent where the evidence does not say.
+   * ledger refuses a second use. `reuse`, of what is not: `pinned` (where absent) to the key of its first use, and
+   * without one good for a task at a time and for reading; `open` for whatever the agent may have, as often as it
+   * comes. `until`: epoch milliseconds after which the evidence is expired anyway. `issuedAt`: epoch milliseconds;
+   * absent where the evidence does not say.
    */
-  replay: { id: string; singleUse: boolean; until: number; issuedAt?: number }
+  replay: {
+    id: string
+    singleUse: boolean
+    reuse?: 'pinned' | 'open'
+    until: number
+    issuedAt?: number
+  }
   /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
   mustName?: readonly string[]
   /** The key that the evidence is bound to; without it, who holds the evidence may present it. */
@@ -109,6 +117,8 @@ export interface Attestor {
    * meant for this one. Routes only, like `recognises`. Absent: it is.
    */
   isFor?(evidence: Evidence): boolean
+  /** What an operator is told of these settings once, at the start and by `mayfly check`. */
+  readonly notices?: readonly string[]
   /** @throws AttestationUnavailable when the evidence could not be checked. */
   attest(evidence: Evidence): Promise<Verdict>
 }

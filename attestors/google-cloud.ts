@@ -9,7 +9,7 @@
 import { z } from 'zod'
 import { defineAttestor } from './attestor.ts'
 import { accept, refuse } from './shared/checked.ts'
-import { audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
+import { audience, issuerUrl, keySetUrl, reuse, seconds } from './shared/settings.ts'
 import { type ClaimTable, openTypedIssuer, ruleFacts } from './shared/typed-issuer.ts'
 
 const settings = z.strictObject({
@@ -26,6 +26,8 @@ const settings = z.strictObject({
   max_age_seconds: seconds(86_400).default(3660),
   /** On where each request gets a token of its own (`generateIdToken`). */
   single_use: z.boolean().default(false),
+  /** What a second use is worth, where each use is not the only one. */
+  reuse,
 })
 
 const MACHINE = ['google', 'compute_engine'] as const
@@ -65,6 +67,7 @@ export const googleCloud = defineAttestor({
         maxAgeS: chosen.max_age_seconds,
         requireTokenId: false,
         singleUse: chosen.single_use,
+        ...(chosen.single_use ? {} : { reuse: chosen.reuse }),
         claims: CLAIMS,
         judge(claims, subject) {
           if (!UNIQUE_ID.test(subject)) return refuse('subject_not_acceptable', 'sub is no unique id')

@@ -10,7 +10,7 @@
 import { z } from 'zod'
 import { AttestationUnavailable, type Attestor, type AttestorDeps, defineAttestor } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
-import { audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
+import { audience, issuerUrl, keySetUrl, reuse, seconds } from './shared/settings.ts'
 import {
   isJsonObject,
   type JsonObject,
@@ -46,6 +46,8 @@ const settings = z
     /** Cap on `exp - iat`. A token that the API server extended to a year is refused whatever is written here. */
     max_lifetime_seconds: seconds(86_400).default(7200),
     max_age_seconds: seconds(86_400).default(7200),
+    /** What a second use of a pod's token is worth. */
+    reuse,
   })
   .refine(({ key_set_file, api_server }) => key_set_file === undefined || api_server === undefined, {
     path: ['key_set_file'],
@@ -95,6 +97,7 @@ export const kubernetes = defineAttestor({
         maxAgeS: chosen.max_age_seconds,
         requireTokenId: false,
         singleUse: false,
+        reuse: chosen.reuse,
         claims: CLAIMS,
         judge: checkSubject,
       },

@@ -11,7 +11,7 @@ import { accept, type Checked, refuse } from './shared/checked.ts'
 import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
 import { peekEvidence } from './shared/compact-jws.ts'
 import { namesAudience } from './shared/oidc-profile.ts'
-import { algorithms, audience, seconds } from './shared/settings.ts'
+import { algorithms, audience, reuse, reuseNotices, seconds } from './shared/settings.ts'
 import { createBundleFile } from './shared/spiffe-bundle-file.ts'
 import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
 import type { JsonObject } from './shared/strict-json.ts'
@@ -39,6 +39,8 @@ const settings = z.strictObject({
     .refine(list => list.every(isSvidAlgorithm), 'has one that JWT-SVID does not allow')
     .default([...SVID_ALGORITHMS]),
   single_use: z.boolean().default(false),
+  /** What a second use is worth, where each use is not the only one: see docs/attestors/spiffe-jwt.md. */
+  reuse,
   /** Cap on `exp - iat`, or on what is left until `exp` where there is no `iat`. SPIRE's default is 300. */
   max_lifetime_seconds: seconds(86_400).default(3600),
   /** Cap on the time since `iat`. As long as an SVID may live, since agents hand it out again. */
@@ -67,6 +69,7 @@ export const spiffeJwt = defineAttestor({
     }
     return {
       claimTypes: CLAIM_TYPES,
+      notices: chosen.single_use ? [] : reuseNotices(chosen.reuse),
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
       isFor: evidence => namesAudience(evidence, chosen.audience),
       async attest(evidence) {
@@ -76,7 +79,7 @@ export const spiffeJwt = defineAttestor({
         const id = parseWorkloadId(subject)
         if (!id.ok) return id
         const claims = { trust_domain: id.value.trustDomain, path: id.value.path }
-        return { ok: true, proof: { issuer, subject, claims, replay } }
+        return { ok: true, proof: { issuer, subject, claims, replay: { ...replay, reuse: chosen.reuse } } }
       },
     }
   },

@@ -51,7 +51,7 @@ function rowsOf({ broker }: Core, { issuer, state }: Filling): { task: TaskRow; 
       end_detail: null,
     },
     ...{ purpose: 'is measured', identity: '{}', evidence: null, ticket: null, token_used_at: null },
-    ...{ human: null, human_facts: null, bound_key: null },
+    ...{ human: null, human_facts: null, bound_key: null, read_only: 0 },
     token_hash: broker.keyring.tokenHash(secret),
     ...{ opened_at: now, deadline: now + HOUR_MS, heartbeat_ms: null, heartbeat_due: null },
     ...{ ended_at: ended ? now : null, settled_at: null, mac: 'nobody presents its token' },

@@ -181,6 +181,8 @@ export async function openCore(
   }
   for (const [issuer, { notices = [] }] of broker.issuers)
     for (const notice of notices) log.info({ issuer }, notice)
+  for (const [attestor, { notices = [] }] of broker.attestors)
+    for (const notice of notices) log.warn({ attestor }, notice)
   const registry = createRegistry(broker, {
     ...registryOptions,
     ...{ installed, policies },

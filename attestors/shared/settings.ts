@@ -24,6 +24,16 @@ export const algorithms = z
   .min(1)
   .refine(list => new Set(list).size === list.length, 'must not name an algorithm twice')
 
+/** Of evidence that is handed out more than once (`replay.reuse`). */
+export const reuse = z.enum(['pinned', 'open']).default('pinned')
+
+export function reuseNotices(chosen: z.infer<typeof reuse>): string[] {
+  if (chosen === 'pinned') return []
+  return [
+    'reuse: open lets whoever copies its evidence open tasks with it until it expires; bind tasks to keys instead',
+  ]
+}
+
 export const seconds = (max: number) => z.int().min(1).max(max)
 
 function isSecureUrl(text: string): boolean {

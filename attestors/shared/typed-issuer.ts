@@ -7,6 +7,7 @@ import type { Algorithm } from './algorithms.ts'
 import { accept, type Checked, refuse } from './checked.ts'
 import { hasControlCharacters } from './claims.ts'
 import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './oidc-profile.ts'
+import { reuseNotices } from './settings.ts'
 import { isJsonObject, type JsonObject, type JsonValue, member } from './strict-json.ts'
 import { verifyEvidence } from './verify-jwt.ts'
 
@@ -41,6 +42,8 @@ export type TypedIssuer = {
   requireTokenId: boolean
   /** False where workloads are served one token more than once. */
   singleUse: boolean
+  /** Of what is not single use. */
+  reuse?: 'pinned' | 'open'
   claims: ClaimTable
   /** Claims named by somebody else, such as tags: all that this makes of a payload is passed on as text. */
   open?: (payload: JsonObject) => Checked<Readonly<Record<string, string>>>
@@ -65,12 +68,13 @@ export function openTypedIssuer(chosen: TypedIssuer, deps: AttestorDeps): Attest
   }
   return {
     claimTypes: typesOf(chosen.claims),
+    notices: chosen.reuse === undefined ? [] : reuseNotices(chosen.reuse),
     recognises: evidence => namesIssuer(evidence, chosen.issuer),
     isFor: evidence => namesAudience(evidence, chosen.audience),
     async attest(evidence): Promise<Verdict> {
       const verified = await verifyEvidence(evidence, profile, keys, deps.now)
       if (!verified.ok) return verified
-      const { subject, payload, replay } = verified.value
+      const { subject, payload, replay: used } = verified.value
       const typed = readClaims(payload, chosen.claims)
       if (!typed.ok) return typed
       const named = chosen.open?.(payload) ?? accept({})
@@ -78,6 +82,7 @@ export function openTypedIssuer(chosen: TypedIssuer, deps: AttestorDeps): Attest
       const claims: Claims = { ...named.value, ...typed.value }
       const judged = chosen.judge?.(claims, subject) ?? accept({})
       if (!judged.ok) return judged
+      const replay = chosen.reuse === undefined ? used : { ...used, reuse: chosen.reuse }
       return { ok: true, proof: { issuer: chosen.issuer, subject, claims, replay, ...judged.value } }
     },
   }

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'scope_invalid' // scopes are not used; asks are authorization_details
   | 'target_invalid' // an audience or resource that no ask of the request names
   | 'ask_invalid' // an ask that its issuer's schema refuses, or for an issuer that does not exist
+  | 'evidence_in_use' // it is handed out again, and a task that was opened with it goes on
   | 'evidence_rejected' // any attestation failure or replay: all look the same from outside
   | 'attestation_unavailable' // the key set or bundle could not be had
   | 'agent_not_active' // suspended, on its way out, or past its expiry

@@ -24,12 +24,20 @@ export async function lockMintable(
   for (const one of line) {
     if (one.state !== 'active' || one.deadline <= tx.now)
       throw new BrokerError('task_not_active', 'the task, or one above it, has ended')
+    if (one.read_only === 1 && phases.some(phase => phase !== 'read')) throw readsOnly()
   }
   const agents = new Set(line.filter(one => one.system === 0).map(one => one.agent))
   for (const agent of agents) await lockAgent(broker, tx, agent, phases)
   await demandGeneration(broker, tx)
   return line
 }
+
+/** Of a task that was opened by evidence which had been used before, whatever it asks for. */
+export const readsOnly = () =>
+  new BrokerError(
+    'ask_denied',
+    'the evidence was used before: without a key, or fresh evidence, it is good for reading only',
+  )
 
 /**
  * What a mint was judged by must be all that is registered. Looked at after the locks: whoever registers what is

@@ -19,7 +19,7 @@ type Keyed = { keyring: Keyring }
 
 function taskFields(row: Unsigned<TaskRow>): MacFields {
   const { id, parent, root, depth, agent, agent_digest, system, identity, ticket, token_hash } = row
-  const { opened_at, deadline, human, human_facts, bound_key } = row
+  const { opened_at, deadline, human, human_facts, bound_key, read_only } = row
   return {
     id,
     parent,
@@ -36,6 +36,7 @@ function taskFields(row: Unsigned<TaskRow>): MacFields {
     // Absent where there is none: rows of before have the MAC that they had.
     ...(human === null && human_facts === null ? {} : { human, human_facts }),
     ...(bound_key === null ? {} : { bound_key }),
+    ...(read_only === 0 ? {} : { read_only }),
   }
 }
 

@@ -31,11 +31,10 @@ export async function check(
     },
   })
   const { settings, agents, resourceServers, policies = [] } = loaded
-  await checkPolicies(
-    { attestors: openAttestors(loaded, edge, offline.fetch), issuers },
-    edge,
-    loaded.policies,
-  )
+  const attestors = openAttestors(loaded, edge, offline.fetch)
+  for (const [name, { notices = [] }] of attestors)
+    for (const notice of notices) terminal.err(`attestors.${name}: ${notice}\n`)
+  await checkPolicies({ attestors, issuers }, edge, loaded.policies)
   if (settings.operators.oidc !== undefined) await openRoles(settings, edge.files)
   for (const warning of await policyWarnings(terminal, config)) terminal.err(`${warning}\n`)
   const summary = {

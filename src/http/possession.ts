@@ -35,18 +35,19 @@ export async function presentedTask(c: Context<Env>): Promise<TaskRow> {
     return authenticateTask(c.get('broker'), token, certificateKey(certificate))
   }
   const held = await shownKeys(c, token)
-  if (held.jkt === undefined)
-    throw new BrokerError('dpop_proof_invalid', 'send a proof in the DPoP header with a token of that scheme')
+  if (held.jkt === undefined) throw unauthenticated()
   return authenticateTask(c.get('broker'), token, held)
 }
 
 /** RFC 6750 section 2.1 and RFC 9449 section 7.1. @throws BrokerError `unauthenticated` where there is none. */
 export function presented(c: Context): { token: Secret; scheme: 'bearer' | 'dpop' } {
   const [, scheme, token] = /^(Bearer|DPoP) ([\x21-\x7e]+)$/i.exec(c.req.header('authorization') ?? '') ?? []
-  if (scheme === undefined || token === undefined)
-    throw new BrokerError(
-      'unauthenticated',
-      'send the token as: Authorization: Bearer <token>, or as DPoP where it is bound to a key',
-    )
+  if (scheme === undefined || token === undefined) throw unauthenticated()
   return { token: new Secret(token), scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer' }
 }
+
+const unauthenticated = () =>
+  new BrokerError(
+    'unauthenticated',
+    'send the token as: Authorization: Bearer <token>, or DPoP <token> with a proof in the header DPoP',
+  )

@@ -59,6 +59,11 @@ const TABLE: Record<ErrorCode, Row> = {
       description: 'the assertion was not accepted as evidence',
     },
   },
+  evidence_in_use: {
+    status: 409,
+    title: 'A task that was opened with this evidence goes on',
+    oauth: { status: 400, error: 'invalid_request' },
+  },
   attestation_unavailable: { status: 503, title: 'The evidence could not be checked', oauth: unavailable },
   agent_unmatched: {
     status: 403,

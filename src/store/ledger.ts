@@ -314,6 +314,10 @@ export interface LedgerRead {
   nextDue(now: number): Promise<number | null>
 }
 
+/** What becomes of an earlier use. */
+export type EvidenceTaken = Pick<EvidenceRow, 'task' | 'used_at'> &
+  Partial<Pick<EvidenceRow, 'request_digest' | 'until'>>
+
 export interface LedgerWrite {
   /** The ledger's clock at the start of this transaction, epoch ms: deadlines are judged by it. */
   readonly now: number
@@ -376,8 +380,8 @@ export interface LedgerWrite {
 
   /** First use: records it and returns undefined. Otherwise returns the earlier use. */
   useEvidence(row: EvidenceRow): Promise<EvidenceRow | undefined>
-  /** Points an earlier use at the task that takes its place, unless it was spent. */
-  reuseEvidence(id: string, from: { task: string }, to: { task: string; used_at: number }): Promise<boolean>
+  /** Points an earlier use at the task that takes its place, unless it was spent; by another request, where it says. */
+  reuseEvidence(id: string, from: { task: string }, to: EvidenceTaken): Promise<boolean>
   /** Where this evidence is another task's than `except`, no request is a retry of its use any more. */
   spendEvidence(id: string, except: string): Promise<void>
   insertTicket(row: TicketRow): Promise<void>

@@ -22,6 +22,7 @@ import { dueIds } from './schema-15.ts'
 import { leasePhases } from './schema-16.ts'
 import { leaksSchema } from './schema-17.ts'
 import { boundKeys } from './schema-18.ts'
+import { reusedEvidence } from './schema-19.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -51,6 +52,7 @@ export const migrations: readonly Migration[] = [
   { id: 16, name: 'lease phases', statements: leasePhases },
   { id: 17, name: 'leaks', statements: leaksSchema },
   { id: 18, name: 'bound keys', statements: boundKeys },
+  { id: 19, name: 'reused evidence', statements: reusedEvidence },
 ]
 
 /**

@@ -82,6 +82,8 @@ export type TaskRow = {
   token_hash: string | null
   /** JSON of the key that must be shown with the token; null where none was shown when it was opened. */
   bound_key: string | null
+  /** 1 where it was opened by evidence that had been used before: nothing but reading is minted below it. */
+  read_only: 0 | 1
   token_used_at: number | null
   opened_at: number
   deadline: number
@@ -132,6 +134,8 @@ export type EvidenceRow = {
   task: string
   /** Digest of the request and proof key it came with: a retry after a lost answer has the same one. */
   request_digest: string
+  /** JSON of the key that its first use showed, of what may be used again; null where there was none. */
+  bound_key: string | null
   used_at: number
   until: number
 }

@@ -1,7 +1,7 @@
 /** A write that waits on one terminal, and humans who answer on another. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
 import { startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
@@ -28,9 +28,10 @@ beforeAll(async () => {
   workload = await createShell({ MAYFLY_URL: broker.url })
   human = await createShell({ MAYFLY_OPERATOR_URL: broker.url })
   svid = join(workload.home, 'svid.jwt')
-  await writeFile(svid, installation.svid('spiffe://acme.test/agent/coder'))
   await signIn(human.begin(['login']), 'cleo')
 })
+// One that was used is good for reading only.
+beforeEach(() => writeFile(svid, installation.svid('spiffe://acme.test/agent/coder')))
 afterAll(async () => {
   await broker?.stop()
   await Promise.all([installation?.close(), workload?.close(), human?.close()])
@@ -109,9 +110,14 @@ test('a window is opened by a sign-in for exactly it, listed, used and revoked',
 })
 
 test('exec and token say what waits, wait for it, and go on', async () => {
-  const args = ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', svid]
+  const other = join(workload.home, 'other.jwt')
+  await writeFile(other, installation.svid('spiffe://acme.test/agent/coder'))
+  const by = (file: string) => ['--purpose', 'fix it', '--ask', GITHUB, '--evidence-file', file]
   const child = [process.execPath, '-e', 'process.stdout.write(process.env.GITHUB_TOKEN.slice(0, 4))']
-  const waits = [workload.start(['exec', ...args, '--', ...child]), workload.start(['token', ...args])]
+  const waits = [
+    workload.start(['exec', ...by(svid), '--', ...child]),
+    workload.start(['token', ...by(other)]),
+  ]
   for (const one of waits) await one.says(/ask_\w+ waits for humans: github=acme\/api/)
   const { out } = await human.ok(['approvals', '--json'])
   for (const { id } of (JSON.parse(out) as { items: { id: string }[] }).items)

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { token } from '../../src/cli/token.ts'
 import type { RunningServer } from '../../src/server.ts'
@@ -24,8 +24,9 @@ beforeAll(async () => {
   broker = await startBroker(installation)
   shell = await createShell({ MAYFLY_URL: broker.url })
   svid = join(shell.home, 'svid.jwt')
-  await writeFile(svid, `${installation.svid(CODER)}\n`)
 })
+// One that was used is good for reading only.
+beforeEach(() => writeFile(svid, `${installation.svid(CODER)}\n`))
 afterAll(async () => {
   await broker?.stop()
   await Promise.all([installation?.close(), shell?.close()])

@@ -3,7 +3,7 @@
  * configuration folder for a broker that trusts them. The broker itself is started in this process
  * (`startBroker`) or as a process of its own with `configPath`.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -116,7 +116,8 @@ export async function createInstallation(changes: ConfigChanges = {}): Promise<I
     agents: declared,
     configure,
     jobToken: (claims = {}) => identityProvider.mintToken(githubClaims({ ...JOB, ...claims })),
-    svid: path => spiffe.mintSvid({ sub: path }),
+    // A fresh one each time, as a workload that asks for one each time has it.
+    svid: path => spiffe.mintSvid({ sub: path, claims: { jti: randomUUID() } }),
     async close() {
       await Promise.all([identityProvider.close(), github.close(), aws.close()])
       await rm(directory, { recursive: true, force: true })

@@ -37,7 +37,7 @@ export async function provenKey(
     throw new BrokerError('dpop_nonce_needed', 'make the DPoP proof again with the nonce of DPoP-Nonce')
   const earlier = await broker.ledger.write(tx =>
     tx.useEvidence({
-      ...{ id: `dpop/${use}`, task: '', request_digest: '' },
+      ...{ id: `dpop/${use}`, task: '', request_digest: '', bound_key: null },
       ...{ used_at: tx.now, until: tx.now + PROOF_REMEMBERED_MS },
     }),
   )

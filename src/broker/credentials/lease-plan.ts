@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Actor, Grant, Issued, Issuer } from '../../../issuers/issuer.ts'
 import type { AskRow, LeaseRow, TaskRow } from '../../store/rows.ts'
+import { boundKeyOf } from '../bound/held-keys.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { type CredentialBudgets, credentialBudgets } from '../budgets/credential-budget.ts'
-import { boundKeyOf } from '../bound/held-keys.ts'
 import { onBehalfOf } from '../people/human.ts'
 
 /** One mint about to happen: what the issuer is told, and the row that is durable before it is told. */

@@ -108,6 +108,7 @@ function systemTask(
     human_facts: null,
     token_hash: null,
     bound_key: null,
+    read_only: 0,
     token_used_at: null,
     opened_at: now,
     deadline: now + broker.limits.systemTaskMs,

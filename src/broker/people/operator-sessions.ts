@@ -50,7 +50,12 @@ export async function openSession(
   const token = broker.newToken('session')
   const session = await broker.ledger.write(async tx => {
     const challengeUse = {
-      ...{ id: `operator-challenge/${challengeId}`, task: 'operator', request_digest: 'session' },
+      ...{
+        id: `operator-challenge/${challengeId}`,
+        task: 'operator',
+        request_digest: 'session',
+        bound_key: null,
+      },
       ...{ used_at: tx.now, until: tx.now + broker.limits.signInChallengeMs },
     }
     if ((await tx.useEvidence(challengeUse)) !== undefined) return undefined

@@ -70,7 +70,7 @@ export async function useAuthentication(
 
 /** `task` is nobody's: no retry may take the place of it. */
 const use = (tx: LedgerWrite, id: string, usedFor: string, until: number) => ({
-  ...{ id, task: 'operator', request_digest: usedFor, used_at: tx.now, until },
+  ...{ id, task: 'operator', request_digest: usedFor, bound_key: null, used_at: tx.now, until },
 })
 
 export function operatorOf({ issuer, subject, name, email, groups }: HumanToken): Operator {

@@ -110,16 +110,17 @@ function useOf({ limits }: Broker, { now }: LedgerWrite, claim: Claim, task: Tas
     id: claim.id,
     task: task.id,
     request_digest: claim.requestDigest,
+    bound_key: null,
     used_at: now,
     until: Math.max(claim.until, now + limits.reissueWindowMs),
   }
 }
 
 /** The same request, neither a race nor late, and nobody ended the earlier task or ever used its token. */
-function isRetry(
+export function isRetry(
   { limits }: Broker,
   now: number,
-  claim: Claim,
+  claim: Pick<Claim, 'requestDigest'>,
   earlier: EvidenceRow,
   before: TaskRow | undefined,
 ): boolean {

@@ -65,6 +65,7 @@ export function newTask(broker: Broker, wanted: NewTask): TaskRow {
     ticket: parent?.ticket.id ?? null,
     ...humanColumns(human),
     token_hash: broker.keyring.tokenHash(token.reveal()),
+    read_only: 0,
     bound_key: wanted.key === undefined ? null : JSON.stringify(wanted.key),
     token_used_at: null,
     opened_at: now,

@@ -59,6 +59,7 @@ import { denyUnmatched } from './deny-unmatched.ts'
 import { endTask } from './end-task.ts'
 import { deadlineOf, newAsk, newTask, type Parent } from './new-task.ts'
 import { demandNewer } from './restored.ts'
+import { type Reuse, reuseEvidence, reuseOf } from './reused-evidence.ts'
 import { demandRunning } from './verify-running.ts'
 
 export type OpenRequest = {
@@ -113,7 +114,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 
   // 2. Find the one agent this is, and judge what it asks for.
   const found = await judgeRequest(broker, request, { identity, presented })
-  const { agent, parent, human, claim, beside, judged, binding } = found
+  const { agent, parent, human, claim, beside, reuse, judged, binding } = found
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
@@ -134,13 +135,13 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 
   // 4. Record: the task, its asks and the first intent are one transaction.
   const { cannotWait } = request
-  const recorded = { task, asks, approvals, judged, parent, binding, claim, beside, agent, cannotWait }
-  let replaced: string | undefined
+  const recorded = { task, asks, approvals, judged, parent, binding, claim, beside, reuse, agent, cannotWait }
+  let opening: { task: TaskRow; replaced: string | undefined }
   try {
-    replaced = await broker.ledger.write(async tx => {
-      const earlier = await recordTask(broker, tx, recorded)
+    opening = await broker.ledger.write(async tx => {
+      const done = await recordTask(broker, tx, recorded)
       if (plan !== undefined) await intend(broker, tx, plan, local)
-      return earlier
+      return done
     })
   } catch (error) {
     if (error instanceof SpentEvidence) throw await refuseAgain(broker, error.claim, error.earlier)
@@ -153,6 +154,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     }
     throw error
   }
+  const { replaced } = opening
   if (replaced !== undefined) reissued(broker, task.id, replaced)
   // The reaper looks at least every backstop: what is due later than that need not wake it.
   if (replaced !== undefined || task.deadline - task.opened_at <= broker.limits.reaperBackstopMs)
@@ -161,7 +163,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   // 5. Answer, minting remotely where that was asked.
   if (approvals.length > 0) broker.outbox.wake()
   const standing = approvals.length === 0 ? asks : await asTheyStand(broker, asks)
-  const opened = { task, token, asks: standing, decision: judged.decision.id }
+  const opened = { task: opening.task, token, asks: standing, decision: judged.decision.id }
   if (plan === undefined) return opened
   if (local !== undefined) return { ...opened, credential: credentialOf(plan, local) }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
@@ -206,7 +208,8 @@ async function judgeRequest(
     const judged = await judge(broker, agent, identity, { parent, human }, request)
     const binding = await bindingOf(broker, identity, request.lifetime)
     await demandRunning(broker, agent, identity)
-    return { agent, parent, human, ...claims, judged, binding }
+    const reuse = reuseOf(broker, identity, request.held ?? {}, digest)
+    return { agent, parent, human, ...claims, reuse, judged, binding }
   } catch (error) {
     if (!asksProvider) await refuseUsed()
     throw error
@@ -284,6 +287,7 @@ type Recorded = {
   binding: Binding | undefined
   claim: Claim | undefined
   beside: Claim | undefined
+  reuse: Reuse | undefined
   agent: Agent
   cannotWait: true | undefined
 }
@@ -298,21 +302,29 @@ async function refuseWaiting(broker: Broker, decision: DecisionRow): Promise<Bro
   return new BrokerError('ask_denied', problem, { decision: decision.id })
 }
 
-/** @returns the id of the task that this one replaces, where its evidence came again after a lost answer. */
-async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promise<string | undefined> {
-  const { task, parent, binding } = it
+/** @returns the task as it stands, and the id of the one that it replaces, where its evidence came again after a lost answer. */
+async function recordTask(
+  broker: Broker,
+  tx: LedgerWrite,
+  it: Recorded,
+): Promise<{ task: TaskRow; replaced: string | undefined }> {
+  const { parent, binding } = it
   if (binding !== undefined) await enterWork(broker, tx, binding)
   const above = parent?.line.at(-1)
   const phases = it.judged.asks.map(({ issuer, ask }) => issuer.facts(ask).phase)
   if (above !== undefined) await lockMintable(broker, tx, above.id, phases)
   // Asked at once, and run in this order: what is read is read after the lock.
   const [, , blocks] = await Promise.all([
-    lockAgent(broker, tx, task.agent, phases),
+    lockAgent(broker, tx, it.task.agent, phases),
     demandGeneration(broker, tx),
     tx.blocks(),
   ])
-  const earlier = await claimEvidence(broker, tx, it.claim, task)
-  await claimBeside(broker, tx, it.beside, task, earlier)
+  const claimed = await claimEvidence(broker, tx, it.claim, it.task)
+  await claimBeside(broker, tx, it.beside, it.task, claimed)
+  const { task, replaced: earlier = claimed } = await reuseEvidence(broker, tx, it.reuse, {
+    task: it.task,
+    phases,
+  })
   if (parent !== undefined) await redeem(tx, parent, task, earlier)
   await tx.insertTask(task, parent === undefined ? [] : parent.line.map(row => row.id))
   if (binding !== undefined) await tx.bindTask({ ...binding, task: task.id })
@@ -335,7 +347,7 @@ async function recordTask(broker: Broker, tx: LedgerWrite, it: Recorded): Promis
   )
   // Late: every opening of this agent waits for these rows until the transaction is over.
   await takeTask(broker, tx, task)
-  return earlier
+  return { task, replaced: earlier }
 }
 
 /** Once; or again by the task that takes the place of the one that had redeemed it. */

@@ -12,6 +12,11 @@ export type EvidenceWrites = Pick<
   'useEvidence' | 'reuseEvidence' | 'spendEvidence' | 'insertTicket' | 'redeemTicket' | 'passTicket' | 'prune'
 >
 
+type Taken = { id: string; from: string; task: string; used_at: number } & {
+  request_digest: string | null
+  until: number | null
+}
+
 /** The digest of no request. */
 const SPENT = ''
 
@@ -28,7 +33,8 @@ export function evidenceWrites(dialect: SqlDialect): (tx: Transaction) => Eviden
       return used
     },
     async reuseEvidence(id, from, to) {
-      return (await run(reuse({ id, from: from.task, to: to.task, usedAt: to.used_at }))).changed > 0
+      const { task, used_at, request_digest = null, until = null } = to
+      return (await run(reuse({ id, from: from.task, task, used_at, request_digest, until }))).changed > 0
     },
     async spendEvidence(id, except) {
       await run(spend({ id, except }))
@@ -62,10 +68,15 @@ function onceQueries({ db }: SqlDialect) {
         .onConflict(conflict => conflict.column('id').doNothing()),
     ),
     earlier: prepare((p: { id: string }) => db.selectFrom('evidence').selectAll().where('id', '=', p.id)),
-    reuse: prepare((p: { id: string; from: string; to: string; usedAt: number }) =>
+    reuse: prepare((p: Taken) =>
       db
         .updateTable('evidence')
-        .set({ task: p.to, used_at: p.usedAt })
+        .set(({ fn, ref, val }) => ({
+          task: p.task,
+          used_at: p.used_at,
+          request_digest: fn.coalesce(val(p.request_digest), ref('request_digest')),
+          until: fn.coalesce(val(p.until), ref('until')),
+        }))
         .where('id', '=', p.id)
         .where('task', '=', p.from)
         .where('request_digest', '<>', SPENT),

@@ -42,6 +42,9 @@ export const accessChecks: StoreCheck[] = [
       const now = await ledger.read.evidence('e')
       assert.deepEqual([now?.task, now?.used_at], [both[0] ? 'second' : 'third', start + 5])
       assert.equal(await ledger.write(tx => tx.reuseEvidence('other', { task: 'first' }, to)), false)
+      const by = { task: 'last', used_at: start + 6, request_digest: 'another', until: start + 7 * minute }
+      await ledger.write(tx => tx.reuseEvidence('e', { task: now?.task ?? '' }, by))
+      assert.deepEqual({ ...(await ledger.read.evidence('e')) }, evidence('e', by))
     },
   },
   {

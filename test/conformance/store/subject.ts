@@ -49,6 +49,7 @@ export function task(id: string, over: Partial<TaskRow> = {}): TaskRow {
     evidence: null,
     ticket: null,
     bound_key: null,
+    read_only: 0,
     human: null,
     human_facts: null,
     token_hash: `hash of ${id}`,
@@ -120,7 +121,15 @@ export function revokingLease(id: string, of: string, over: Partial<LeaseRow> = 
 }
 
 export function evidence(id: string, over: Partial<EvidenceRow> = {}): EvidenceRow {
-  return { id, task: 'task', request_digest: 'request', used_at: start, until: start + minute, ...over }
+  return {
+    id,
+    task: 'task',
+    request_digest: 'request',
+    bound_key: null,
+    used_at: start,
+    until: start + minute,
+    ...over,
+  }
 }
 
 export function ticket(id: string, over: Partial<TicketRow> = {}): TicketRow {

@@ -31,7 +31,7 @@ export function onceWrites(io: StatementIo): OnceWrites {
       }),
     reuseEvidence: (id, from, to) =>
       statement('reuseEvidence', async () => {
-        const change = () => ({ task: to.task, used_at: to.used_at })
+        const change = () => ({ ...to })
         return (
           (
             await io.update('evidence', row => row.task === from.task && row.request_digest !== '', change, [
