@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import type { Credential } from '../client/credential.ts'
 import type { World } from '../client/world.ts'
+import { kindOf } from './ask-kind.ts'
 import type { Keeper } from './keeper.ts'
 import { SIDECAR_LIMITS } from './limits.ts'
 import { Refusal } from './refusal.ts'
@@ -26,12 +27,11 @@ export async function answerAws(
   handle: string,
 ): Promise<AwsSession> {
   const found = keeper.byHandle(handle)
-  await keeper.demandGranted(found)
+  if (kindOf(found.ask.authorizationDetails) !== 'aws') throw noSession()
   const taking = keeper.credential({ handle, task: found.held.task.id }).then(({ credential }) => credential)
-  const first = await inTime(world, taking)
-  const credential = first ?? found.held.secrets.held(found.ask)
+  const credential = (await inTime(world, taking)) ?? found.held.secrets.held(found.ask)
   if (credential === undefined)
-    throw new Refusal('broker_unreachable', 'the session is still being minted: ask again')
+    throw new Refusal('broker_unreachable', 'the session is not there yet: ask again in a moment')
   return sessionOf(credential)
 }
 
@@ -49,11 +49,15 @@ const parts = z.object({ AccessKeyId: z.string(), SecretAccessKey: z.string(), S
 /** @throws Refusal where the handle is not that of an AWS session */
 export function sessionOf(credential: Credential): AwsSession {
   const read = parts.safeParse(credential.reveal())
-  if (!read.success) throw new Refusal('request_invalid', 'that handle is not one of an AWS session')
+  if (!read.success) throw noSession()
   const { AccessKeyId, SecretAccessKey, SessionToken } = read.data
   const { account } = credential.details
   return {
     ...{ AccessKeyId, SecretAccessKey, Token: SessionToken, Expiration: credential.expiresAt.toISOString() },
     ...(account !== undefined && { AccountId: String(account) }),
   }
+}
+
+function noSession(): Refusal {
+  return new Refusal('request_invalid', 'that handle is not one of an AWS session')
 }

@@ -1,7 +1,7 @@
 /** The credentials of one task as consumers take them: kept, replaced when they near their end, given back. */
 import { createHash } from 'node:crypto'
 import type { Credential } from '../client/credential.ts'
-import { MayflyError } from '../client/mayfly-error.ts'
+import { isDenied, MayflyError } from '../client/mayfly-error.ts'
 import type { Task, TaskAsk } from '../client/task.ts'
 import type { World } from '../client/world.ts'
 import type { SIDECAR_LIMITS } from './limits.ts'
@@ -46,10 +46,12 @@ export function holdSecrets(world: World, task: Task, limits: Limits): HeldSecre
       note(ask.id, credential)
       return credential
     } catch (error) {
-      if (task.signal.aborted || alive(ask.id) === undefined) throw error
+      const have = alive(ask.id)
+      // Where the answer is no, what is held is no longer to be used either.
+      if (task.signal.aborted || have === undefined || isDenied(error)) throw error
       // It is still good; whoever asks next need not wait for the same failure at once.
       notBefore.set(ask.id, world.now() + limits.refreshAgainMs)
-      return before!
+      return have
     }
   }
 

@@ -27,8 +27,6 @@ export type Keeper = {
   ask(task: string, body: AskBody): Promise<LocalAsk>
   credential(body: CredentialBody): Promise<Found & { credential: Credential }>
   byHandle(handle: string, task?: string): Found
-  /** Ready to be taken: granted, as far as is known. @throws Refusal */
-  demandGranted(found: Found): Promise<void>
   active(): Held[]
   close(): void
 }
@@ -111,7 +109,6 @@ export function createKeeper(
       return { ...found, credential: await taken(found) }
     },
     byHandle,
-    demandGranted,
     active: () => among(undefined),
     close() {
       for (const { secrets } of all.values()) secrets.close()

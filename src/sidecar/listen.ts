@@ -40,7 +40,12 @@ export async function listenOnLoopback(
 export async function listenOnSocket(answerer: Answerer, path: string): Promise<Listening> {
   const server = createLocalServer(answerer, request => demandHost(request, 'localhost'))
   await listening(server, { path })
-  await chmod(path, 0o600)
+  try {
+    await chmod(path, 0o600)
+  } catch (error) {
+    await close(server)
+    throw error
+  }
   return { close: () => close(server) }
 }
 
@@ -54,6 +59,8 @@ function createLocalServer(answerer: Answerer, guard: (request: IncomingMessage)
     },
     (request, response) => void respond(answerer, guard, request, response),
   )
+  // A connection that could not be taken is its caller's loss, and ends nothing.
+  server.on('error', () => {})
   server.maxConnections = SIDECAR_LIMITS.connections
   server.maxHeadersCount = SIDECAR_LIMITS.headers
   return server

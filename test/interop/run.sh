@@ -14,7 +14,8 @@ main() {
   if ! have_radosgw && ! { install ceph-mon ceph-osd radosgw && have_radosgw; }; then
     echo "interop: radosgw is left out: ${why:-the packages of this system do not bring it}"
     npx vitest run --config test/interop/vitest.config.ts test/interop/git.test.ts test/interop/gh.test.ts \
-      test/interop/aws-clients.test.ts test/interop/local-server.test.ts "$@"
+      test/interop/aws-clients.test.ts test/interop/local-server.test.ts \
+      test/interop/job-control.test.ts "$@"
     return
   fi
   folder=$(mktemp -d -t mayfly-interop.XXXXXX)

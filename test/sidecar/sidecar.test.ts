@@ -193,12 +193,24 @@ describe('a long job', () => {
     expect(await take()).toBe(second)
     installation.clock.advance(20 * MINUTE)
     expect(await readme(await take())).toBe(200)
-    expect((await aws(role!)).status).toBe(200)
+    const renewed = (await aws(role!)).body
+    expect(renewed.AccessKeyId).not.toBe(session.AccessKeyId)
+    expect(Date.parse(renewed.Expiration!)).toBeGreaterThan(installation.clock.now() + 45 * MINUTE)
     installation.clock.advance(40 * MINUTE)
     expect(await readme(await take())).toBe(200)
     await local.client.complete(task.id, { outcome: 'completed' })
     await settledButAws(task.id)
     expect(installation.github.credentials().filter(one => one.alive)).toEqual([])
+  })
+
+  test('that may have no more is told so, whatever is left of what it had', async () => {
+    const task = await local.hold([asks.api], { minutes: 180 })
+    const handle = task.asks[0]!.id
+    await local.client.credential({ handle })
+    installation.clock.advance(52 * MINUTE)
+    broker.broker.policy = Object.assign(askingPolicy(), { deny: true })
+    const denied = await refusal(local.client.credential({ handle }))
+    expect(denied.problem).toMatchObject({ status: 403, decision: expect.stringMatching(/^dec_/) })
   })
 
   test('while the broker is gone, what is held is handed out as long as it is good', async () => {
@@ -257,7 +269,9 @@ describe('the container endpoint', () => {
       if (operation === MINT && when === 'before') await gate.promise
       return 'ok'
     }
+    local.hurried = SIDECAR_LIMITS.awsAnswerMs
     expect(await aws(role)).toMatchObject({ status: 503, body: { Code: 'broker_unreachable' } })
+    local.hurried = undefined
     gate.resolve()
     await until(async () => (await aws(role)).status === 200)
     expect(count(MINT)).toBe(1)
