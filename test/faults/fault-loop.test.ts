@@ -16,6 +16,9 @@ const TRIES = 3
 /** Every so many places are struck: all of them by hand, some of them where minutes count. */
 const STRIDE = Number(process.env.MAYFLY_FAULT_STRIDE ?? '1')
 
+/** Places from one line of progress to the next. */
+const TOLD_EVERY = 50
+
 let installation: Installation
 beforeAll(async () => {
   installation = await createInstallation()
@@ -40,6 +43,7 @@ describe('wherever one thing fails, no credential is left that the ledger does n
   test.for(wayNames)('%s', async way => {
     const atLeast = (await writtenDown())[way]
     let misses = 0
+    let told = 0
     for (let n = 1; ; ) {
       const { struck } = await runWithFault(installation, { way, n }).catch((cause: Error) => {
         throw new Error(`${way}, for the ${n}. time: ${cause.message}`, { cause })
@@ -47,6 +51,10 @@ describe('wherever one thing fails, no credential is left that the ledger does n
       if (struck === undefined && n > atLeast) return
       if (struck === undefined) misses += 1
       else n += STRIDE
+      if (Math.floor(n / TOLD_EVERY) > told) {
+        told = Math.floor(n / TOLD_EVERY)
+        process.stdout.write(`${way}: ${Math.min(n, atLeast)} of ${atLeast} places\n`)
+      }
       expect(misses, `the ${n}. place was not there, ${atLeast} are written down`).toBeLessThan(TRIES)
     }
   })
