@@ -14,7 +14,7 @@ import type { QuarantineRule } from '../policy/leak-rule.ts'
 import type { LifeCycle } from '../policy/life-cycle.ts'
 import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
-import type { AgentRow } from '../store/rows.ts'
+import type { AgentRow, KnownAgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
 import type { Humans } from './people/human.ts'
 import type { People } from './people/people.ts'
@@ -77,6 +77,8 @@ export type Broker = {
   people: People
   /** On whose behalf tasks may run, by what their ID tokens say. Absent: on nobody's. */
   humans?: Humans
+  /** Of one request: how agents stood when it was first asked. */
+  knownAgents?: Map<string, Promise<KnownAgentRow | undefined>>
   /** Of one request: what providers said of a human's rights, by ask. */
   humanAccess?: Map<string, Promise<HumanAccess>>
   /** Agents' rows whose MAC was seen to be right; as many as there are agents. */

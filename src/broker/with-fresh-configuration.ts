@@ -35,6 +35,7 @@ function ofOneConfiguration(broker: Broker): Broker {
     generation: () => generation,
     policy: broker.policy.inForce?.() ?? broker.policy,
     turns: new Map(),
+    knownAgents: new Map(),
     humanAccess: new Map(),
     attestors: new Map(broker.attestors),
     issuers: new Map(broker.issuers),

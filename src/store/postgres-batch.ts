@@ -5,7 +5,7 @@
  * an object with its documented hook `submit`, as its cursors are.
  */
 import type { Connection, FieldDef, Submittable } from 'pg'
-import type { Known, Statements } from './postgres-statements.ts'
+import type { Column, Known, Statements } from './postgres-statements.ts'
 
 export type Statement = { readonly sql: string; readonly parameters: readonly unknown[] }
 /** `command` is the first word of what PostgreSQL says was done. */
@@ -47,8 +47,6 @@ function toWire({ sql, parameters }: Statement, kept: Statements): Sent {
   return { text: sql, name: kept.nameOf(sql), values: parameters.map(valueToWire) }
 }
 
-type Column = { name: string; parse: (text: string) => unknown }
-
 /** The driver calls each handler by its name, for one message of the server at a time. */
 class Batch implements Submittable {
   /** The driver's own words: how long it waits, and what it wraps to stop its timer. */
@@ -58,7 +56,9 @@ class Batch implements Submittable {
   readonly #known: Known
   readonly #parserOf: ColumnParser
   readonly #answers: Answer[] = []
-  #columns: Column[] = []
+  /** Of each statement whose columns are known; the others are asked for them. */
+  readonly #expected: (readonly Column[] | undefined)[] = []
+  #columns: readonly Column[] = []
   #rows: object[] = []
   #failure: BatchFailed | null = null
 
@@ -79,9 +79,11 @@ class Batch implements Submittable {
     wire.stream.cork()
     try {
       for (const { text, name, values } of this.#statements) {
-        this.#parse(wire, text, name)
+        const columns = this.#parse(wire, text, name)
         wire.bind({ values, statement: name })
-        wire.describe({ type: 'P' })
+        // The database runs no statement that was kept and would answer other columns than it did.
+        if (columns === undefined) wire.describe({ type: 'P' })
+        this.#expected.push(columns)
         wire.execute()
       }
       wire.sync()
@@ -91,13 +93,15 @@ class Batch implements Submittable {
     return null
   }
 
-  #parse(wire: Wire, text: string, name: string | undefined): void {
+  /** Unless it is kept. @returns the columns of one that is. */
+  #parse(wire: Wire, text: string, name: string | undefined): readonly Column[] | undefined {
     const known = name === undefined ? undefined : this.#known.get(name)
-    if (known === 'certain') return
+    if (known !== undefined && known !== 'perhaps') return known
     // To close what is not there is no error; to parse what is there would be one.
     if (known === 'perhaps') wire.close({ type: 'S', name })
     wire.parse({ text, name })
     if (name !== undefined) this.#known.set(name, 'perhaps')
+    return undefined
   }
 
   handleRowDescription({ fields }: { fields: readonly FieldDef[] }): void {
@@ -106,8 +110,12 @@ class Batch implements Submittable {
 
   handleDataRow({ fields }: { fields: readonly (string | null)[] }): void {
     const row: Record<string, unknown> = {}
+    const columns = this.#expected[this.#answers.length] ?? this.#columns
     try {
-      for (const [index, { name, parse }] of this.#columns.entries()) {
+      // A pooler may have another connection run it, to which its table was another.
+      if (columns.length !== fields.length) throw new Error('a kept statement answered other columns')
+      for (let index = 0; index < fields.length; index += 1) {
+        const { name, parse } = columns[index]!
         const text = fields[index]
         row[name] = text == null ? null : parse(text)
       }
@@ -119,10 +127,12 @@ class Batch implements Submittable {
 
   handleCommandComplete({ text }: { text: string }): void {
     const name = this.#statements[this.#answers.length]?.name
-    if (name !== undefined) this.#known.set(name, 'certain')
+    if (name !== undefined && this.#expected[this.#answers.length] === undefined)
+      this.#known.set(name, this.#columns)
     const [command = '', ...figures] = text.split(' ')
     this.#answers.push({ command, rows: this.#rows, changed: Number(figures.at(-1) ?? 0) })
     this.#rows = []
+    this.#columns = []
   }
 
   handleError(error: unknown): void {

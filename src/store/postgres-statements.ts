@@ -4,8 +4,13 @@
  */
 import { createHash } from 'node:crypto'
 
-/** What a connection has under a name: certainly, or perhaps, since whatever was to make it so failed. */
-export type Known = Map<string, 'certain' | 'perhaps'>
+export type Column = { name: string; parse: (text: string) => unknown }
+
+/**
+ * What a connection has under a name: certainly, with the columns that it answers, or perhaps, since whatever was to
+ * make it so failed.
+ */
+export type Known = Map<string, readonly Column[] | 'perhaps'>
 
 export type Statements = {
   /** Undefined: to be sent without a name. */

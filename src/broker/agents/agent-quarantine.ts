@@ -4,6 +4,7 @@ import type { ApprovalRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import type { Judged } from '../decisions/judged.ts'
 import { tellWebhooks } from '../proof/tell-webhooks.ts'
+import { knownAgent } from './known-agent.ts'
 
 /**
  * Why nothing above reading is granted: the asking agent, or one above it, is in quarantine. Undefined where none
@@ -16,7 +17,7 @@ export async function quarantineOf(
 ): Promise<string | undefined> {
   if (phase === 'read' || heldUnderLocks) return undefined
   for (const name of new Set([agent, ...line.map(task => task.agent)]))
-    if ((await broker.ledger.read.agent(name))?.standing === 'quarantined')
+    if ((await knownAgent(broker, name))?.standing === 'quarantined')
       return `${name} is in quarantine: it may only read`
   return undefined
 }

@@ -3,6 +3,7 @@ import type { AskFacts } from '../../../issuers/issuer.ts'
 import { canonicalDigest } from '../../canonical.ts'
 import { type AgentStatus, agentFacts, type PolicyRequest } from '../../policy/facts.ts'
 import { policyStatus } from '../agents/agent-transitions.ts'
+import { knownAgent } from '../agents/known-agent.ts'
 import type { Broker } from '../broker.ts'
 import { humanFacts } from '../people/human.ts'
 import { heldBy, NOTHING_HELD } from './held-facts.ts'
@@ -47,7 +48,7 @@ export async function policyRequest(
 
 /** Not read where no policy is there to ask for it: every mint is held to it under its locks. */
 async function statusOf(broker: Broker, agent: string): Promise<AgentStatus> {
-  return broker.policy.hash() === 'none' ? 'active' : policyStatus(await broker.ledger.read.agent(agent))
+  return broker.policy.hash() === 'none' ? 'active' : policyStatus(await knownAgent(broker, agent))
 }
 
 const MINUTE_MS = 60_000

@@ -264,7 +264,7 @@ async function judge(
   ]
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
   const { minutes, purpose } = request
-  const isJudgedAlone = broker.policy.hash() === 'none' && broker.shadow === undefined && human === undefined
+  const isJudgedAlone = broker.policy.hash() === 'none' && !isWatched(broker) && human === undefined
   const about = {
     ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose },
     deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
@@ -277,6 +277,9 @@ async function judge(
   await demandAllowed(broker, decision, 'the agent may not have what was asked')
   return { asks, decision, verdicts }
 }
+
+/** Whether a candidate set of policies is shown what is asked. */
+const isWatched = ({ shadow }: Pick<Broker, 'shadow'>) => (shadow?.status().hash ?? null) !== null
 
 type Recorded = {
   task: TaskRow
