@@ -257,7 +257,7 @@ export const LIMITS = {
   secretAlertBatch: 100,
   secretAlertClaimMs: 5 * minute,
   /** How often one is asked for at a provider that does not answer, before it is left to people. */
-  secretAlertAttempts: 12,
+  secretAlertAttempts: 24,
 
   // Receipts.
   /** Written together; each may hold a connection of the ledger. */

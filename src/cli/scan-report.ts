@@ -16,7 +16,7 @@ export function describe(finding: Finding): string {
       : (ACCESS[finding.kind] ?? finding.kind)
   const how = finding.via === 'plain' ? '' : ` (${finding.via})`
   if (finding.certainty === 'maybe')
-    return `has the form of ${finding.kind === 'github_token' ? 'a GitHub token' : 'a Mayfly token'}${how}`
+    return `has the form of ${finding.kind === 'github-token' ? 'a GitHub token' : 'a Mayfly token'}${how}`
   if (finding.part === 'task_token') return `the token of task ${finding.lease}${how}`
   const part = finding.part === undefined || finding.part === '' ? '' : `, ${finding.part}`
   return `a credential of this task: ${finding.lease}${part}${how}`

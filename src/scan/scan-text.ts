@@ -4,7 +4,7 @@ import { shapesIn } from './token-shapes.ts'
 import { type View, viewsOf } from './views.ts'
 
 export type SecretFinding = {
-  kind: 'credential' | 'mayfly_token' | 'github_token'
+  kind: 'credential' | 'mayfly-token' | 'github-token'
   /** `certain`: of this task. `maybe`: it has the form of one. */
   certainty: 'certain' | 'maybe'
   via: View['via']
@@ -40,7 +40,7 @@ function placesIn({ bytes, via, at }: View, known: KnownSecrets): Place[] {
   const shaped = shapesIn(Buffer.from(bytes).toString('latin1')).map(
     ({ start, length, kind, lease }): Place => {
       const where = { via, ...span(start, length) }
-      if (kind !== 'mayfly_jwt') return { kind, certainty: 'maybe', ...where }
+      if (kind !== 'mayfly-jwt') return { kind, certainty: 'maybe', ...where }
       const certainty = known.isNamed(lease ?? '') ? 'certain' : 'maybe'
       return { kind: 'credential', certainty, ...where, ...(lease === undefined ? {} : { lease }) }
     },

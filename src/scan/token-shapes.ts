@@ -5,7 +5,7 @@ import { leaseNamedBy } from './jwt-id.ts'
 export type Shape = {
   start: number
   length: number
-  kind: 'mayfly_token' | 'github_token' | 'mayfly_jwt'
+  kind: 'mayfly-token' | 'github-token' | 'mayfly-jwt'
   /** Of a JWT: the lease that it names. */
   lease?: string
 }
@@ -21,11 +21,11 @@ export function shapesIn(text: string): Shape[] {
   const add = ({ index: start, 0: { length } }: RegExpExecArray, what: Pick<Shape, 'kind' | 'lease'>) =>
     void found.push({ start, length, ...what })
   for (const match of text.matchAll(MAYFLY))
-    if (parseToken(match[0]) !== undefined) add(match, { kind: 'mayfly_token' })
-  for (const match of text.matchAll(GITHUB)) add(match, { kind: 'github_token' })
+    if (parseToken(match[0]) !== undefined) add(match, { kind: 'mayfly-token' })
+  for (const match of text.matchAll(GITHUB)) add(match, { kind: 'github-token' })
   for (const match of text.matchAll(JWT)) {
     const lease = leaseNamedBy(match[0])
-    if (lease !== undefined) add(match, { kind: 'mayfly_jwt', lease })
+    if (lease !== undefined) add(match, { kind: 'mayfly-jwt', lease })
   }
   return found
 }

@@ -219,7 +219,7 @@ describe('scan', () => {
     const other = await api.open([asks.api])
     const { credential } = (await api.credential(other)).body
     await put('README.md', `hello\n${credential}\n`)
-    expect((await inDiff()).out).toBe('README.md:2: github_token: has the form of a GitHub token\n')
+    expect((await inDiff()).out).toBe('README.md:2: github-token: has the form of a GitHub token\n')
     const alone = await mayfly(['scan', '--repository', repository], { env: { PATH: env.PATH ?? '' } })
     expect(alone).toMatchObject({ code: 1, err: expect.stringContaining('no task is named') })
   })

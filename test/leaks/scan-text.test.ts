@@ -136,7 +136,7 @@ describe('by their form, as maybe', () => {
     for (let n = 0; n < 50; n += 1) {
       const token = newToken(kind, randomBytes).reveal()
       const [found, ...more] = scanText(Buffer.from(`a=1\nX${token}Y`), nothingKnown)
-      expect([found, more]).toMatchObject([{ kind: 'mayfly_token', certainty: 'maybe', line: 2 }, []])
+      expect([found, more]).toMatchObject([{ kind: 'mayfly-token', certainty: 'maybe', line: 2 }, []])
       const wrong = `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`
       expect(scanText(Buffer.from(wrong), nothingKnown)).toEqual([])
     }
@@ -145,7 +145,7 @@ describe('by their form, as maybe', () => {
   test.each([`ghp_${'a1'.repeat(18)}`, `ghs_12345_eyJ${'a-_.'.repeat(120)}`])(
     'a token of GitHub: %s',
     token => {
-      expect(scanText(Buffer.from(token), nothingKnown)).toMatchObject([{ kind: 'github_token' }])
+      expect(scanText(Buffer.from(token), nothingKnown)).toMatchObject([{ kind: 'github-token' }])
       // One that is known for certain is not told a second time as one that may be.
       expect(scan(token, token)).toMatchObject([{ kind: 'credential', certainty: 'certain' }])
     },
