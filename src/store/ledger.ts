@@ -364,6 +364,7 @@ export interface LedgerWrite {
   /** ended -> settled for those without an open lease; returns their ids. All but system tasks are owed a receipt from then on. */
   settleTasks(ids: readonly string[]): Promise<string[]>
   markTokenUsed(task: string): Promise<void>
+  /** Of an active task; never back: a heartbeat that was held up takes nothing from a later one. */
   setHeartbeat(task: string, due: number): Promise<boolean>
   extendTask(task: string, deadline: number, mac: string): Promise<boolean>
 

@@ -170,7 +170,14 @@ function changeQueries({ db, lock }: SqlDialect) {
     heartbeat: prepare((p: { task: string; due: number }) =>
       db
         .updateTable('tasks')
-        .set({ heartbeat_due: p.due })
+        .set(({ eb, ref, val }) => ({
+          heartbeat_due: eb
+            .case()
+            .when('heartbeat_due', '>', p.due)
+            .then(ref('heartbeat_due'))
+            .else(val(p.due))
+            .end(),
+        }))
         .where('id', '=', p.task)
         .where('state', '=', 'active'),
     ),

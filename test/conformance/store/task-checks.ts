@@ -134,6 +134,8 @@ export const taskChecks: StoreCheck[] = [
     async run({ ledger }) {
       await family(ledger)
       assert.equal(await ledger.write(tx => tx.setHeartbeat('a', start + 7)), true)
+      // One that was held up somewhere comes after it, and takes nothing from it.
+      assert.equal(await ledger.write(tx => tx.setHeartbeat('a', start + 6)), true)
       assert.equal(await ledger.write(tx => tx.extendTask('a', start + 99 * minute, 'new mac')), true)
       const a = await ledger.read.task('a')
       assert.deepEqual([a?.heartbeat_due, a?.deadline, a?.mac], [start + 7, start + 99 * minute, 'new mac'])

@@ -87,16 +87,21 @@ export function taskWrites(io: StatementIo): TaskWrites {
           [task],
         )
       }),
-    setHeartbeat: (task, due) => changeActive(io, task, { heartbeat_due: due }),
-    extendTask: (task, deadline, mac) => changeActive(io, task, { deadline, mac }),
+    setHeartbeat: (task, due) =>
+      changeActive(io, task, row => ({ heartbeat_due: Math.max(due, row.heartbeat_due ?? 0) })),
+    extendTask: (task, deadline, mac) => changeActive(io, task, () => ({ deadline, mac })),
   }
 }
 
-function changeActive(io: StatementIo, task: string, change: Partial<TaskRow>): Promise<boolean> {
+function changeActive(
+  io: StatementIo,
+  task: string,
+  change: (row: TaskRow) => Partial<TaskRow>,
+): Promise<boolean> {
   const isActive = (row: TaskRow) => row.state === 'active'
   return io.statement(
     'changeActive',
-    async () => (await io.update('tasks', isActive, () => change, [task])).length > 0,
+    async () => (await io.update('tasks', isActive, change, [task])).length > 0,
   )
 }
 
