@@ -79,7 +79,7 @@ function judgeClaims(rule: TrustRule, { claims, mustName }: TrustFacts): TrustVe
 export function namesValues(pattern: string | undefined): boolean {
   return pattern !== undefined && !isMet(NOBODY_MEANS, undefined, pattern)
 }
-const NOBODY_MEANS = 'mayfly_no_such_event'
+const NOBODY_MEANS = 'an_event_that_nobody_means'
 
 function isMet(value: string, exact: string | undefined, pattern: string | undefined): boolean {
   if (exact !== undefined) return value === exact
