@@ -48,9 +48,9 @@ export type Broker = {
   }
   /** With which issuer the provider is asked whether a job is running, and for agents of which tiers. */
   verifyRunning?: { issuer: string; tiers: readonly RiskTier[] }
-  /** By what agents are found that somebody should look at. */
   /** What comes of a leak beside the end of what leaked. */
   leaks: { quarantine: QuarantineRule }
+  /** By what agents are found that somebody should look at. */
   lifeCycle: LifeCycle
   /** Epoch ms of this process; deadlines are judged by the ledger's clock instead. */
   now: () => number
