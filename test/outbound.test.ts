@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer as createTlsServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
+import { createAdaptorServer } from '@hono/node-server'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createOutbound, type Outbound, type OutboundSettings } from '../src/outbound.ts'
 import { type Address, kindOf } from '../src/outbound-connector.ts'
@@ -71,6 +72,13 @@ describe('answers', () => {
     expect(seen).toBe('POST yes a=1')
     await fetch(new Request(`${server.issuer}/post`, init))
     expect(seen).toBe('POST yes a=1')
+  })
+
+  test('are of the platform, whatever an HTTP server put in its place', async () => {
+    createAdaptorServer({ fetch: () => new Response('from a server') })
+    server.answer('/x', response => response.end('ok'))
+    const answer = await create().get(`${server.issuer}/x`)
+    expect([...(await answer.bytes())]).toEqual([...Buffer.from('ok')])
   })
 
   test('a body of the cap exactly, and one byte more', async () => {
