@@ -22,7 +22,7 @@ export type Given = { ask: AskDetail; handle: string; provider: string | undefin
 /** Where handles are good; undefined where none are given. */
 export type Place = {
   variables: Record<string, string>
-  /** For AWS SDKs: its URL, and the token or the file that holds it. */
+  /** For AWS SDKs: the URL that a handle is put behind, and the token or the file that holds it. */
   aws: { url: string; token: string; tokenFile: string | undefined } | undefined
 }
 
@@ -108,10 +108,10 @@ export function childEnvironment(
   }
 }
 
-function awsHandle(aws: NonNullable<Place['aws']>, handle: string): Record<string, string> {
+export function awsHandle(aws: NonNullable<Place['aws']>, handle: string): Record<string, string> {
   return {
     ...AWS_ELSEWHERE,
-    AWS_CONTAINER_CREDENTIALS_FULL_URI: `${aws.url}/aws/${handle}`,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: aws.url + handle,
     ...(aws.tokenFile === undefined
       ? { AWS_CONTAINER_AUTHORIZATION_TOKEN: aws.token }
       : { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: aws.tokenFile }),

@@ -51,7 +51,7 @@ function local(terminal: Terminal, sidecar: RunningSidecar, folder: string | und
         withFile && folder !== undefined
           ? await writeToken(terminal, join(folder, 'aws-token'), token)
           : undefined
-      return { variables: sidecar.variables(), aws: { url: loopback.url, token, tokenFile } }
+      return { variables: sidecar.variables(), aws: { url: `${loopback.url}/aws/`, token, tokenFile } }
     },
     async close() {
       await sidecar.close()

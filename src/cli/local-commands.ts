@@ -66,6 +66,16 @@ function addAgent(program: Command, terminal: Terminal, { withOpening, wholeNumb
     .addHelpText('after', `\n${ASK_HELP}`)
     .action(async options => (await import('./local-tasks.ts')).localOpen(terminal, options))
   agent
+    .command('env')
+    .description(
+      'print what a shell needs so that git and the AWS SDKs in it ask there: eval "$(mayfly agent env)"',
+    )
+    .argument('[task]', 'its id, where several are held')
+    .option(...socket)
+    .action(async (task, options) =>
+      (await import('./local-environment.ts')).localEnvironment(terminal, task, options),
+    )
+  agent
     .command('end')
     .description('end a task that it holds')
     .argument('<task>', 'its id')

@@ -1,10 +1,12 @@
 /** One request to the local server, parsed strictly, and its answer. */
 import type { z } from 'zod'
+import type { Secret } from '../../issuers/shared/secret.ts'
 import type { Credential } from '../client/credential.ts'
 import type { World } from '../client/world.ts'
 import { kindOf } from './ask-kind.ts'
 import { answerAws } from './aws-answer.ts'
-import { type Found, type Keeper, render } from './keeper.ts'
+import type { Found } from './choose-ask.ts'
+import { type Keeper, render } from './keeper.ts'
 import {
   askBody,
   completeBody,
@@ -30,15 +32,22 @@ export type LocalAnswer = {
   body: unknown
 }
 
-/** @param report told of what nobody expected */
+export type Surrounding = {
+  /** Where AWS SDKs ask, and with what; undefined where they cannot. */
+  aws(): { url: string; token: Secret } | undefined
+  /** Told of what nobody expected. */
+  report(error: unknown): void
+}
+
 export async function answer(
   world: Pick<World, 'schedule'>,
   keeper: Keeper,
   request: LocalRequest,
-  report: (error: unknown) => void,
+  { aws: where, report }: Surrounding,
 ): Promise<LocalAnswer> {
   const [, aws] = /^\/aws\/([\w-]{1,100})$/.exec(request.url.pathname) ?? []
   try {
+    if (request.url.pathname === '/v1/aws') return answerWhere(request, where())
     if (aws === undefined) return await route(keeper, request)
     demandMethod(request, ['GET'])
     demandQuery(request)
@@ -56,6 +65,13 @@ export function refused(problem: ReturnType<typeof problemOf>, isAws: boolean): 
   const { code, decision } = problem
   const message = `${problem.detail}${decision === undefined ? '' : ` (decision ${decision})`}`
   return json(problem.status, { Code: code, Message: message, code, message })
+}
+
+function answerWhere(request: LocalRequest, where: ReturnType<Surrounding['aws']>): LocalAnswer {
+  demandMethod(request, ['GET'])
+  demandQuery(request)
+  if (where === undefined) throw new Refusal('not_found', 'AWS SDKs are not answered here')
+  return json(200, { url: where.url, token: where.token.reveal() })
 }
 
 async function route(keeper: Keeper, request: LocalRequest): Promise<LocalAnswer> {

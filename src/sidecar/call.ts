@@ -7,6 +7,7 @@ import { SIDECAR_LIMITS } from './limits.ts'
 import {
   type AskBody,
   askAnswer,
+  awsAnswer,
   type CompleteBody,
   type CredentialBody,
   credentialAnswer,
@@ -47,6 +48,8 @@ export type Sidecar = {
   read(task: string, options?: Signal & { waitSeconds?: number }): Promise<LocalTask>
   ask(task: string, body: AskBody, options?: Signal): Promise<LocalAsk>
   credential(body: CredentialBody, options?: Signal): Promise<LocalCredential>
+  /** Where AWS SDKs ask: a handle is put behind `url`, and they send `token` as it stands. */
+  aws(options?: Signal): Promise<{ url: string; token: Secret }>
   /** Its provider refuses it. @returns whether it was still the one held */
   rejected(body: RejectedBody, options?: Signal): Promise<boolean>
   complete(task: string, body: CompleteBody, options?: Signal): Promise<LocalTask>
@@ -89,6 +92,10 @@ export function connectSidecar(address: SidecarAddress): Sidecar {
     },
     ask: (task, body, { signal } = {}) => call(askAnswer, 'POST', `${taskPath(task)}/asks`, body, signal),
     credential: (body, { signal } = {}) => call(credentialAnswer, 'POST', '/v1/credentials', body, signal),
+    aws: async ({ signal } = {}) => {
+      const { url, token } = await call(awsAnswer, 'GET', '/v1/aws', undefined, signal)
+      return { url, token: new Secret(token) }
+    },
     rejected: async (body, { signal } = {}) =>
       (await call(rejectedAnswer, 'POST', '/v1/credentials/rejected', body, signal)).dropped,
     complete: (task, body, { signal } = {}) =>

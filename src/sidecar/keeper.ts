@@ -1,19 +1,14 @@
 /** The tasks that a local server holds, and what is done with them. Nothing here knows of HTTP. */
-import { isDeepStrictEqual } from 'node:util'
 import type { Credential } from '../client/credential.ts'
 import { isPending, MayflyError } from '../client/mayfly-error.ts'
 import type { Task, TaskAsk } from '../client/task.ts'
 import type { World } from '../client/world.ts'
 import { kindOf } from './ask-kind.ts'
-import { chooseForGit, type GitAsk } from './git-choice.ts'
-import { type HeldSecrets, holdSecrets } from './held-secrets.ts'
+import { byDetail, byRepository, type Found, type Held, type Opened } from './choose-ask.ts'
+import { holdSecrets } from './held-secrets.ts'
 import { SIDECAR_LIMITS } from './limits.ts'
-import type { AskBody, CredentialBody, GitWanted, LocalAsk, LocalTask, OpenBody } from './protocol.ts'
+import type { AskBody, CredentialBody, LocalAsk, LocalTask, OpenBody } from './protocol.ts'
 import { Refusal } from './refusal.ts'
-
-export type Opened = { task: Task; purpose: string }
-export type Held = Opened & { secrets: HeldSecrets }
-export type Found = { held: Held; ask: TaskAsk }
 
 export type Keeper = {
   add(opened: Opened): Held
@@ -171,61 +166,6 @@ async function answered(task: Task, seconds: number): Promise<void> {
 }
 
 const SAID_BY_STATE: ReadonlySet<string> = new Set(['approval_pending', 'approval_over', 'task_not_active'])
-
-function byDetail(those: readonly Held[], wanted: object): Found {
-  const found = those.flatMap(held =>
-    held.task.asks
-      .filter(({ asked, authorizationDetails }) =>
-        [asked, authorizationDetails].some(one => isDeepStrictEqual(plain(one), plain(wanted))),
-      )
-      .map(ask => ({ held, ask })),
-  )
-  return only(found, 'no task held here has made this ask: ask for it, or name what was asked by its handle')
-}
-
-/** Without what a builder marked it with. */
-function plain(detail: object): unknown {
-  return Object.fromEntries(Object.entries(detail))
-}
-
-function byRepository(those: readonly Held[], git: GitWanted): Found {
-  type Offered = GitAsk & Found
-  const offered = those.flatMap(held =>
-    held.task.asks.map(
-      (ask): Offered => ({
-        ...{ held, ask, id: ask.id, state: ask.state, provider: ask.provider },
-        authorization_details: ask.authorizationDetails,
-      }),
-    ),
-  )
-  const choice = chooseForGit(offered, git)
-  switch (choice.kind) {
-    case 'foreign':
-      throw new Refusal('host_unmatched', 'no task held here has an ask for that host')
-    case 'unpathed':
-      throw new Refusal('repository_unsaid', 'say which repository: git config credential.useHttpPath true')
-    case 'unmatched':
-      throw new Refusal('ask_unmatched', 'no task held here has asked for that repository')
-    case 'contentless':
-      throw new Refusal(
-        'ask_contentless',
-        `the ask ${choice.ask.id} gives no contents of ${choice.repository}`,
-      )
-    case 'waiting':
-    case 'over':
-    case 'found':
-      return { held: choice.ask.held, ask: choice.ask.ask }
-  }
-}
-
-/** @param none what to say where there is none */
-function only(found: readonly Found[], none: string): Found {
-  const [first, ...more] = found
-  if (first === undefined) throw new Refusal('ask_unmatched', none)
-  if (more.every(one => one.held === first.held)) return first
-  const ids = found.map(one => one.held.task.id).join(', ')
-  throw new Refusal('task_ambiguous', `several tasks have made this ask; name one of ${ids}`)
-}
 
 function isOver({ state, signal }: Task): boolean {
   return state !== 'active' || signal.aborted

@@ -9,6 +9,7 @@
  *   POST /v1/tasks/{id}/complete  completeBody -> 200 taskAnswer
  *   POST /v1/credentials   credentialBody      -> 200 credentialAnswer
  *   POST /v1/credentials/rejected rejectedBody -> 200 rejectedAnswer
+ *   GET  /v1/aws                      -> 200 awsAnswer: where AWS SDKs ask, and with what
  *   GET  /aws/{handle}                -> 200 as the AWS SDKs' container provider has it
  *
  * A handle is the id of an ask: it names a credential and is none. Every refusal but that of /aws is a problem
@@ -148,6 +149,9 @@ export const credentialAnswer = z.object({
 
 /** `dropped`: it is forgotten here and being revoked; false where another had taken its place already. */
 export const rejectedAnswer = z.object({ dropped: z.boolean() })
+
+/** The URL that a handle is put behind, and what an SDK sends as it stands; it opens nothing else. */
+export const awsAnswer = z.object({ url: z.string(), token: z.string() })
 
 export const problemAnswer = z.object({
   title: z.string(),

@@ -5,8 +5,9 @@
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { World } from '../client/world.ts'
 import { answer } from './answer.ts'
+import type { Opened } from './choose-ask.ts'
 import { claimSocket } from './claim-socket.ts'
-import { createKeeper, type Keeper, type Opened } from './keeper.ts'
+import { createKeeper, type Keeper } from './keeper.ts'
 import { type Answerer, type Listening, listenOnLoopback, listenOnSocket, type Tokens } from './listen.ts'
 import { type OpenBody, SIDECAR_VARIABLES } from './protocol.ts'
 
@@ -36,7 +37,9 @@ export type RunningSidecar = {
 /** @throws SocketUnusable, NodeJS.ErrnoException */
 export async function startSidecar(world: SidecarWorld, options: SidecarOptions): Promise<RunningSidecar> {
   const keeper = createKeeper(world, options.open === undefined ? {} : { open: options.open })
-  const answerer: Answerer = request => answer(world, keeper, request, options.report)
+  let loopback: RunningSidecar['loopback']
+  const aws = () => loopback && { url: `${loopback.url}/aws/`, token: loopback.tokens.aws }
+  const answerer: Answerer = request => answer(world, keeper, request, { aws, report: options.report })
   const listeners: Listening[] = []
   async function close(): Promise<void> {
     keeper.close()
@@ -46,7 +49,7 @@ export async function startSidecar(world: SidecarWorld, options: SidecarOptions)
     const { socket } = options
     if (socket !== undefined)
       listeners.push(await (socket.claim ? claimSocket : listenOnSocket)(answerer, socket.path))
-    const loopback = options.loopback ? await withTokens(world, answerer, listeners) : undefined
+    loopback = options.loopback ? await withTokens(world, answerer, listeners) : undefined
     return {
       ...{ keeper, socket: socket?.path, loopback, close },
       variables: () => variablesFor(socket?.path, loopback),

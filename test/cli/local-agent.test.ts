@@ -3,6 +3,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromProcess } from '@aws-sdk/credential-provider-process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { localEnvironment } from '../../src/cli/local-environment.ts'
 import { localEnd, localTasks } from '../../src/cli/local-tasks.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import type { RunningServer } from '../../src/server.ts'
@@ -72,6 +73,15 @@ test('several tasks at once, through an outage of the broker, until it is told t
   const terminal = { env: {}, out: (text: string) => (shown += text) } as Partial<Terminal> as Terminal
   await localTasks(terminal, { socket })
   expect(shown).toContain('purpose   the second')
+  shown = ''
+  await localEnvironment({ ...terminal, self: ['mayfly'] }, second.id, { socket })
+  expect(shown).toMatch(/^export MAYFLY_SOCKET='.*'\n(export GIT_CONFIG_\w+='.*'\n)+$/)
+  shown = ''
+  await localEnvironment(terminal, first, { socket })
+  const [, uri = ''] = /^export AWS_CONTAINER_CREDENTIALS_FULL_URI='(.*)'$/m.exec(shown) ?? []
+  const [, authorization = ''] = /^export AWS_CONTAINER_AUTHORIZATION_TOKEN='(.*)'$/m.exec(shown) ?? []
+  expect((await fetch(uri, { headers: { authorization } })).status).toBe(200)
+  expect((await fetch(uri)).status).toBe(401)
   await localEnd(terminal, second.id, { socket, outcome: 'completed' })
   expect(await taskRow(second.id)).toMatchObject({ end: 'completed' })
 
