@@ -19,6 +19,7 @@ export {
   jwt,
   type TokenAsk,
 } from './asks.ts'
+export type { BoundKeyPair } from './bound-key.ts'
 export type { Credential } from './credential.ts'
 export { type EvidenceSource, type EvidenceWanted, fromFile, fromGithubActions } from './evidence.ts'
 export { createMayfly, type Mayfly, type MayflyOptions, type TaskOptions } from './mayfly.ts'

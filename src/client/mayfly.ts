@@ -4,6 +4,7 @@
  */
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { Ask } from './asks.ts'
+import { type BoundKeyPair, signingFetch } from './bound-key.ts'
 import { brokerOrigin } from './broker-origin.ts'
 import type { EvidenceSource } from './evidence.ts'
 import { liveTask } from './live-task.ts'
@@ -18,6 +19,11 @@ export type MayflyOptions = Partial<World> & {
   url: string
   /** What the workload proves itself with, each time a task is opened. */
   evidence: EvidenceSource
+  /**
+   * Tasks are bound to a key of this process, or to the one given: their tokens are of no use to anybody else. The
+   * broker must be reached at its own `public_url`. Off unless said; agents may be made to need it.
+   */
+  boundKey?: boolean | BoundKeyPair
 }
 
 export type TaskOptions<Asks extends readonly Ask[] = readonly Ask[]> = OpenOptions & Signal & { asks: Asks }
@@ -48,9 +54,12 @@ export type Mayfly = {
 }
 
 /** @throws MayflyError `url_invalid` */
-export function createMayfly({ url: address, evidence, ...world }: MayflyOptions): Mayfly {
+export function createMayfly({ url: address, evidence, boundKey = false, ...given }: MayflyOptions): Mayfly {
   const url = brokerOrigin(address)
-  const broker = { world: { ...surroundings, ...world }, url, evidence }
+  const world = { ...surroundings, ...given }
+  const signed =
+    boundKey === false ? {} : { fetch: signingFetch(world, url, boundKey === true ? undefined : boundKey) }
+  const broker = { world: { ...world, ...signed }, url, evidence }
 
   async function open<const Asks extends readonly Ask[]>(options: TaskOptions<Asks>): Promise<Task<Asks>> {
     return liveTask(broker, options.asks, await openTask(broker, options.asks, options))
