@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startRevocation } from '../../src/broker/revocations/revocations.ts'
@@ -187,6 +187,21 @@ describe('a command with credentials', () => {
     await expect(stat(dirname(env.MAYFLY_SOCKET))).rejects.toThrow('ENOENT')
     await expect(fetch(env.AWS_CONTAINER_CREDENTIALS_FULL_URI)).rejects.toThrow()
     expect(alive()).toEqual([])
+  })
+
+  test('where no socket can be had there is a port and a token', async () => {
+    const runtime = join(shell.home, 'x'.repeat(100))
+    await mkdir(runtime)
+    const code = `
+      const { MAYFLY_SOCKET, MAYFLY_LOCAL_URL, MAYFLY_LOCAL_TOKEN } = process.env
+      const headers = { authorization: 'Bearer ' + MAYFLY_LOCAL_TOKEN }
+      fetch(MAYFLY_LOCAL_URL + '/v1/tasks', { headers }).then(async answer => {
+        console.log(answer.status, (await answer.json()).tasks.length, MAYFLY_SOCKET)
+      })`
+    const env = { XDG_RUNTIME_DIR: runtime }
+    const { out } = await shell.ok(['exec', '--env', 'handles', '--ask', JWT, ...script(code)], { env })
+    expect(out).toBe('200 1 undefined\n')
+    expect(await readdir(runtime)).toEqual([])
   })
 
   test('--quiet leaves stderr to the command', async () => {

@@ -34,6 +34,29 @@ test.each([
     ['exec', '--ask', 'a-b=x#', '--ask', 'a-b=y#', '--', 'true'],
     'MAYFLY_TOKEN_A_B',
   ],
+  [
+    'a style of environment that is none',
+    ['exec', '--env', 'files', '--ask', 'jwt=a#', '--', 'true'],
+    'Allowed',
+  ],
+  [
+    'two sessions where SDKs know one place to ask',
+    [
+      'exec',
+      ...['a', 'b'].flatMap(name => ['--ask', `${name}=arn:aws:iam::123456789012:role/r#s3:*@*`]),
+      '--',
+      'x',
+    ],
+    'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  ],
+  ['evidence for an agent that is read once', ['agent', '--evidence-file', '-'], 'not stdin'],
+  ['a first task for nothing', ['agent', '--ask', 'jwt=a#'], 'say what the first task is for'],
+  ['a session of no task', ['aws-credentials'], 'there is no task to take a session from'],
+  [
+    'a session of two asks',
+    ['aws-credentials', '--ask', 'jwt=a#', '--handle', 'ask_1'],
+    'one session is printed',
+  ],
   ['a file of a task beside nothing', ['task', 'show', 'tsk_x'], 'is not the id of a task'],
 ])('%s: what is wrong is said, and what was expected', async (_, args, expected) => {
   const { code, err } = await refusedUsage(args)

@@ -127,6 +127,37 @@ describe('a credential', () => {
   })
 })
 
+test('what is not as expected is refused, and not repeated', async () => {
+  const { url, tokens } = local.sidecar.loopback!
+  const send = async (method: string, path: string, body?: string) => {
+    const headers = { authorization: `Bearer ${tokens.local.reveal()}`, 'content-type': 'application/json' }
+    const response = await fetch(url + path, { method, headers, ...(body !== undefined && { body }) })
+    return { status: response.status, text: await response.text() }
+  }
+  const bodies = [
+    '{"handle":"ask_1","secret":"s3cr3t"}',
+    '{"handle":"ask_1","authorization_details":{"type":"s3cr3t"}}',
+    '{"git":{"protocol":"https","host":"github.com","password":"s3cr3t"}}',
+    '["s3cr3t"]',
+    's3cr3t',
+    '',
+  ]
+  for (const body of bodies) {
+    const { status, text } = await send('POST', '/v1/credentials', body)
+    expect([status, JSON.parse(text).code, text.includes('s3cr3t')]).toEqual([400, 'request_invalid', false])
+  }
+  const codes: [string, string, number][] = [
+    ['GET', '/v1/credentials', 405],
+    ['DELETE', '/v1/tasks', 405],
+    ['GET', '/v1/tasks?all=1', 400],
+    ['GET', '/v1/tasks/tsk_1?wait=31', 400],
+    ['GET', '/v1/tasks/tsk_1', 404],
+    ['GET', '/v1/tasks/../tasks/%2e%2e', 404],
+    ['GET', '/', 404],
+  ]
+  for (const [method, path, status] of codes) expect((await send(method, path)).status, path).toBe(status)
+})
+
 describe('a task', () => {
   test('is opened, asked for more, and ended by whoever has the socket', async () => {
     const { client } = local
