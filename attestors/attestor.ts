@@ -89,6 +89,8 @@ export const REJECTIONS = [
   'lifetime_too_long', // exp - iat above the attestor's cap
   'too_old', // issued longer ago than the attestor accepts
   'subject_not_acceptable', // e.g. a SPIFFE ID without a path
+  'certificate_not_acceptable', // an authority's, or without what such a certificate must have
+  'chain_not_trusted', // no authority of the bundle vouches for the certificate
   'revoked', // the issuer itself, asked, no longer stands by it
 ] as const
 export type Rejection = (typeof REJECTIONS)[number]
@@ -121,6 +123,8 @@ export interface Attestor {
   readonly notices?: readonly string[]
   /** @throws AttestationUnavailable when the evidence could not be checked. */
   attest(evidence: Evidence): Promise<Verdict>
+  /** Ends what goes on beside the calls: the broker stops, or another attestor took its place. */
+  close?(): void
 }
 
 export type ClaimType = 'string' | 'integer' | 'boolean' | 'string_list'
@@ -164,6 +168,12 @@ export type AttestorDeps = {
   fetch: (url: string, how?: FetchOptions) => Promise<Response>
   /** Reads a file the operator named in the settings (a trust bundle). UTF-8. */
   readFile: (path: string) => Promise<string>
+  /** Starts `run` once after `ms` on a monotonic clock; what it returns takes it back. */
+  schedule: (ms: number, run: () => void) => () => void
+  /** From 0 to 1, anew each time: so that not everybody tries again at once. */
+  jitter: () => number
+  /** Where this host says that its SPIFFE Workload API is (`SPIFFE_ENDPOINT_SOCKET`, a URI). */
+  workloadApi?: string | undefined
 }
 
 /** One attestor type: its name in configuration, its strict settings schema, and its constructor. */

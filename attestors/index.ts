@@ -7,7 +7,8 @@ import { googleCloud } from './google-cloud.ts'
 import { kubernetes } from './kubernetes.ts'
 import { oidc } from './oidc.ts'
 import { spiffeJwt } from './spiffe-jwt.ts'
+import { spiffeX509 } from './spiffe-x509.ts'
 
 export const attestorTypes: readonly AttestorType[] = [
-  ...[oidc, githubActions, gitlabCi, kubernetes, googleCloud, awsWebIdentity, spiffeJwt],
+  ...[oidc, githubActions, gitlabCi, kubernetes, googleCloud, awsWebIdentity, spiffeJwt, spiffeX509],
 ]

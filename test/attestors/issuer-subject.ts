@@ -13,6 +13,12 @@ const forger = createForger({ algorithm: 'RS256', kid: 'good' })
 const weak = createForger({ algorithm: 'RS256', kid: 'weak', modulusLength: 1024 })
 const impostor = createForger({ algorithm: 'RS256', kid: 'good' })
 
+/** Samples that only certificates have. */
+export const NOT_OF_TOKENS = {
+  certificate_not_acceptable: { impossible: 'a token is no certificate' },
+  chain_not_trusted: { impossible: 'the key of a token is trusted itself, and no chain leads to it' },
+}
+
 export function jwt(token: string): Evidence {
   return { type: 'jwt', token }
 }
@@ -27,6 +33,8 @@ export function open(
     now: Date.now,
     fetch: () => Promise.reject(new Error('no network in this test')),
     readFile: () => Promise.reject(new Error('no files in this test')),
+    schedule: () => () => {},
+    jitter: () => 0,
     ...deps,
   })
 }
@@ -110,6 +118,7 @@ export async function createIssuerSubject(
         own.revoked === undefined
           ? { impossible: 'a signature is checked offline, and the issuer is not asked' }
           : forged(own.revoked),
+      ...NOT_OF_TOKENS,
     },
     outsideCalls: () => calls,
     now: () => nowMs,

@@ -9,7 +9,7 @@ import { type AttestorSubject, describeAttestor } from '../conformance/attestor.
 import { createForger } from '../fakes/identity/forger.ts'
 import { createSigningKey } from '../fakes/identity/signing-key.ts'
 import { createSpiffeAuthority, type SvidRequest } from '../fakes/identity/spiffe-authority.ts'
-import { AUDIENCE, jwt, NOON, open } from './issuer-subject.ts'
+import { AUDIENCE, jwt, NOON, NOT_OF_TOKENS, open } from './issuer-subject.ts'
 
 const TRUST_DOMAIN = 'acme.test'
 const WORKLOAD = `spiffe://${TRUST_DOMAIN}/agent/coder`
@@ -75,6 +75,7 @@ async function createSubject(): Promise<AttestorSubject> {
       too_old: svid({ claims: { iat: noonS - 1861, exp: noonS + 60 } }),
       subject_not_acceptable: svid({ sub: `spiffe://${TRUST_DOMAIN}` }),
       revoked: { impossible: 'a signature is checked offline, and the issuer is not asked' },
+      ...NOT_OF_TOKENS,
     },
     outsideCalls: () => file.reads,
     now,

@@ -1,0 +1,108 @@
+/**
+ * Attests workloads by X.509-SVIDs of one trust domain (SPIFFE X509-SVID), shown on a connection whose client
+ * proved that it holds the key. Authorities come from that domain's bundle alone, never from the system's store.
+ *
+ * A certificate is shown again with each connection: a copy of it is worth nothing without the key, so it is not
+ * used up. It may be used until it expires.
+ */
+import { createHash, X509Certificate } from 'node:crypto'
+import { z } from 'zod'
+import { defineAttestor, type Evidence } from './attestor.ts'
+import { refuse } from './shared/checked.ts'
+import { seconds } from './shared/settings.ts'
+import { createBundleFile } from './shared/spiffe-bundle-file.ts'
+import { TRUST_DOMAIN } from './shared/spiffe-id.ts'
+import { type Certificate, readCertificate } from './shared/x509-certificate.ts'
+import { findPath, MAX_PATH } from './shared/x509-path.ts'
+import { authorityIdFault, claimedDomain, judgeWorkload, readChain } from './shared/x509-svid.ts'
+
+const settings = z.strictObject({
+  trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
+  /** The trust domain's bundle: a JWKS with `use: x509-svid` certificates. Read again when it changes. */
+  bundle_file: z.string().min(1),
+  /** Cap on the leaf's whole life. SPIRE's default is an hour, Istio's a day and two minutes. */
+  max_lifetime_seconds: seconds(366 * 86_400).default(90_000),
+})
+
+export const spiffeX509 = defineAttestor({
+  type: 'spiffe-x509',
+  settings,
+  rules: () => ({ claimTypes: CLAIM_TYPES }),
+  open(chosen, { now, readFile }) {
+    const { trust_domain: trustDomain, max_lifetime_seconds: maxLifetimeS } = chosen
+    const bundle = createBundleFile(chosen.bundle_file, [], { now, readFile })
+    const authoritiesOf = createAuthorities()
+    return {
+      claimTypes: CLAIM_TYPES,
+      recognises: evidence => claimsDomain(evidence, trustDomain),
+      async attest(evidence) {
+        // 1. The certificate by itself, before anything is looked up for it.
+        if (evidence.type !== 'certificates') return refuse('malformed', 'not certificates')
+        if (evidence.chain.length > MAX_PATH) return refuse('malformed', 'too many certificates')
+        const chain = readChain(evidence.chain, readCertificate)
+        if (!chain.ok) return chain
+        const { leaf, others } = chain.value
+        const nowMs = now()
+        const id = judgeWorkload(leaf, { trustDomain, maxLifetimeS, nowMs })
+        if (!id.ok) return id
+
+        // 2. Who vouches for it. What this bundle does not know, a newer one might.
+        const trusted = authoritiesOf(await bundle.authorities())
+        const judgeAuthority = (authority: Certificate) => authorityIdFault(authority, trustDomain)
+        const path = findPath(leaf, others, trusted, { nowMs, judgeAuthority })
+        if (!path.ok) {
+          const doubt = bundle.doubt()
+          if (doubt !== undefined) throw doubt
+          return path
+        }
+
+        // 3. What was proven.
+        const issuer = `spiffe://${trustDomain}`
+        return {
+          ok: true,
+          proof: {
+            ...{ issuer, subject: `${issuer}${id.value.path}` },
+            claims: { trust_domain: trustDomain, path: id.value.path },
+            boundKey: { 'x5t#S256': thumbprint(leaf) },
+            replay: {
+              id: `x509/${leaf.signedDigest}`,
+              singleUse: false,
+              until: leaf.notAfter,
+              issuedAt: leaf.notBefore,
+            },
+          },
+        }
+      },
+    }
+  },
+})
+
+const CLAIM_TYPES = { trust_domain: 'string', path: 'string' } as const
+
+/** RFC 8705 section 3.1. */
+function thumbprint({ der }: Certificate): string {
+  return createHash('sha256').update(der).digest('base64url')
+}
+
+/** Unverified: for choosing an attestor only. */
+function claimsDomain(evidence: Evidence, trustDomain: string): boolean {
+  const [leaf] = evidence.type === 'certificates' ? evidence.chain : []
+  if (leaf === undefined) return false
+  try {
+    return claimedDomain(new X509Certificate(leaf).subjectAltName) === trustDomain
+  } catch {
+    return false
+  }
+}
+
+/** Reads a bundle's certificates once for as long as it is the same. What is no certificate vouches for nobody. */
+function createAuthorities(): (published: readonly Uint8Array[]) => readonly Certificate[] {
+  let last: { published: readonly Uint8Array[]; read: readonly Certificate[] } | undefined
+  return published => {
+    if (last?.published !== published) {
+      const read = published.map(der => readCertificate(der)).flatMap(one => (one.ok ? [one.value] : []))
+      last = { published, read }
+    }
+    return last.read
+  }
+}
