@@ -75,7 +75,7 @@ function escapeProperty(s) {
 }
 
 // node_modules/@actions/core/lib/file-command.js
-import * as crypto from "crypto";
+import * as crypto2 from "crypto";
 import * as fs from "fs";
 import * as os2 from "os";
 function issueFileCommand(command, message) {
@@ -91,7 +91,7 @@ function issueFileCommand(command, message) {
   });
 }
 function prepareKeyValueMessage(key, value) {
-  const delimiter2 = `ghadelimiter_${crypto.randomUUID()}`;
+  const delimiter2 = `ghadelimiter_${crypto2.randomUUID()}`;
   const convertedValue = toCommandValue(value);
   if (key.includes(delimiter2)) {
     throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter2}"`);
@@ -507,6 +507,59 @@ function jwtFrom(text2, where) {
     `${where} does not hold a JWT (three parts of base64url, at most ${CLIENT_LIMITS.evidenceBytes} bytes, and nothing else)`,
     { code: "evidence_malformed" }
   );
+}
+
+// src/client/bound-key.ts
+var ALGORITHM = { name: "ECDSA", namedCurve: "P-256" };
+var SIGNATURE = { name: "ECDSA", hash: "SHA-256" };
+function signingFetch({ fetch, now }, broker, given) {
+  let nonce;
+  let made;
+  const keys = () => {
+    made ??= given === void 0 ? crypto.subtle.generateKey(ALGORITHM, false, ["sign"]) : Promise.resolve(given);
+    return made;
+  };
+  async function send2(url, init) {
+    const headers = new Headers(init.headers);
+    const token = /^(?:Bearer|DPoP) (.+)$/.exec(headers.get("authorization") ?? "")?.[1];
+    if (token !== void 0) headers.set("authorization", `DPoP ${token}`);
+    const claims = {
+      jti: crypto.randomUUID(),
+      htm: init.method ?? "GET",
+      htu: url.replace(/[?#].*$/, ""),
+      iat: Math.floor(now() / 1e3),
+      ...nonce === void 0 ? {} : { nonce },
+      ...token === void 0 ? {} : { ath: await sha256(token) }
+    };
+    headers.set("dpop", await proof(await keys(), claims));
+    const response = await fetch(url, { ...init, headers });
+    nonce = response.headers.get("dpop-nonce") ?? nonce;
+    return response;
+  }
+  return async (input, init = {}) => {
+    const url = String(input instanceof Request ? input.url : input);
+    if (!url.startsWith(`${broker}/`)) return fetch(input, init);
+    const before = nonce;
+    const response = await send2(url, init);
+    const asksForNonce = /error="use_dpop_nonce"/.test(response.headers.get("www-authenticate") ?? "");
+    if (!asksForNonce || nonce === before) return response;
+    await response.body?.cancel();
+    return send2(url, init);
+  };
+}
+async function proof({ privateKey, publicKey }, claims) {
+  const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", publicKey);
+  const header = { typ: "dpop+jwt", alg: "ES256", jwk: { kty, crv, x, y } };
+  const input = [header, claims].map((part) => base64url(utf8(JSON.stringify(part)))).join(".");
+  const signature = await crypto.subtle.sign(SIGNATURE, privateKey, utf8(input));
+  return `${input}.${base64url(new Uint8Array(signature))}`;
+}
+async function sha256(text2) {
+  return base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(text2))));
+}
+var utf8 = (text2) => new TextEncoder().encode(text2);
+function base64url(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
 // src/client/answers.ts
@@ -1206,9 +1259,11 @@ function unref(timer) {
 }
 
 // src/client/mayfly.ts
-function createMayfly({ url: address, evidence, ...world }) {
+function createMayfly({ url: address, evidence, boundKey = false, ...given }) {
   const url = brokerOrigin(address);
-  const broker = { world: { ...surroundings, ...world }, url, evidence };
+  const world = { ...surroundings, ...given };
+  const signed = boundKey === false ? {} : { fetch: signingFetch(world, url, boundKey === true ? void 0 : boundKey) };
+  const broker = { world: { ...world, ...signed }, url, evidence };
   async function open(options) {
     return liveTask(broker, options.asks, await openTask(broker, options.asks, options));
   }
