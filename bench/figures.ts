@@ -7,8 +7,9 @@ export function meetsBar({ ratio, bar, good }: Row): boolean {
   return bar === undefined || (good === 'least' ? ratio >= bar : ratio <= bar)
 }
 
-export function line({ name, ratio, bar }: Row): string {
-  return `bench ${name} ratio=${ratio.toFixed(2)} bar=${bar ?? 'none'}`
+export function line(row: Row): string {
+  const { name, ratio, bar } = row
+  return `bench ${name} ratio=${ratio.toFixed(2)} bar=${bar ?? 'none'}${meetsBar(row) ? '' : ' MISSED'}`
 }
 
 export function median(values: readonly number[]): number {

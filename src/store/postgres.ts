@@ -20,6 +20,7 @@ import {
 } from './postgres-pool.ts'
 import { preparePostgres, refuseAsynchronous, UnsafeDatabase } from './postgres-schema.ts'
 import { openStatements, type Statements } from './postgres-statements.ts'
+import { sharingNext } from './shared-reads.ts'
 import type { Run } from './sql/prepare.ts'
 import { ledgerReads } from './sql/read.ts'
 import { ledgerWrites } from './sql/write.ts'
@@ -88,10 +89,12 @@ function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings)
   }
 
   const read: Run = query => admit(() => runOnPool(pool, query, kept))
+  const reads = ledgerReads(dialect, read)
 
   return {
     now: sharedClock(() => admit(() => (now === undefined ? databaseTime(pool) : Promise.resolve(now())))),
-    read: ledgerReads(dialect, read),
+    // Every exchange asks whether the ledger was restored.
+    read: { ...reads, meta: sharingNext(reads.meta) },
     write: body =>
       admit(() =>
         transact(

@@ -286,7 +286,7 @@ function sharedLedgerTests(started: () => TestPostgres): void {
   test('more callers than can wait are refused at once, and the others served', async () => {
     const ledger = await open()
     const most = 4 + POSTGRES_LIMITS.queued
-    const asked = Array.from({ length: most + 5 }, () => ledger.read.meta('k'))
+    const asked = Array.from({ length: most + 5 }, (_, n) => ledger.read.meta(`k${n}`))
     const answers = await Promise.allSettled(asked)
     const refused = answers.flatMap(answer => (answer.status === 'rejected' ? [answer.reason.message] : []))
     expect(refused).toEqual(Array(5).fill('the ledger is overloaded'))

@@ -109,11 +109,11 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
       'key_not_shown',
       'it is bound to a key that was not shown',
     )
-  await demandNewer(broker, identity)
+  const [now] = await Promise.all([broker.ledger.now(), demandNewer(broker, identity)])
   const presented = await presentedHuman(broker, request)
 
   // 2. Find the one agent this is, and judge what it asks for.
-  const found = await judgeRequest(broker, request, { identity, presented })
+  const found = await judgeRequest(broker, request, { identity, presented, now })
   const { agent, parent, human, claim, beside, reuse, judged, binding } = found
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
@@ -187,7 +187,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 async function judgeRequest(
   broker: Broker,
   request: OpenRequest,
-  { identity, presented }: { identity: Identity; presented: PresentedHuman | undefined },
+  { identity, presented, now }: { identity: Identity; presented: PresentedHuman | undefined; now: number },
 ) {
   const digest = digestOfRequest(request, identity, presented)
   const used = claimsOf(broker, identity, { parent: undefined, presented }, digest)
@@ -197,7 +197,7 @@ async function judgeRequest(
   const asksProvider = request.asks.some(({ issuer }) => broker.issuers.get(issuer)?.resolve !== undefined)
   if (asksProvider) await refuseUsed()
   try {
-    const agent = await identifyAgent(broker, identity, request)
+    const agent = await identifyAgent(broker, identity, request, now)
     await holdEvidenceToBuild(broker, agent, identity)
     // What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
     const parent = await parentOf(broker, request.ticket, agent)
@@ -220,8 +220,8 @@ async function identifyAgent(
   broker: Broker,
   identity: Identity,
   { agent: named, trusted }: Pick<OpenRequest, 'agent' | 'trusted'>,
+  now: number,
 ): Promise<Agent> {
-  const now = await broker.ledger.now()
   const match =
     trusted === undefined
       ? matchAgent(broker.agents().values(), identity, named, now)
