@@ -128,7 +128,8 @@ export const githubApp = defineIssuer<Settings, GithubAsk>({
 function refuse(grant: Grant<GithubAsk>, settings: Settings, now: number): Refused | undefined {
   const { repositories, permissions } = grant.ask
   if (now >= grant.mintNotAfter) {
-    return { ok: false, reason: 'rejected', detail: 'the time to mint this token has passed' }
+    const detail = 'the time to mint this token has passed'
+    return { ok: false, reason: 'rejected', detail, ofTheBroker: true }
   }
   if (repositories.length === 0 || Object.keys(permissions).length === 0) {
     const detail = 'an empty list of repositories or permissions means "all" to GitHub'

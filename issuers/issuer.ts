@@ -113,6 +113,8 @@ export type Refused = {
   /** For the log, the ledger and operators; the caller learns the reason only. No secret. */
   detail: string
   retryAfterMs?: number
+  /** It is no judgement of what was asked: the broker itself was not let in, or came too late. */
+  ofTheBroker?: true
 }
 
 /** What revocation and proof may know of one lease. `secret` is absent where the issuer did not ask to hold it. */

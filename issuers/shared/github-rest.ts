@@ -108,6 +108,7 @@ export function refusalFrom(answer: Answer, what: string): Refused {
         ok: false,
         reason: 'rejected',
         detail: `GitHub refused the App's own sign-in (${hint})${said}`,
+        ofTheBroker: true,
       }
     }
     case 403:

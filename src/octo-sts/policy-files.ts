@@ -67,15 +67,9 @@ export function createPolicyFiles({ limits, now }: Pick<Broker, 'limits' | 'now'
         }),
       )
     } catch (error) {
-      if (error instanceof ProviderRefused && error.refused.reason !== 'rate_limited')
-        return { state: 'out_of_reach' }
-      if (error instanceof ProviderRefused)
-        throw new BrokerError('rate_limited', error.message, {
-          cause: error,
-          ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-        })
+      if (error instanceof ProviderRefused) return refused(error)
       if (error instanceof BrokerError) throw error
-      throw new BrokerError('provider_unavailable', 'the trust policy could not be read', { cause: error })
+      throw unread(error)
     }
   }
 
@@ -110,3 +104,16 @@ export function createPolicyFiles({ limits, now }: Pick<Broker, 'limits' | 'now'
 
 const noteOf = (owner: string, repository: string) =>
   `octo_sts_pushed/${owner.toLowerCase()}/${repository.toLowerCase()}`
+
+/** GitHub does not know the repository, or does not let the App in; where it is the App itself, nothing is known. */
+function refused(error: ProviderRefused): PolicyFile {
+  const { reason, ofTheBroker } = error.refused
+  if (ofTheBroker) throw unread(error)
+  if (reason !== 'rate_limited') return { state: 'out_of_reach' }
+  const { message, retryAfterMs } = error
+  const options = { cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+  throw new BrokerError('rate_limited', message, options)
+}
+
+const unread = (cause: unknown) =>
+  new BrokerError('provider_unavailable', 'the trust policy could not be read', { cause })

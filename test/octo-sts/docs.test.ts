@@ -24,7 +24,9 @@ test('its commands have the options that it shows', () => {
     .find(one => one.name() === 'import')
     ?.commands.find(one => one.name() === 'octo-sts')
   const known = command?.options.map(one => one.long) ?? []
-  const shown = [...text.slice(text.indexOf('## Leaving')).matchAll(/(?<!-)(--[a-z][a-z-]*)/g)].map(match => match[1]!)
+  const shown = [...text.slice(text.indexOf('## Leaving')).matchAll(/(?<!-)(--[a-z][a-z-]*)/g)].map(
+    match => match[1]!,
+  )
   expect(shown.length).toBeGreaterThan(4)
   for (const option of shown) expect(known).toContain(option)
 })

@@ -319,6 +319,22 @@ describe('GitHub', () => {
     expect(await refused(answer)).toEqual([500, 13, 'failed to get token'])
   })
 
+  test('refuses the App itself: that says nothing of the policy, and is not remembered', async () => {
+    installation.github.faults = ({ operation, when }) =>
+      when === 'before' && operation === 'apps/create-installation-access-token'
+        ? { status: 401, body: '{"message":"A JSON web token could not be decoded"}' }
+        : 'ok'
+    expect(await ask({ scope: 'acme/web', identity: 'deploy' })).toEqual([
+      503,
+      14,
+      'organization trusted-issuer lookup unavailable',
+    ])
+    installation.github.faults = () => 'ok'
+    const found = await exchangeAt(broker.url, query, await installation.octoToken())
+    expect(found.status).toBe(200)
+    await endOf(found)
+  })
+
   test('refuses the token, or does not answer', async () => {
     const first = await exchangeAt(broker.url, query, await installation.octoToken())
     await endOf(first)
