@@ -96,6 +96,11 @@ export function createKeeper(
     },
     async ask(task, { authorization_details: detail, ...wish }) {
       const held = find(task)
+      if (open === undefined)
+        throw new Refusal(
+          'opening_refused',
+          'this server gives what its task was opened for, and asks for nothing more: add an --ask to mayfly exec',
+        )
       return renderAsk(await held.task.ask({ ...detail }, said(wish)))
     },
     async credential(body) {

@@ -38,7 +38,7 @@ export const SIDECAR_VARIABLES = {
  *   repository_unsaid      409: git did not say which repository, and there are asks for several
  *   host_unmatched         404: no ask of the tasks held here is for that host: git asks somebody else
  *   task_ambiguous         409: several tasks could be meant; name one
- *   opening_refused        403: `mayfly exec` holds one task and opens no others
+ *   opening_refused        403: `mayfly exec` holds one task, opens no others and asks for nothing more
  *   evidence_unavailable   503: what would prove to the broker what this is cannot be had
  *   approval_pending       409: humans are asked; `approvals` has the ids
  *   ask_over               403: the ask was denied, has expired or was cancelled

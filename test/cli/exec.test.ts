@@ -147,7 +147,9 @@ describe('a command with credentials', () => {
         const { Body } = await s3.send(new GetObjectCommand({ Bucket: '${BUCKET}', Key: 'build.txt' }))
         console.log(await Body.transformToString())
         const refused = await over({ path: '/v1/tasks' }, { purpose: 'another' })
-        writeFileSync('${report}', JSON.stringify({ env, session, token, refused }))
+        const more = { authorization_details: { type: 'jwt', audience: '${ORDERS}' } }
+        const asked = await over({ path: '/v1/tasks/' + token.task + '/asks' }, more)
+        writeFileSync('${report}', JSON.stringify({ env, session, token, refused, asked }))
       }
       main()`
     const before = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.name', GIT_CONFIG_VALUE_0: 'me' }
@@ -165,13 +167,13 @@ describe('a command with credentials', () => {
       },
     })
     expect(out).toBe('built\n')
-    const { env, session, token, refused } = JSON.parse(await readFile(report, 'utf8'))
+    const { env, session, token, refused, asked } = JSON.parse(await readFile(report, 'utf8'))
     expect(session).toMatchObject({
       AccessKeyId: installation.aws.credentials().at(-1)!.accessKeyId,
       AccountId: installation.roleArn.split(':')[4],
     })
     expect(token).toMatchObject({ kind: 'github', secret: expect.stringMatching(/^ghs_/) })
-    expect(refused).toMatchObject({ status: 403, code: 'opening_refused' })
+    for (const one of [refused, asked]) expect(one).toMatchObject({ status: 403, code: 'opening_refused' })
     const text = JSON.stringify(env)
     for (const secret of [
       token.secret,
