@@ -13,6 +13,7 @@ import {
   exchangeAt,
   type OctoInstallation,
   policyFor,
+  pushTo,
   type StsAnswer,
   WEBHOOK_SECRET,
 } from './octo-installation.ts'
@@ -60,18 +61,30 @@ const leaseOf = async (task: string) =>
   (await broker.broker.ledger.read.leases({ task }, { limit: 10 })).items[0]!
 const settled = (task: string) => until(async () => (await stateOf(task)) === 'settled')
 
-function push(changes: object = {}, repository = 'acme/api') {
-  const body = JSON.stringify({
-    ref: 'refs/heads/main',
-    repository: { full_name: repository, default_branch: 'main' },
-    commits: [{ added: [], removed: [], modified: ['.github/chainguard/deploy.sts.yaml'] }],
-    ...changes,
+const push = (changes: object = {}) => pushTo(broker.url, changes)
+
+test('a token for what the policy says, of a task of an agent of its own', async () => {
+  installation.put(1, 'deploy', policyFor(installation))
+  const answer = await exchange({ ...query, scopes: 'acme/api' }, { check_run_id: '100' })
+  const { token, agent } = await given(answer)
+  expect(answer.headers.get('cache-control')).toBe('no-store')
+  expect(answer.headers.get('content-type')).toContain('application/json')
+  expect(answer.body).toMatchObject({ refreshToken: '', expiry: expect.stringMatching(/Z$/) })
+  expect(await works(token)).toBe(200)
+  expect(agent).toMatch(/^octo\.acme-api-deploy-[0-9a-f]{12}$/)
+  expect(broker.broker.agents().get(agent)).toMatchObject({
+    attest: [],
+    ceiling: { github: [{ repositories: [{ id: 1, name: 'acme/api' }] }] },
   })
-  return fetch(`${broker.url}/webhooks/github`, {
-    method: 'POST',
-    ...signed('push', body, WEBHOOK_SECRET, randomBytes),
+})
+
+test('its namespace takes no documents of anybody', async () => {
+  const text = 'kind: agent\nname: octo.acme-api-deploy-000000000000\n'
+  const planned = await api.call('POST', '/v1/registry/plan', await operatorTokenOf(broker), {
+    documents: [{ source: 'x.yaml', text }],
   })
-}
+  expect(JSON.stringify(planned.body)).toContain('follows from trust policies')
+})
 
 /** GitHub's word that a job of acme/api is over. */
 async function finish(job: number): Promise<void> {

@@ -1,7 +1,9 @@
 /** An installation whose broker also answers clients of octo-sts, and repositories with policies in them. */
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { signed } from '../fakes/github/webhooks.ts'
 import { createInstallation, type Installation } from '../fakes/installation.ts'
 
 export const DOMAIN = 'mayfly.test'
@@ -113,4 +115,16 @@ export async function exchangeAt(
     },
   })
   return { status: response.status, body: await response.json(), headers: response.headers }
+}
+
+/** GitHub's word of a push to a repository's default branch that changed its policy `deploy`. */
+export function pushTo(url: string, changes: object = {}): Promise<Response> {
+  const body = JSON.stringify({
+    ref: 'refs/heads/main',
+    repository: { full_name: 'acme/api', default_branch: 'main' },
+    commits: [{ added: [], removed: [], modified: ['.github/chainguard/deploy.sts.yaml'] }],
+    ...changes,
+  })
+  const told = signed('push', body, WEBHOOK_SECRET, randomBytes)
+  return fetch(`${url}/webhooks/github`, { method: 'POST', ...told })
 }

@@ -6,18 +6,14 @@ import { issuerTypes } from '../../issuers/index.ts'
 import { loadSettings } from '../../src/config.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { startBroker } from '../fakes/installation.ts'
-import { type Api, createApi } from '../support/api.ts'
-import { operatorTokenOf } from '../support/operator.ts'
 import { createOctoInstallation, DOMAIN, type OctoInstallation, ownerSettings } from './octo-installation.ts'
 
 let installation: OctoInstallation
 let broker: RunningServer
-let api: Api
 beforeAll(async () => {
   installation = await createOctoInstallation()
   await installation.configureOcto({}, { octo_sts: undefined })
   broker = await startBroker(installation)
-  api = createApi(broker, installation)
 })
 afterAll(async () => {
   await broker?.stop()
@@ -27,19 +23,6 @@ afterAll(async () => {
 test('without the section nothing of it is there', async () => {
   for (const path of ['/', '/sts/exchange', '/sts/exchange_refresh_token'])
     expect((await fetch(broker.url + path)).status).toBe(404)
-})
-
-test('its namespace takes no documents of anybody', async () => {
-  await broker.stop()
-  await installation.configureOcto()
-  broker = await startBroker(installation)
-  api = createApi(broker, installation)
-  const operator = await operatorTokenOf(broker)
-  const text = 'kind: agent\nname: octo.acme-api-deploy-000000000000\n'
-  const planned = await api.call('POST', '/v1/registry/plan', operator, {
-    documents: [{ source: 'x.yaml', text }],
-  })
-  expect(JSON.stringify(planned.body)).toContain('follows from trust policies')
 })
 
 const load = async (octoSts: object, more: object = {}) => {
