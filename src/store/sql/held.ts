@@ -56,6 +56,15 @@ const last = (since: number, which: RawBuilder<unknown>, told: RawBuilder<unknow
     and ${isMeant} and ${which}
   order by given.agent desc, given.phase desc, intended_at desc limit 1)`
 
+/** The last of all, and behind it, only where that is still being minted, the last that was. */
+const lasting = (since: number) =>
+  last(
+    since,
+    sql`true`,
+    sql`case when active_at is not null then intended_at
+      else coalesce(${last(since, sql`active_at is not null`, sql`intended_at`)}, 0) end`,
+  )
+
 function heldQuery({ db }: SqlDialect, what: 'agents' | 'agents and line') {
   return prepareList((agents, p: Query) => {
     const line = sql<boolean>`task in (select ${p.root} union all select task from task_ancestors where ancestor = ${p.root})`
@@ -75,10 +84,7 @@ function heldQuery({ db }: SqlDialect, what: 'agents' | 'agents and line') {
         sql<Seen['kind']>`'agent'`.as('kind'),
         'agents.name',
         'phases.phase',
-        sql<number | null>`coalesce(
-          ${last(p.since, sql`active_at is not null`, sql`intended_at`)}, ${last(p.since, sql`true`, sql`0`)})`.as(
-          'at',
-        ),
+        sql<number | null>`${lasting(p.since)}`.as('at'),
       ])
       .where('agents.name', 'in', agents)
     if (what === 'agents') return turns.unionAll(ofAgents)
