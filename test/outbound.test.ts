@@ -74,10 +74,11 @@ describe('answers', () => {
     expect(seen).toBe('POST yes a=1')
   })
 
-  test('are of the platform, whatever an HTTP server put in its place', async () => {
+  test('have all that a Response has, whatever an HTTP server put in its place', async () => {
     createAdaptorServer({ fetch: () => new Response('from a server') })
     server.answer('/x', response => response.end('ok'))
     const answer = await create().get(`${server.issuer}/x`)
+    expect(answer).toBeInstanceOf(Response)
     expect([...(await answer.bytes())]).toEqual([...Buffer.from('ok')])
   })
 
