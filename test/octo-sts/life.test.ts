@@ -6,6 +6,7 @@ import type { RunningServer } from '../../src/server.ts'
 import { signed } from '../fakes/github/webhooks.ts'
 import { startBroker } from '../fakes/installation.ts'
 import { type Api, createApi } from '../support/api.ts'
+import { askingPolicy } from '../support/asking-policy.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 import {
@@ -239,6 +240,26 @@ test('an answer that was lost is asked for again, and the first token is dead', 
   const second = await given(exchangeAt(broker.url, query, token))
   await settled(first.task)
   expect([await works(first.token), await works(second.token)]).toEqual([401, 200])
+})
+
+test('where policy wants humans the client is told, and nothing waits for them', async () => {
+  const before = broker.broker.policy
+  broker.broker.policy = askingPolicy()
+  try {
+    const wide = { scope: 'acme', identity: 'writes' }
+    installation.put(
+      3,
+      'writes',
+      policyFor(installation, { repositories: ['api'], permissions: { contents: 'write' } }),
+    )
+    const answer = await exchange(wide, { check_run_id: '31' })
+    expect([answer.status, answer.body.code]).toEqual([403, 7])
+    expect(answer.body.message).toMatch(/humans must agree.*decision dec_/)
+    const waiting = await broker.broker.ledger.read.approvals({ state: 'pending' }, { limit: 10 })
+    expect(waiting.items).toEqual([])
+  } finally {
+    broker.broker.policy = before
+  }
 })
 
 test('who names the agent elsewhere gets nothing by it', async () => {

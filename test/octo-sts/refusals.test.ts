@@ -364,6 +364,20 @@ describe('GitHub', () => {
   })
 })
 
+test('another repository under the name of the one that holds the policy gets nothing by it', async () => {
+  const web = { scope: 'acme/web', identity: 'deploy' }
+  installation.put(2, 'deploy', policyFor(installation))
+  const first = await exchangeAt(broker.url, web, await installation.octoToken())
+  expect(first.status).toBe(200)
+  await endOf(first)
+  // While the file is remembered, and the name's meaning is not.
+  installation.github.removeRepository(2)
+  installation.github.addRepository({ id: 22, owner: 'acme', name: 'web' })
+  installation.github.changeInstallation(77, { repositories: [1, 22, 3] })
+  installation.clock.advance(61_000)
+  expect((await ask(web)).slice(0, 2)).toEqual([403, 7])
+})
+
 /** Everything it holds is gone. */
 async function endOf(answer: StsAnswer): Promise<void> {
   const { endTask } = await import('../../src/broker/tasks/end-task.ts')
