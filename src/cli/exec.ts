@@ -12,7 +12,7 @@ import { startLocalServer } from './exec-place.ts'
 import { beginScan } from './exec-scan.ts'
 import { type Signals, watchSignals } from './exec-signals.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { giveUp, openLiveTask } from './live-task.ts'
+import { connectMayfly, giveUp, openLiveTask } from './live-task.ts'
 import { note, printable, shortTime, showAsk } from './print.ts'
 import type { HeldTask } from './task-file.ts'
 import {
@@ -68,7 +68,8 @@ export async function exec(
   const local = await startLocalServer(terminal, { listens: style !== 'variables', forAws })
   try {
     const wanted = toTask(terminal, command, options)
-    const task = await openLiveTask(terminal, client.url, asks, wanted).catch((error: unknown) => {
+    const mayfly = connectMayfly(terminal, client.url, options)
+    const task = await openLiveTask(terminal, mayfly, asks, wanted).catch((error: unknown) => {
       throw told(client.url, error)
     })
     const running = { terminal, client, task, say }

@@ -1,6 +1,6 @@
 /** A task that this process keeps alive itself, opened with what the command line says. */
 
-import { createMayfly } from '../client/mayfly.ts'
+import { createMayfly, type Mayfly } from '../client/mayfly.ts'
 import type { Task } from '../client/task.ts'
 import type { OpenOptions } from '../client/task-calls.ts'
 import type { AskDetail } from './ask.ts'
@@ -9,22 +9,31 @@ import { note } from './print.ts'
 import type { TaskOptions } from './task-session.ts'
 import type { Terminal } from './terminal.ts'
 
-/** @throws MayflyError; CommandError where there is no evidence */
-export async function openLiveTask(
+/** @param options.boundKey its tasks are bound to one key, made for it */
+export function connectMayfly(
   terminal: Terminal,
   url: string,
-  asks: readonly AskDetail[],
-  options: EvidenceOption & TaskOptions & { purpose: string },
-): Promise<Task> {
-  const { agent, purpose, minutes, heartbeatSeconds, lifetime, justification, mints, confidence, urgency } =
-    options
-  const mayfly = createMayfly({
+  options: EvidenceOption & { boundKey?: boolean },
+): Mayfly {
+  return createMayfly({
     url,
     evidence: async () => (await findEvidence(terminal, url, options)).reveal(),
+    boundKey: options.boundKey === true,
     fetch: terminal.fetch,
     now: terminal.now,
     schedule: terminal.schedule,
   })
+}
+
+/** @throws MayflyError; CommandError where there is no evidence */
+export async function openLiveTask(
+  terminal: Terminal,
+  mayfly: Mayfly,
+  asks: readonly AskDetail[],
+  options: TaskOptions & { purpose: string },
+): Promise<Task> {
+  const { agent, purpose, minutes, heartbeatSeconds, lifetime, justification, mints, confidence, urgency } =
+    options
   const human = await readHuman(terminal, options)
   const wanted = { agent, minutes, heartbeatSeconds, lifetime, justification, mints, confidence, urgency }
   const said = Object.entries({ ...wanted, onBehalfOf: human }).filter(([, value]) => value !== undefined)

@@ -1,5 +1,6 @@
 /** `mayfly agent`: tasks of a laptop or a pod, held by one process and offered to others as handles. */
 import { isAbsolute, join, resolve } from 'node:path'
+import type { Mayfly } from '../client/mayfly.ts'
 import type { Task } from '../client/task.ts'
 import { SocketUnusable } from '../sidecar/claim-socket.ts'
 import { said } from '../sidecar/keeper.ts'
@@ -11,7 +12,7 @@ import { type BrokerOption, brokerUrl, given } from './broker-url.ts'
 import { told } from './client.ts'
 import type { EvidenceOption } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { openLiveTask } from './live-task.ts'
+import { connectMayfly, openLiveTask } from './live-task.ts'
 import { count, note, printable, shortTime } from './print.ts'
 import type { TaskOptions } from './task-session.ts'
 import { CommandError, type Terminal, usageError } from './terminal.ts'
@@ -21,7 +22,7 @@ export type SocketOption = { socket?: string }
 export type AgentOptions = BrokerOption &
   EvidenceOption &
   TaskOptions &
-  SocketOption & { ask?: string[]; askJson?: string[] }
+  SocketOption & { ask?: string[]; askJson?: string[]; boundKey?: boolean }
 
 const ENDS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
@@ -38,7 +39,8 @@ export async function localAgent(terminal: Terminal, options: AgentOptions): Pro
 
   // 2. The socket, which is also how a second one is kept away.
   const watched = { ...terminal, fetch: sayOutages(terminal, url) }
-  const open = (body: OpenBody) => openFor(watched, url, body, options)
+  const mayfly = connectMayfly(watched, url, options)
+  const open = (body: OpenBody) => openFor(terminal, mayfly, body, options)
   const ending = Promise.withResolvers<void>()
   const releases = ENDS.map(signal => terminal.onSignal(signal, ending.resolve))
   const sidecar = await startOn(terminal, path, open)
@@ -74,7 +76,7 @@ async function startOn(
 /** @throws Refusal where there is no evidence; MayflyError */
 async function openFor(
   terminal: Terminal,
-  url: string,
+  mayfly: Mayfly,
   { asks, heartbeat_seconds, ...body }: OpenBody,
   options: AgentOptions,
 ): Promise<{ task: Task; purpose: string }> {
@@ -87,7 +89,7 @@ async function openFor(
   try {
     const task = await openLiveTask(
       terminal,
-      url,
+      mayfly,
       asks.map(one => ({ ...one })),
       wanted,
     )

@@ -42,6 +42,7 @@ function addAgent(program: Command, terminal: Terminal, { withOpening, wholeNumb
       CLI_LIMITS.heartbeatSeconds,
     )
     .option('--mints <n>', 'how many credentials an approval is to be good for', wholeNumber)
+    .option('--bound-key', 'bind its tasks to a key of its own (DPoP); their JWTs, too')
     .addHelpText('after', `\n${AGENT_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
     .action(async options => (await import('./local-agent.ts')).localAgent(terminal, options))
   agent

@@ -1,8 +1,10 @@
 /** `mayfly agent`, and `mayfly aws-credentials` as AWS SDKs start it: with it, and with the file of a task. */
+import { randomBytes } from 'node:crypto'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromProcess } from '@aws-sdk/credential-provider-process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { localAgent } from '../../src/cli/local-agent.ts'
 import { localEnvironment } from '../../src/cli/local-environment.ts'
 import { localEnd, localTasks } from '../../src/cli/local-tasks.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
@@ -18,6 +20,7 @@ import {
   startBroker,
 } from '../fakes/installation.ts'
 import { type Api, createApi } from '../support/api.ts'
+import { until } from '../support/until.ts'
 import { type ActionsRunner, startActionsRunner } from './actions-runner.ts'
 import { createShell, type Shell } from './mayfly.ts'
 
@@ -109,6 +112,41 @@ test('several tasks at once, through an outage of the broker, until it is told t
   expect(await readdir(join(shell.home, 'private'))).toEqual([])
   expect(installation.github.credentials().filter(one => one.alive)).toEqual([])
   for (const text of [err, shown]) expect(text).not.toMatch(/ghs_|mft_|eyJ/)
+})
+
+test('with a key of its own the same evidence is good for one task after the other', async () => {
+  const evidence = installation.svid('spiffe://acme.test/agent/coder')
+  const known = 'http://127.0.0.1:8480'
+  const told: string[] = []
+  const end = Promise.withResolvers<() => void>()
+  const terminal: Partial<Terminal> = {
+    env: {},
+    out: () => {},
+    err: text => told.push(text),
+    now: installation.clock.now,
+    random: size => randomBytes(size),
+    schedule: () => () => {},
+    fetch: (input, init) => fetch(broker.url + String(input).slice(known.length), init),
+    readFile: async () => ({ text: evidence, mode: 0o600 }),
+    onSignal: (signal, run) => {
+      if (signal === 'SIGTERM') end.resolve(run)
+      return () => {}
+    },
+  }
+  const socket = join(shell.home, 'bound', 'agent.sock')
+  const options = { broker: known, evidenceFile: 'svid', boundKey: true, socket }
+  const running = localAgent(terminal as Terminal, options)
+  const stop = await end.promise
+  const sidecar = connectSidecar({ socket })
+  await until(() => told.length > 0)
+  for (const purpose of ['the first', 'the second']) {
+    const { asks: opened } = await sidecar.open({ purpose, asks: [asks.api], agent: 'coder' })
+    const { secret } = await sidecar.credential({ handle: opened[0]!.handle })
+    expect(secret).toMatch(/^ghs_/)
+  }
+  stop()
+  await running
+  expect(told.at(-1)).toContain('2 tasks ended')
 })
 
 test('without it: those that start at once get one session, kept under the token of the task', async () => {
