@@ -98,6 +98,21 @@ export type Rejection = (typeof REJECTIONS)[number]
 /** `detail` is for the ledger and the owner; the caller never sees it. It never holds the evidence. */
 export type Verdict = { ok: true; proof: Proof } | { ok: false; rejection: Rejection; detail: string }
 
+/** One thing that was looked at, in the order in which that was done. Told to operators, never to the caller. */
+export type Check = {
+  /** A word of ours: `form`, `algorithm`, `signature`, `audience`. */
+  name: string
+  passed: boolean
+  /** Why not, as the verdict says it. */
+  rejection?: Rejection
+  detail?: string
+  /** What the settings want. */
+  expected?: string
+  /** What the evidence has. Nothing in it is verified before `signature` has passed; a signature is never in it. */
+  found?: string
+}
+export type Observe = (check: Check) => void
+
 /** "Could not check." The caller is told of an outage and may retry with the same evidence. */
 export class AttestationUnavailable extends Error {
   override name = 'AttestationUnavailable'
@@ -121,8 +136,15 @@ export interface Attestor {
   isFor?(evidence: Evidence): boolean
   /** What an operator is told of these settings once, at the start and by `mayfly check`. */
   readonly notices?: readonly string[]
-  /** @throws AttestationUnavailable when the evidence could not be checked. */
-  attest(evidence: Evidence): Promise<Verdict>
+  /** What it takes, letter for letter, so that whoever brings nearly that can be told. */
+  readonly takes?: { issuer: string; audience?: string }
+  /** What its type says of these settings (`AttestorType.rules`); the host puts it here. */
+  rules?: RuleFacts
+  /**
+   * @param observe is told of each check, where somebody wants to know; the verdict is the same without.
+   * @throws AttestationUnavailable when the evidence could not be checked.
+   */
+  attest(evidence: Evidence, observe?: Observe): Promise<Verdict>
   /** Ends what goes on beside the calls: the broker stops, or another attestor took its place. */
   close?(): void
 }

@@ -16,6 +16,7 @@ import { hasControlCharacters } from './shared/claims.ts'
 import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { audience, issuerUrl, seconds } from './shared/settings.ts'
 import { type JsonObject, member } from './shared/strict-json.ts'
+import { tell } from './shared/tell.ts'
 import { verifyEvidence } from './shared/verify-jwt.ts'
 
 const settings = z
@@ -62,13 +63,14 @@ export const githubActions = defineAttestor({
       claimTypes: CLAIM_TYPES,
       recognises: evidence => namesIssuer(evidence, chosen.issuer),
       isFor: evidence => namesAudience(evidence, chosen.audience),
-      async attest(evidence) {
-        const verified = await verifyEvidence(evidence, profile, keys, deps.now)
+      takes: { issuer: chosen.issuer, audience: chosen.audience },
+      async attest(evidence, observe) {
+        const verified = await verifyEvidence(evidence, profile, keys, deps.now, observe)
         if (!verified.ok) return verified
         const { subject, payload, replay } = verified.value
-        const claims = readClaims(payload)
+        const claims = tell(observe, 'claims', readClaims(payload))
         if (!claims.ok) return claims
-        const consistent = checkSubjectIds(subject, claims.value)
+        const consistent = tell(observe, 'consistency', checkSubjectIds(subject, claims.value))
         if (!consistent.ok) return consistent
         const mustName = isRisky(claims.value) ? { mustName: ['event_name'] } : {}
         const proof: Proof = {

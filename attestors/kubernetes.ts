@@ -8,7 +8,15 @@
  * - A namespace and a service account are made again under the same name; their uids are not.
  */
 import { z } from 'zod'
-import { AttestationUnavailable, type Attestor, type AttestorDeps, defineAttestor } from './attestor.ts'
+import {
+  AttestationUnavailable,
+  type Attestor,
+  type AttestorDeps,
+  defineAttestor,
+  type Evidence,
+  type Observe,
+  type Proof,
+} from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { audience, issuerUrl, keySetUrl, reuse, seconds } from './shared/settings.ts'
 import {
@@ -18,6 +26,7 @@ import {
   member,
   parseStrictJsonObject,
 } from './shared/strict-json.ts'
+import { tell } from './shared/tell.ts'
 import { type Claims, type ClaimTable, openTypedIssuer, ruleFacts } from './shared/typed-issuer.ts'
 
 const settings = z
@@ -104,7 +113,10 @@ export const kubernetes = defineAttestor({
       { ...deps, fetch: cluster.fetch },
     )
     if (!chosen.token_review) return offline
-    return { ...offline, attest: evidence => reviewed(offline, cluster, chosen.audience, evidence) }
+    return {
+      ...offline,
+      attest: (evidence, observe) => reviewed(offline, cluster, chosen.audience, { evidence, observe }),
+    }
   },
 })
 
@@ -168,14 +180,20 @@ async function reviewed(
   offline: Attestor,
   cluster: Cluster,
   ours: string,
-  evidence: Parameters<Attestor['attest']>[0],
+  { evidence, observe }: { evidence: Evidence; observe: Observe | undefined },
 ): ReturnType<Attestor['attest']> {
-  const verdict = await offline.attest(evidence)
+  const verdict = await offline.attest(evidence, observe)
   if (!verdict.ok || evidence.type !== 'jwt') return verdict
   const answer = await cluster.review(evidence.token).catch((cause: unknown) => {
     if (cause instanceof AttestationUnavailable) throw cause
     throw new AttestationUnavailable('the API server could not be asked', { cause })
   })
+  const judged = tell(observe, 'review', judgeReview(answer, ours, verdict.proof))
+  return judged.ok ? verdict : judged
+}
+
+/** What the API server says is held against what the token said. */
+function judgeReview(answer: JsonObject, ours: string, { claims, subject }: Proof): Checked<undefined> {
   const status = object(member(answer, 'status'))
   if (member(status, 'authenticated') !== true)
     return refuse('revoked', 'the API server no longer authenticates it')
@@ -183,13 +201,14 @@ async function reviewed(
   if (!Array.isArray(audiences) || !audiences.includes(ours))
     return refuse('audience_wrong', 'the API server did not check the audience')
   const user = object(member(status, 'user'))
-  const { claims, subject } = verdict.proof
   const podUid = member(object(member(user, 'extra')), POD_UID)
   const isSame =
     member(user, 'username') === subject &&
     member(user, 'uid') === claims.service_account_uid &&
     (podUid === undefined || (Array.isArray(podUid) && podUid.includes(String(claims.pod_uid))))
-  return isSame ? verdict : refuse('subject_not_acceptable', 'the API server says that it is somebody else’s')
+  return isSame
+    ? accept(undefined)
+    : refuse('subject_not_acceptable', 'the API server says that it is somebody else’s')
 }
 
 function object(value: JsonValue | undefined): JsonObject {

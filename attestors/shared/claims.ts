@@ -2,8 +2,10 @@
  * The registered claims (RFC 7519 section 4.1), checked in order, each failure named. jose is not asked:
  * it takes an `exp` of 1e400, a missing one, an `iat` in the future, and several audiences.
  */
+import type { Observe } from '../attestor.ts'
 import { accept, type Checked, refuse } from './checked.ts'
 import { type JsonObject, type JsonValue, member } from './strict-json.ts'
+import { shown, tell, timeShown } from './tell.ts'
 
 /** How far an issuer's clock may be off ours. */
 export const LEEWAY_S = 60
@@ -29,14 +31,20 @@ export function checkClaims(
   payload: JsonObject,
   rules: ClaimRules,
   nowMs: number,
+  observe?: Observe,
 ): Checked<RegisteredClaims> {
-  const audience = checkAudience(payload, rules.audience)
+  const found = (name: string) => () => ({ found: shown(member(payload, name)) })
+  const audience = tell(observe, 'audience', checkAudience(payload, rules.audience), () => ({
+    ...{ expected: shown(rules.audience), ...found('aud')() },
+  }))
   if (!audience.ok) return audience
-  const subject = textClaim(payload, 'sub', MAX_SUBJECT_CHARACTERS)
+  const subject = tell(observe, 'subject', textClaim(payload, 'sub', MAX_SUBJECT_CHARACTERS), found('sub'))
   if (!subject.ok) return subject
-  const times = readTimes(payload, rules)
+  const times = tell(observe, 'times', readTimes(payload, rules), () => ({
+    found: ['iat', 'nbf', 'exp'].map(name => `${name} ${shown(member(payload, name))}`).join(', '),
+  }))
   if (!times.ok) return times
-  const timely = checkTimes(times.value, rules, nowMs)
+  const timely = checkTimes(times.value, rules, nowMs, observe)
   if (!timely.ok) return timely
   const { exp: expiresAtS, iat } = times.value
   const registered = {
@@ -46,7 +54,7 @@ export function checkClaims(
   if (member(payload, 'jti') === undefined && !rules.requireTokenId) {
     return accept(registered)
   }
-  const tokenId = textClaim(payload, 'jti', MAX_JTI_CHARACTERS)
+  const tokenId = tell(observe, 'token_id', textClaim(payload, 'jti', MAX_JTI_CHARACTERS), found('jti'))
   if (!tokenId.ok) return tokenId
   return accept({ ...registered, tokenId: tokenId.value })
 }
@@ -106,24 +114,45 @@ function readTimes(payload: JsonObject, rules: ClaimRules): Checked<Times> {
   return accept({ exp, iat, nbf })
 }
 
-function checkTimes({ exp, iat, nbf }: Times, rules: ClaimRules, nowMs: number): Checked<undefined> {
+function checkTimes(
+  times: Times,
+  { maxLifetimeS, maxAgeS }: ClaimRules,
+  nowMs: number,
+  observe: Observe | undefined,
+): Checked<undefined> {
+  const { exp, iat, nbf } = times
   const nowS = nowMs / 1000
-  if (exp + LEEWAY_S <= nowS) return refuse('expired', `${Math.floor(nowS - exp)} s ago`)
-  for (const start of [nbf, iat]) {
-    if (start !== undefined && start - LEEWAY_S > nowS) {
-      return refuse('not_yet_valid', `${Math.ceil(start - nowS)} s ahead of the broker's clock`)
-    }
-  }
+  const expiry = exp + LEEWAY_S <= nowS ? refuse('expired', `${Math.floor(nowS - exp)} s ago`) : PASSED
+  tell(observe, 'expiry', expiry, () => ({
+    ...{ expected: `after ${timeShown(Math.floor(nowS - LEEWAY_S))}`, found: timeShown(exp) },
+  }))
+  if (!expiry.ok) return expiry
+  const ahead = [nbf, iat].find(start => start !== undefined && start - LEEWAY_S > nowS)
+  const start =
+    ahead === undefined
+      ? PASSED
+      : refuse('not_yet_valid', `${Math.ceil(ahead - nowS)} s ahead of the broker's clock`)
+  tell(observe, 'start', start, () => ({ expected: `before ${timeShown(Math.floor(nowS + LEEWAY_S))}` }))
+  if (!start.ok) return start
   const lifetimeS = exp - (iat ?? Math.floor(nowS))
-  if (lifetimeS > rules.maxLifetimeS) {
-    return refuse('lifetime_too_long', `${lifetimeS} s where ${rules.maxLifetimeS} s are allowed`)
-  }
+  const lifetime =
+    lifetimeS > maxLifetimeS
+      ? refuse('lifetime_too_long', `${lifetimeS} s where ${maxLifetimeS} s are allowed`)
+      : PASSED
+  tell(observe, 'lifetime', lifetime, () => ({
+    ...{ expected: `at most ${maxLifetimeS} s`, found: `${lifetimeS} s` },
+  }))
+  if (!lifetime.ok) return lifetime
   const ageS = nowS - (iat ?? nowS)
-  if (ageS > rules.maxAgeS + LEEWAY_S) {
-    return refuse('too_old', `issued ${Math.floor(ageS)} s ago where ${rules.maxAgeS} s are allowed`)
-  }
-  return accept(undefined)
+  const age =
+    ageS > maxAgeS + LEEWAY_S
+      ? refuse('too_old', `issued ${Math.floor(ageS)} s ago where ${maxAgeS} s are allowed`)
+      : PASSED
+  const issued = iat === undefined ? 'it does not say (iat)' : `issued ${Math.floor(ageS)} s ago`
+  return tell(observe, 'age', age, () => ({ expected: `at most ${maxAgeS} s`, found: issued }))
 }
+
+const PASSED = accept(undefined)
 
 function isNumericDate(value: JsonValue): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_NUMERIC_DATE_S

@@ -2,10 +2,17 @@
  * Compact JWS (RFC 7515 section 7.1), read so that one token has one spelling. jose accepts padding, white
  * space and unused low bits in the last character of a segment; all of these are refused here.
  */
-import type { Evidence } from '../attestor.ts'
+import type { Evidence, Observe } from '../attestor.ts'
 import { ALGORITHMS, type Algorithm } from './algorithms.ts'
 import { accept, type Checked, refuse } from './checked.ts'
-import { type JsonObject, member, parseStrictJsonObject, StrictJsonError } from './strict-json.ts'
+import {
+  type JsonObject,
+  type JsonValue,
+  member,
+  parseStrictJsonObject,
+  StrictJsonError,
+} from './strict-json.ts'
+import { shown, tell } from './tell.ts'
 
 export const MAX_TOKEN_BYTES = 16 * 1024
 const MAX_KID_CHARACTERS = 512
@@ -77,27 +84,49 @@ export type HeaderRules = {
 /** Parameters that change what is verified, or bring a key of the sender's choice (RFC 7515, 7516, 7797). */
 const DANGEROUS = ['crit', 'b64', 'zip', 'jwk', 'jku', 'x5u', 'x5c']
 
-export function checkHeader(header: JsonObject, rules: HeaderRules): Checked<JoseHeader> {
+export function checkHeader(header: JsonObject, rules: HeaderRules, observe?: Observe): Checked<JoseHeader> {
+  const members = tell(observe, 'header', checkMembers(header, rules), () => ({
+    found: Object.keys(header).map(shown).join(', '),
+  }))
+  if (!members.ok) return members
+  const typ = member(header, 'typ')
+  const type = tell(observe, 'type', checkType(typ, rules), () => ({
+    ...{ expected: `${rules.types.join(' or ')}, or none`, found: shown(typ) },
+  }))
+  if (!type.ok) return type
+  const named = member(header, 'alg')
+  const alg = tell(observe, 'algorithm', checkAlgorithm(named, rules), () => ({
+    ...{ expected: rules.algorithms.join(' or '), found: shown(named) },
+  }))
+  if (!alg.ok) return alg
+  const kid = member(header, 'kid')
+  if (kid === undefined) return accept({ alg: alg.value })
+  if (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_CHARACTERS) {
+    const unusable = refuse('key_unknown', 'kid is not a string of a usable length')
+    return tell(observe, 'key', unusable, () => ({ found: `kid ${shown(kid)}` }))
+  }
+  return accept({ alg: alg.value, kid })
+}
+
+function checkMembers(header: JsonObject, { closedSet }: HeaderRules): Checked<undefined> {
   for (const name of Object.keys(header)) {
     if (DANGEROUS.includes(name)) return refuse('header_not_allowed', `header parameter ${name}`)
-    if (rules.closedSet !== undefined && !rules.closedSet.includes(name)) {
-      return refuse('header_not_allowed', `a header parameter other than ${rules.closedSet.join(', ')}`)
-    }
+    if (closedSet !== undefined && !closedSet.includes(name))
+      return refuse('header_not_allowed', `a header parameter other than ${closedSet.join(', ')}`)
   }
-  const typ = member(header, 'typ')
-  if (typ !== undefined && (typeof typ !== 'string' || !rules.types.includes(typ.toLowerCase()))) {
-    return refuse('type_not_allowed', `typ is not one of ${rules.types.join(', ')}`)
-  }
-  const alg = ALGORITHMS.find(algorithm => algorithm === member(header, 'alg'))
-  if (alg === undefined || !rules.algorithms.includes(alg)) {
-    return refuse('algorithm_not_allowed', `alg is not one of ${rules.algorithms.join(', ')}`)
-  }
-  const kid = member(header, 'kid')
-  if (kid === undefined) return accept({ alg })
-  if (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_CHARACTERS) {
-    return refuse('key_unknown', 'kid is not a string of a usable length')
-  }
-  return accept({ alg, kid })
+  return accept(undefined)
+}
+
+function checkType(typ: JsonValue | undefined, { types }: HeaderRules): Checked<undefined> {
+  if (typ === undefined || (typeof typ === 'string' && types.includes(typ.toLowerCase())))
+    return accept(undefined)
+  return refuse('type_not_allowed', `typ is not one of ${types.join(', ')}`)
+}
+
+function checkAlgorithm(named: JsonValue | undefined, { algorithms }: HeaderRules): Checked<Algorithm> {
+  const alg = ALGORITHMS.find(algorithm => algorithm === named)
+  if (alg !== undefined && algorithms.includes(alg)) return accept(alg)
+  return refuse('algorithm_not_allowed', `alg is not one of ${algorithms.join(', ')}`)
 }
 
 function decodeCanonical(segment: string): Uint8Array | undefined {

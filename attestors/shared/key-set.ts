@@ -12,7 +12,24 @@ import { isJsonObject, type JsonObject, type JsonValue, member } from './strict-
 export const MAX_KEYS = 256
 
 /** Where an attestor gets its keys. `find` throws AttestationUnavailable when it could not look. */
-export type KeySource = { find(header: JoseHeader): Promise<Checked<KeyObject>> }
+export type KeySource = {
+  find(header: JoseHeader): Promise<Checked<KeyObject>>
+  /** What it has now; looks nowhere. */
+  status?(): KeySourceStatus
+}
+
+export type KeySourceStatus = {
+  /** An address or a file. */
+  from: string
+  /** Epoch ms; absent where nothing was read yet. */
+  readAtMs?: number
+  /** Keys that may be used. */
+  keys: number
+  /** Why the last attempt to read it failed. */
+  failure?: string
+  /** By how much the server's clock was ahead of ours when it was read, ms; to the second, as HTTP tells it. */
+  serverAheadMs?: number
+}
 
 export type KeySet = {
   usable: readonly UsableKey[]

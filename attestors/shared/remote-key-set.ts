@@ -9,7 +9,14 @@
  */
 import { AttestationUnavailable, type AttestorDeps } from '../attestor.ts'
 import type { JoseHeader } from './compact-jws.ts'
-import { type KeySet, type KeySetRules, type KeySource, pickKey, readKeySet } from './key-set.ts'
+import {
+  type KeySet,
+  type KeySetRules,
+  type KeySource,
+  type KeySourceStatus,
+  pickKey,
+  readKeySet,
+} from './key-set.ts'
 import { member, parseStrictJsonObject } from './strict-json.ts'
 
 export type KeySetLocation = {
@@ -32,8 +39,10 @@ export const KEY_SET_TIMES = {
   maxStaleMs: 6 * 60 * 60_000,
 } as const
 
+type Fetched = { set: KeySet; from: string; serverAheadMs?: number }
+
 type State = {
-  set?: KeySet
+  good?: Fetched
   fetchedAtMs: number
   attemptedAtMs?: number
   /** Why the last attempt failed; undefined after a good one. */
@@ -50,14 +59,14 @@ export function createRemoteKeySet(
 
   function mayAsk(): boolean {
     if (state.pending !== undefined || state.attemptedAtMs === undefined) return true
-    const wait = state.set === undefined ? KEY_SET_TIMES.retryMs : KEY_SET_TIMES.cooldownMs
+    const wait = state.good === undefined ? KEY_SET_TIMES.retryMs : KEY_SET_TIMES.cooldownMs
     return elapsedMs(deps.now(), state.attemptedAtMs) >= wait
   }
 
   function refresh(): Promise<void> {
-    state.pending ??= fetchKeySet(location, rules, deps.fetch)
+    state.pending ??= fetchKeySet(location, rules, deps)
       .then(
-        set => Object.assign(state, { set, fetchedAtMs: deps.now(), failure: undefined }),
+        good => Object.assign(state, { good, fetchedAtMs: deps.now(), failure: undefined }),
         (error: unknown) => Object.assign(state, { failure: reasonOf(error) }),
       )
       .then(() => {
@@ -69,10 +78,10 @@ export function createRemoteKeySet(
 
   async function currentKeys(): Promise<KeySet> {
     const old = elapsedMs(deps.now(), state.fetchedAtMs) >= KEY_SET_TIMES.refreshAfterMs
-    if ((state.set === undefined || old) && mayAsk()) await refresh()
-    if (state.set === undefined) throw unavailable(state)
+    if ((state.good === undefined || old) && mayAsk()) await refresh()
+    if (state.good === undefined) throw unavailable(state)
     if (elapsedMs(deps.now(), state.fetchedAtMs) >= KEY_SET_TIMES.maxStaleMs) throw unavailable(state)
-    return state.set
+    return state.good.set
   }
 
   return {
@@ -87,21 +96,35 @@ export function createRemoteKeySet(
       }
       return again
     },
+    status: () => statusOf(state, location),
   }
+}
+
+function statusOf(
+  { good, fetchedAtMs, failure }: State,
+  { issuer, jwksUri }: KeySetLocation,
+): KeySourceStatus {
+  const trouble = failure === undefined ? {} : { failure }
+  if (good === undefined) return { from: jwksUri ?? issuer, keys: 0, ...trouble }
+  const { set, from, serverAheadMs } = good
+  const clock = serverAheadMs === undefined ? {} : { serverAheadMs }
+  return { from, readAtMs: fetchedAtMs, keys: set.usable.length, ...clock, ...trouble }
 }
 
 async function fetchKeySet(
   location: KeySetLocation,
   rules: KeySetRules,
-  fetch: AttestorDeps['fetch'],
-): Promise<KeySet> {
-  const uri = location.jwksUri ?? (await discover(location, fetch))
-  return readKeySet(await fetchJson(uri, fetch), rules)
+  { fetch, now }: Pick<AttestorDeps, 'now' | 'fetch'>,
+): Promise<Fetched> {
+  const from = location.jwksUri ?? (await discover(location, fetch))
+  const { document, date } = await fetchJson(from, fetch)
+  const set = readKeySet(document, rules)
+  return Number.isFinite(date) ? { set, from, serverAheadMs: date - now() } : { set, from }
 }
 
 async function discover(location: KeySetLocation, fetch: AttestorDeps['fetch']): Promise<string> {
   const { issuer } = location
-  const document = await fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, fetch)
+  const { document } = await fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, fetch)
   if (member(document, 'issuer') !== issuer) throw new Error('discovery answers for another issuer')
   const uri = member(document, 'jwks_uri')
   if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('discovery has no jwks_uri')
@@ -118,7 +141,8 @@ async function discover(location: KeySetLocation, fetch: AttestorDeps['fetch']):
 async function fetchJson(uri: string, fetch: AttestorDeps['fetch']) {
   const response = await fetch(uri)
   if (response.status !== 200) throw new Error(`status ${response.status}`)
-  return parseStrictJsonObject(new Uint8Array(await response.arrayBuffer()))
+  const date = Date.parse(response.headers.get('date') ?? '')
+  return { document: parseStrictJsonObject(new Uint8Array(await response.arrayBuffer())), date }
 }
 
 /** A clock that was set back counts as having run: the worst it causes is one more fetch. */

@@ -9,6 +9,7 @@ import { hasControlCharacters } from './claims.ts'
 import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './oidc-profile.ts'
 import { reuseNotices } from './settings.ts'
 import { isJsonObject, type JsonObject, type JsonValue, member } from './strict-json.ts'
+import { tell } from './tell.ts'
 import { verifyEvidence } from './verify-jwt.ts'
 
 const MAX_CLAIM_CHARACTERS = 2048
@@ -71,16 +72,15 @@ export function openTypedIssuer(chosen: TypedIssuer, deps: AttestorDeps): Attest
     notices: chosen.reuse === undefined ? [] : reuseNotices(chosen.reuse),
     recognises: evidence => namesIssuer(evidence, chosen.issuer),
     isFor: evidence => namesAudience(evidence, chosen.audience),
-    async attest(evidence): Promise<Verdict> {
-      const verified = await verifyEvidence(evidence, profile, keys, deps.now)
+    takes: { issuer: chosen.issuer, audience: chosen.audience },
+    async attest(evidence, observe): Promise<Verdict> {
+      const verified = await verifyEvidence(evidence, profile, keys, deps.now, observe)
       if (!verified.ok) return verified
       const { subject, payload, replay: used } = verified.value
-      const typed = readClaims(payload, chosen.claims)
+      const typed = tell(observe, 'claims', allClaims(payload, chosen))
       if (!typed.ok) return typed
-      const named = chosen.open?.(payload) ?? accept({})
-      if (!named.ok) return named
-      const claims: Claims = { ...named.value, ...typed.value }
-      const judged = chosen.judge?.(claims, subject) ?? accept({})
+      const claims = typed.value
+      const judged = tell(observe, 'consistency', chosen.judge?.(claims, subject) ?? accept({}))
       if (!judged.ok) return judged
       const replay = chosen.reuse === undefined ? used : { ...used, reuse: chosen.reuse }
       return { ok: true, proof: { issuer: chosen.issuer, subject, claims, replay, ...judged.value } }
@@ -97,6 +97,13 @@ export function typesOf(table: ClaimTable): NonNullable<Attestor['claimTypes']> 
 /** For `rules` of a type whose claims are the same whatever its settings. */
 export function ruleFacts(table: ClaimTable, facts: Omit<RuleFacts, 'claimTypes'>): () => RuleFacts {
   return () => ({ claimTypes: typesOf(table), ...facts })
+}
+
+function allClaims(payload: JsonObject, { claims, open }: TypedIssuer): Checked<Claims> {
+  const typed = readClaims(payload, claims)
+  if (!typed.ok) return typed
+  const named = open?.(payload) ?? accept({})
+  return named.ok ? accept({ ...named.value, ...typed.value }) : named
 }
 
 export function readClaims(payload: JsonObject, table: ClaimTable): Checked<Claims> {

@@ -4,7 +4,7 @@
  */
 import { createHash, type KeyObject } from 'node:crypto'
 import { compactVerify, errors } from 'jose'
-import type { Evidence, Proof } from '../attestor.ts'
+import type { Evidence, Observe, Proof } from '../attestor.ts'
 import { accept, type Checked, refuse } from './checked.ts'
 import { type ClaimRules, checkClaims, LEEWAY_S, type RegisteredClaims } from './claims.ts'
 import {
@@ -14,8 +14,9 @@ import {
   type JoseHeader,
   parseCompactJws,
 } from './compact-jws.ts'
-import type { KeySource } from './key-set.ts'
-import type { JsonObject } from './strict-json.ts'
+import type { KeySource, KeySourceStatus } from './key-set.ts'
+import { type JsonObject, member } from './strict-json.ts'
+import { shown, tell } from './tell.ts'
 
 export type JwtProfile = {
   header: HeaderRules
@@ -38,9 +39,10 @@ export async function verifyEvidence(
   profile: JwtProfile,
   keys: KeySource,
   now: () => number,
+  observe?: Observe,
 ): Promise<Checked<VerifiedJwt>> {
-  if (evidence.type !== 'jwt') return refuse('malformed', 'not a JWT')
-  return verifyJwt(evidence.token, profile, keys, now)
+  if (evidence.type !== 'jwt') return tell(observe, 'form', refuse('malformed', 'not a JWT'))
+  return verifyJwt(evidence.token, profile, keys, now, observe)
 }
 
 /** @throws AttestationUnavailable when the keys could not be had. */
@@ -49,19 +51,27 @@ export async function verifyJwt(
   profile: JwtProfile,
   keys: KeySource,
   now: () => number,
+  observe?: Observe,
 ): Promise<Checked<VerifiedJwt>> {
-  const parsed = parseCompactJws(token)
+  const parsed = tell(observe, 'form', parseCompactJws(token), () => ({
+    found: `${token.length} characters`,
+  }))
   if (!parsed.ok) return parsed
   const jws = parsed.value
-  const header = checkHeader(jws.header, profile.header)
+  const header = checkHeader(jws.header, profile.header, observe)
   if (!header.ok) return header
-  const issuer = profile.trustRoot(jws.payload)
+  const issuer = tell(observe, 'trust_root', profile.trustRoot(jws.payload), () => ({
+    found: shown(member(jws.payload, 'iss') ?? member(jws.payload, 'sub')),
+  }))
   if (!issuer.ok) return issuer
-  const key = await keys.find(header.value)
+  const key = tell(observe, 'key', await keys.find(header.value), () => ({
+    found: `kid ${shown(header.value.kid)}${sourceShown(keys.status?.(), now())}`,
+  }))
   if (!key.ok) return key
   const signed = await checkSignature(token, header.value, key.value)
+  tell(observe, 'signature', signed, () => ({ found: header.value.alg }))
   if (!signed.ok) return signed
-  const claims = checkClaims(jws.payload, profile.claims, now())
+  const claims = checkClaims(jws.payload, profile.claims, now(), observe)
   if (!claims.ok) return claims
   return accept({
     issuer: issuer.value,
@@ -91,6 +101,14 @@ export async function checkSignature(
     if (error instanceof errors.JOSEError) return refuse('signature_invalid', error.code)
     throw error
   }
+}
+
+function sourceShown(status: KeySourceStatus | undefined, nowMs: number): string {
+  if (status === undefined) return ''
+  const { from, readAtMs, keys, failure } = status
+  const age = readAtMs === undefined ? 'never read' : `read ${Math.round((nowMs - readAtMs) / 1000)} s ago`
+  const trouble = failure === undefined ? '' : `; it could not be read again: ${failure}`
+  return `, among ${keys} keys of ${from}, ${age}${trouble}`
 }
 
 /**
