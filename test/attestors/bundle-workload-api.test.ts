@@ -1,0 +1,434 @@
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { credentials, loadPackageDefinition, type ServiceClientConstructor, status } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest'
+import { AttestationUnavailable, type Attestor, type Verdict } from '../../attestors/attestor.ts'
+import { backoffMs, WORKLOAD_API_LIMITS } from '../../attestors/shared/workload-api.ts'
+import { createWorkloadBundles } from '../../attestors/shared/workload-bundles.ts'
+import { FEED_TIMES } from '../../attestors/shared/workload-feed.ts'
+import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
+import { createSpiffeAuthority, type SpiffeAuthority } from '../fakes/identity/spiffe-authority.ts'
+import {
+  plainJwks,
+  startWorkloadApiServer,
+  type WorkloadApiServer,
+} from '../fakes/identity/workload-api-server.ts'
+import { createTimers, type Timers } from '../support/timers.ts'
+import { AUDIENCE, jwt, NOON, open } from './issuer-subject.ts'
+
+const DOMAIN = 'acme.test'
+const OTHER = 'partner.test'
+const clock = { ms: NOON }
+const now = () => clock.ms
+const UNKNOWN = { header: { kid: 'a key of nobody' } }
+
+let agent: WorkloadApiServer
+let acme: SpiffeAuthority
+let partner: SpiffeAuthority
+let timers: Timers
+const opened: Attestor[] = []
+
+const authorityOf = (trustDomain: string) => createSpiffeAuthority({ trustDomain, now, audience: AUDIENCE })
+const bundlesOf = (...authorities: SpiffeAuthority[]) =>
+  Object.fromEntries(authorities.map(one => [`spiffe://${one.trustDomain}`, plainJwks(one.bundle())]))
+const publish = () => agent.give({ jwtBundles: bundlesOf(acme, partner) })
+
+beforeAll(async () => {
+  agent = await startWorkloadApiServer()
+})
+afterAll(() => agent.close())
+beforeEach(() => {
+  clock.ms = NOON
+  acme = authorityOf(DOMAIN)
+  partner = authorityOf(OTHER)
+  timers = createTimers()
+  agent.refuse(undefined)
+  agent.calls.length = 0
+  publish()
+})
+
+afterEach(async () => {
+  for (const attestor of opened.splice(0)) attestor.close?.()
+  await soon(() => expect(agent.streams('FetchJWTBundles')).toBe(0))
+})
+
+function openAttestor(trustDomain = DOMAIN, socket = agent.socket): Attestor {
+  const settings = { trust_domain: trustDomain, audience: AUDIENCE, bundle: { workload_api: { socket } } }
+  const attestor = open(spiffeJwt, settings, { now, schedule: timers.schedule })
+  opened.push(attestor)
+  return attestor
+}
+
+const attest = (attestor: Attestor, request: Record<string, unknown> = {}, by = acme): Promise<Verdict> =>
+  attestor.attest(jwt(by.mintSvid({ sub: '/agent/coder', ...request })))
+
+/** A change is on its way through a socket: it counts when it has come. */
+const soon = (check: () => Promise<void> | void) => vi.waitFor(check, { timeout: 5_000, interval: 2 })
+
+describe('bundles of the Workload API', () => {
+  test('opening makes no call; the first evidence begins one stream for all', async () => {
+    const attestor = openAttestor()
+    expect(agent.calls).toEqual([])
+    const verdicts = await Promise.all(Array.from({ length: 50 }, () => attest(attestor)))
+    expect(verdicts.every(({ ok }) => ok)).toBe(true)
+    expect(agent.calls).toEqual(['FetchJWTBundles'])
+  })
+
+  test('each trust domain has its own, and no key of another counts', async () => {
+    const [own, federated] = [openAttestor(), openAttestor(OTHER)]
+    expect(await attest(own)).toMatchObject({ ok: true, proof: { issuer: 'spiffe://acme.test' } })
+    expect(await attest(federated, {}, partner)).toMatchObject({ ok: true })
+    const forged = { sub: `spiffe://${DOMAIN}/agent/coder` }
+    expect(await attest(own, forged, partner)).toMatchObject({ rejection: 'key_unknown' })
+    const kid = { ...forged, header: { kid: acme.key.kid } }
+    expect(await attest(own, kid, partner)).toMatchObject({ rejection: 'signature_invalid' })
+  })
+
+  test('what a message does not name was taken back, and comes back with one that does', async () => {
+    const attestor = openAttestor()
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    agent.give({ jwtBundles: bundlesOf(partner) })
+    await soon(async () =>
+      expect(await attest(attestor)).toMatchObject({
+        rejection: 'issuer_not_trusted',
+        detail: 'the Workload API has no bundle of this trust domain',
+      }),
+    )
+    publish()
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ ok: true }))
+  })
+
+  test('a bundle without keys revokes every SVID', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    acme.revokeAll()
+    publish()
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ rejection: 'key_unknown' }))
+  })
+
+  test.each([
+    ['keys of another use', { keys: [{ use: 'x509-svid' }] }],
+    ['keys for encryption', { keys: [{ use: 'enc' }] }],
+    ['private keys', { keys: [{ d: 'c2VjcmV0' }] }],
+  ])('leaves out %s', async (_what, { keys: [more] }) => {
+    const jwks = { keys: [{ ...acme.key.publicJwk, ...more }] }
+    agent.give({ jwtBundles: { [`spiffe://${DOMAIN}`]: Buffer.from(JSON.stringify(jwks)) } })
+    expect(await attest(openAttestor())).toMatchObject({ rejection: 'key_not_acceptable' })
+  })
+})
+
+describe('messages that cannot be used', () => {
+  const named = (text: string) => ({ [`spiffe://${DOMAIN}`]: Buffer.from(text) })
+  test.each([
+    ['no JSON', named('a bundle, I swear')],
+    ['members twice', named('{"keys":[],"keys":[]}')],
+    ['no UTF-8', { [`spiffe://${DOMAIN}`]: Buffer.from([0x7b, 0xff, 0x7d]) }],
+    ['no keys member', named('{}')],
+    ['too many keys', named(JSON.stringify({ keys: Array(300).fill({}) }))],
+    ['nothing in it', named('')],
+    ['no bundle of anybody', {}],
+  ])('%s: the last good bundle is used, and what it does not know is not refused', async (_what, bundles) => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    agent.send('FetchJWTBundles', { bundles })
+    await soon(() => expect(attest(attestor, UNKNOWN)).rejects.toThrow(AttestationUnavailable))
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    clock.ms += FEED_TIMES.maxStaleMs
+    await expect(attest(attestor)).rejects.toThrow(AttestationUnavailable)
+    publish()
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ ok: true }))
+    expect(await attest(attestor, UNKNOWN)).toMatchObject({ rejection: 'key_unknown' })
+  })
+
+  test('rubbish of one domain is no concern of another', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    acme.rotate()
+    const bad = Buffer.from('rubbish')
+    agent.give({ jwtBundles: { ...bundlesOf(acme), 'spiffe://partner.test': bad, 'not even an id': bad } })
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ ok: true }))
+    expect(await attest(attestor, UNKNOWN)).toMatchObject({ rejection: 'key_unknown' })
+  })
+
+  test.each([
+    ['one under another spelling of the name', 'spiffe://ACME.test'],
+    ['one under the bare name', 'acme.test'],
+    ['one under a path', 'spiffe://acme.test/'],
+    ['one of an object’s own words', '__proto__'],
+  ])('%s is not this domain’s', async (_what, name) => {
+    agent.give({ jwtBundles: { [name]: plainJwks(acme.bundle()), ...bundlesOf(partner) } })
+    expect(await attest(openAttestor())).toMatchObject({ rejection: 'issuer_not_trusted' })
+  })
+
+  test('one larger than the cap ends the stream, not the broker', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    const before = process.memoryUsage().rss
+    const huge = Buffer.alloc(WORKLOAD_API_LIMITS.messageBytes + 1, ' ')
+    agent.send('FetchJWTBundles', { bundles: { [`spiffe://${OTHER}`]: huge } })
+    await soon(() => expect(attest(attestor, UNKNOWN)).rejects.toThrow('RESOURCE_EXHAUSTED'))
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    await timers.fire()
+    await soon(async () => expect(await attest(attestor, UNKNOWN)).toMatchObject({ ok: false }))
+  })
+})
+
+describe('streams that end', () => {
+  test('one that breaks off is called again, and the bundle is used meanwhile', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    agent.breakStreams(status.UNAVAILABLE)
+    await soon(() => expect(attest(attestor, UNKNOWN)).rejects.toThrow(AttestationUnavailable))
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    acme.rotate({ keepOld: false })
+    publish()
+    await timers.fire()
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ ok: true }))
+    expect(agent.calls).toHaveLength(2)
+  })
+
+  test('an agent that is gone is waited for, longer each time, and its bundle is used for an hour', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    await agent.stop()
+    onTestFinished(async () => {
+      if (agent.streams() === 0) await agent.start().catch(() => {})
+    })
+    const waits: number[] = []
+    for (let n = 0; n < 8; n += 1) {
+      await soon(() => expect(timers.waiting().length).toBe(1))
+      waits.push(...timers.waiting())
+      expect(await attest(attestor)).toMatchObject({ ok: true })
+      await timers.fire()
+    }
+    // Jitter is 0 here: half of 1, 2, 4, ... seconds, and half of the cap in the end.
+    expect(waits).toEqual([500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000])
+    clock.ms += FEED_TIMES.maxStaleMs
+    await expect(attest(attestor)).rejects.toThrow('UNAVAILABLE')
+    await agent.start()
+    await soon(() => expect(timers.waiting().length).toBe(1))
+    await timers.fire()
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ ok: true }))
+  })
+
+  test('who is not known there any more uses nothing of it, and asks again', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    agent.breakStreams(status.PERMISSION_DENIED)
+    await soon(() => expect(attest(attestor)).rejects.toThrow('PERMISSION_DENIED'))
+    await timers.fire()
+    await soon(async () => expect(await attest(attestor)).toMatchObject({ ok: true }))
+  })
+
+  test.each([
+    ['UNIMPLEMENTED', status.UNIMPLEMENTED],
+    ['INVALID_ARGUMENT', status.INVALID_ARGUMENT],
+  ])('%s is final, and says so', async (name, code) => {
+    agent.refuse(code)
+    const attestor = openAttestor()
+    await expect(attest(attestor)).rejects.toThrow(`${name}, and is not asked again`)
+    expect(timers.waiting()).toEqual([])
+    agent.refuse(undefined)
+    await expect(attest(attestor)).rejects.toThrow(AttestationUnavailable)
+    expect(agent.calls).toHaveLength(1)
+  })
+
+  test('no socket, and a listener that never answers, are outages', async () => {
+    const missing = openAttestor(DOMAIN, join(agent.socket, '..', 'no-such.sock'))
+    await expect(attest(missing)).rejects.toThrow(AttestationUnavailable)
+    const socket = join(agent.socket, '..', 'silent.sock')
+    const silent = createServer()
+    await new Promise<void>(resolve => silent.listen(socket, resolve))
+    const attestor = openAttestor(DOMAIN, socket)
+    // It closes when its connections are over: the attestor ends its own.
+    onTestFinished(async () => {
+      attestor.close?.()
+      await new Promise<void>(resolve => silent.close(() => resolve()))
+    })
+    const waiting = expect(attest(attestor)).rejects.toThrow('has not answered yet')
+    await soon(() => expect(timers.waiting()).toContain(FEED_TIMES.firstWordMs))
+    await timers.fire()
+    await waiting
+  })
+
+  test('a closed attestor calls nobody, and its stream is over', async () => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    expect(agent.streams()).toBe(1)
+    attestor.close?.()
+    await soon(() => expect(agent.streams()).toBe(0))
+    // What began before it was replaced ends well.
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    expect(timers.waiting()).toEqual([])
+    const never = openAttestor()
+    never.close?.()
+    await expect(attest(never)).rejects.toThrow(AttestationUnavailable)
+    expect(agent.calls).toHaveLength(1)
+  })
+
+  test('the wait before the next call is at most its cap, and never nothing', () => {
+    const waits = [0, 1, 5, 40, 1e9].flatMap(failures =>
+      [0, 0.999].map(jitter => backoffMs(failures, jitter)),
+    )
+    expect(Math.max(...waits)).toBeLessThanOrEqual(WORKLOAD_API_LIMITS.retryCapMs)
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(WORKLOAD_API_LIMITS.retryBaseMs / 2)
+  })
+})
+
+test('2,000 attestations while bundles are replaced 20 times: not one fails', async () => {
+  const attestor = openAttestor()
+  // A key is published before it is used (JWT-SVID authorities of SPIRE: prepared, then active).
+  const inUse = () => next.at(-2)!
+  const next: SpiffeAuthority[] = [authorityOf(DOMAIN), authorityOf(DOMAIN)]
+  const publishAll = () => {
+    const keys = next.slice(-3).map(one => ({ ...one.key.publicJwk, use: undefined, kid: kidOf(one) }))
+    agent.give({ jwtBundles: { [`spiffe://${DOMAIN}`]: Buffer.from(JSON.stringify({ keys })) } })
+  }
+  const kidOf = (one: SpiffeAuthority) => `key-${next.indexOf(one)}`
+  const present = (by: SpiffeAuthority) => attest(attestor, { header: { kid: kidOf(by) } }, by)
+  publishAll()
+  await soon(async () => expect(await present(inUse())).toMatchObject({ ok: true }))
+  const tally = { ok: 0, refused: 0 }
+  for (let round = 0; round < 20; round += 1) {
+    const previous = inUse()
+    next.push(authorityOf(DOMAIN))
+    publishAll()
+    const load = Array.from({ length: 100 }, async (_, n) => {
+      const verdict = await present(n % 2 === 0 ? previous : inUse())
+      tally[verdict.ok ? 'ok' : 'refused'] += 1
+      await new Promise(setImmediate)
+    })
+    await Promise.all(load)
+    // The domain goes on when its newest key has spread.
+    await soon(async () => expect(await present(next.at(-1)!)).toMatchObject({ ok: true }))
+  }
+  expect(tally).toEqual({ ok: 2_000, refused: 0 })
+  expect(agent.calls).toEqual(['FetchJWTBundles'])
+})
+
+describe('X.509 authorities', () => {
+  const der = (...content: number[]) => Uint8Array.from([0x30, content.length, ...content])
+  const long = Uint8Array.from([0x30, 0x82, 0x01, 0x00, ...Array(256).fill(7)])
+  const source = (trustDomain = DOMAIN) => {
+    const { schedule } = timers
+    const made = createWorkloadBundles({ socket: agent.socket, trustDomain }, [], {
+      now,
+      schedule,
+      jitter: () => 0,
+    })
+    onTestFinished(() => made.close?.())
+    return made
+  }
+  const give = (own: Uint8Array, other = der(9)) =>
+    agent.give({ x509Bundles: { [`spiffe://${DOMAIN}`]: own, [`spiffe://${OTHER}`]: other } })
+
+  test('are told apart, per domain, and stay the same array until they change', async () => {
+    give(Buffer.concat([der(1), long, der(2, 3)]))
+    const [own, other] = [source(), source(OTHER)]
+    const authorities = await own.authorities()
+    expect(authorities).toEqual([der(1), long, der(2, 3)])
+    expect(await other.authorities()).toEqual([der(9)])
+    expect(agent.calls).toEqual(['FetchX509Bundles', 'FetchX509Bundles'])
+    give(Buffer.concat([der(1), long, der(2, 3)]), der(8))
+    await soon(async () => expect(await other.authorities()).toEqual([der(8)]))
+    expect(await own.authorities()).toBe(authorities)
+    give(Buffer.alloc(0), der(8))
+    await soon(async () => expect(await own.authorities()).toEqual([]))
+    expect(own.doubt()).toBeUndefined()
+  })
+
+  test.each([
+    ['cut off', [0x30, 0x05, 1]],
+    ['of another tag', [0x31, 0x01, 1]],
+    ['of indefinite length', [0x30, 0x80, 0, 0]],
+    ['of a length beyond all reason', [0x30, 0x84, 0xff, 0xff, 0xff, 0xff]],
+    ['a tag and no more', [0x30]],
+    ['too many', Array(300).fill([0x30, 0x00]).flat()],
+  ])('%s: those before are used, in doubt', async (_what, bytes) => {
+    give(der(1))
+    const own = source()
+    await own.authorities()
+    give(Uint8Array.from(bytes))
+    await soon(async () => {
+      await own.authorities()
+      expect(own.doubt()).toBeInstanceOf(AttestationUnavailable)
+    })
+    expect(await own.authorities()).toEqual([der(1)])
+  })
+})
+
+describe('the agent’s stand-in', () => {
+  const client = () => {
+    const proto = loadSync(join(import.meta.dirname, '../fakes/identity/workload.proto'), { keepCase: true })
+    const Client = loadPackageDefinition(proto).SpiffeWorkloadAPI as ServiceClientConstructor
+    const made = new Client(`unix:${agent.socket}`, credentials.createInsecure())
+    onTestFinished(() => made.close())
+    return made
+  }
+
+  test('refuses whoever does not show that it means the Workload API', async () => {
+    const stream = client().FetchJWTBundles!({}) as NodeJS.ReadableStream
+    const error = await new Promise(resolve => stream.on('error', resolve).on('data', resolve))
+    expect(error).toMatchObject({ code: status.INVALID_ARGUMENT })
+  })
+})
+
+describe('settings', () => {
+  const good = { trust_domain: DOMAIN, audience: AUDIENCE }
+  const fits = (settings: object) => spiffeJwt.settings.safeParse({ ...good, ...settings }).success
+  test.each([
+    ['both', { bundle_file: 'a', bundle: { file: 'b' } }],
+    ['no source', { bundle: {} }],
+    ['two sources', { bundle: { file: 'a', workload_api: {} } }],
+    ['a relative socket', { bundle: { workload_api: { socket: 'agent.sock' } } }],
+    ['a socket longer than a socket can be', { bundle: { workload_api: { socket: `/${'a'.repeat(107)}` } } }],
+    ['http', { bundle: { https_web: { url: 'http://acme.test/bundle' } } }],
+    ['an address with a user name', { bundle: { https_web: { url: 'https://me@acme.test/' } } }],
+    ['https_spiffe', { bundle: { https_spiffe: { url: 'https://acme.test/' } } }],
+    ['a refresh of nothing', { bundle: { https_web: { url: 'https://acme.test/', refresh_seconds: 0 } } }],
+  ])('%s is refused', (_what, settings) => {
+    expect(fits(settings)).toBe(false)
+  })
+
+  test.each([
+    ['a file', { bundle: { file: 'bundle.json' } }],
+    ['an endpoint', { bundle: { https_web: { url: 'https://acme.test/bundle?v=1', refresh_seconds: 60 } } }],
+    ['a socket', { bundle: { workload_api: { socket: '/run/spire/agent.sock' } } }],
+  ])('%s is a bundle', (_what, settings) => {
+    expect(fits(settings)).toBe(true)
+  })
+
+  test('without a socket the host says where it is', async () => {
+    const opened = (workloadApi?: string) => () =>
+      open(
+        spiffeJwt,
+        { ...good, bundle: { workload_api: {} } },
+        { now, workloadApi, schedule: timers.schedule },
+      )
+    expect(opened()).toThrow('SPIFFE_ENDPOINT_SOCKET is not')
+    expect(opened('')).toThrow('SPIFFE_ENDPOINT_SOCKET is not')
+    for (const uri of ['tcp://127.0.0.1:8081', 'unix:relative', 'unix:///a?b', '/run/agent.sock'])
+      expect(opened(uri), uri).toThrow('is no Unix socket')
+    const attestor = opened(`unix://${agent.socket}`)()
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    attestor.close?.()
+  })
+
+  test('a team’s attestor does not speak with the agent of the broker', () => {
+    const uses = (bundle: object) => spiffeJwt.usesHost?.(spiffeJwt.settings.parse({ ...good, bundle }))
+    expect(uses({ workload_api: {} })).toContain('Workload API')
+    expect(uses({ https_web: { url: 'https://acme.test/' } })).toBeUndefined()
+  })
+})
