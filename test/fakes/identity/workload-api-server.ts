@@ -94,6 +94,7 @@ export async function startWorkloadApiServer(first: Partial<WorkloadState> = {})
     return svids.length === 0 ? answer(refused(status.PERMISSION_DENIED)) : answer(null, { svids })
   }
   const start = async () => {
+    if (server !== undefined) return
     const started = new Server()
     started.addService(serviceOf(), {
       ...Object.fromEntries(STREAMS.map(name => [name, streaming(name)])),
