@@ -13,8 +13,10 @@ import type { z } from 'zod'
  * What a workload presents: a signed token, or the certificates of a connection on which it showed that it holds the
  * leaf's key (DER, leaf first).
  */
-export type Evidence = JwtEvidence | CertificateEvidence
+export type Evidence = JwtEvidence | CertificateEvidence | SigstoreEvidence
 export type JwtEvidence = { type: 'jwt'; token: string }
+/** A Sigstore bundle (protobuf-specs, bundle v0.3), as parsed JSON. */
+export type SigstoreEvidence = { type: 'sigstore'; bundle: Readonly<Record<string, unknown>> }
 export type CertificateEvidence = { type: 'certificates'; chain: readonly Uint8Array[] }
 
 /**
@@ -66,6 +68,11 @@ export type Proof = {
   }
   /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
   mustName?: readonly string[]
+  /**
+   * Of a statement about surroundings ({@link Attestor.posture}): whom it is about, by subject, or by a claim that
+   * something else has proven. Bound to a key instead, it is about whoever holds that.
+   */
+  about?: { subject: string } | { claim: string; value: ClaimValue }
   /** The key that the evidence is bound to; without it, who holds the evidence may present it. */
   boundKey?: BoundKey
   /** Present where a CI system vouched for one of its jobs. Such evidence lives for a day at most. */
@@ -134,6 +141,8 @@ export interface Attestor {
    * meant for this one. Routes only, like `recognises`. Absent: it is.
    */
   isFor?(evidence: Evidence): boolean
+  /** It says where a workload runs, beside its identity, and is no identity itself. */
+  readonly posture?: true
   /** What an operator is told of these settings once, at the start and by `mayfly check`. */
   readonly notices?: readonly string[]
   /** What it takes, letter for letter, so that whoever brings nearly that can be told. */
@@ -169,6 +178,8 @@ export type RuleFacts = {
    * for it to count; null where nothing makes it count.
    */
   callerChosen?: Readonly<Record<string, string | null>>
+  /** No rule may be of it: it proves no identity. Its claims stand in other rules, under its configured name. */
+  posture?: true
 }
 
 /** A GET unless said otherwise. `ca`: PEM, the authorities to trust instead of the default ones. */

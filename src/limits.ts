@@ -94,6 +94,8 @@ export const LIMITS = {
   outboundBodyBytes: 256 * kibibyte,
   /** Ways out kept open for attestors that trust an authority of their own. */
   outboundAuthorities: 32,
+  /** About where a workload runs, beside its identity. */
+  statements: 4,
   providerDeadlineMs: 15 * second,
 
   // Evidence and tokens.

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'unauthenticated'
   | 'dpop_proof_invalid' // it is not a proof of this request, or it was used before
   | 'dpop_nonce_needed' // the proof is to be made again, with the nonce beside the answer
+  | 'posture_needed' // each heartbeat of the task brings a fresh statement of where it runs
   | 'key_needed' // the agent's tasks are bound to a key, and none was shown
   | 'key_not_proven' // the task token is bound to a key that was not shown with it
   | 'forbidden'

@@ -142,6 +142,8 @@ export const agentShapeOf = (name: z.ZodType<string, string>) =>
     verify_job_running: z.boolean().optional(),
     /** Tasks are opened with a DPoP proof or a client certificate, and their tokens are of no use without that key. */
     bound_key_required: z.boolean().optional(),
+    /** Attestors of surroundings: each heartbeat brings a fresh statement of these, and of the same. */
+    posture_with_heartbeat: z.array(name).min(1).max(LIMITS.statements).optional(),
     build: z
       .string()
       .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hexadecimal digits')

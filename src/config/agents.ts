@@ -54,6 +54,7 @@ export function parseAgentFiles(
       ...limitProblems(file, shape, settings),
       ...delegationProblems(file, shape, names),
       ...verificationProblems(file, shape, settings),
+      ...postureProblems(file, shape, settings),
     )
     if (ceiling.ok) agents.push(toAgent(shape, ceiling.value))
   }
@@ -131,9 +132,34 @@ function verificationProblems(
   return [file.problem(['verify_job_running'], expected)]
 }
 
+/** A statement that is to come with each heartbeat needs heartbeats, and somebody who checks it. */
+function postureProblems(
+  file: YamlFile,
+  { posture_with_heartbeat: names = [], heartbeat_seconds: heartbeat }: AgentShape,
+  { attestors }: Pick<Settings, 'attestors'>,
+): Problem[] {
+  const problems = names.flatMap((name, index) =>
+    attestors[name]?.posture === true
+      ? []
+      : [
+          file.problem(
+            ['posture_with_heartbeat', index],
+            oneOf(
+              'attestors of surroundings',
+              Object.keys(attestors).filter(one => attestors[one]?.posture === true),
+            ),
+          ),
+        ],
+  )
+  if (names.length > 0 && heartbeat === undefined)
+    problems.push(file.problem(['posture_with_heartbeat'], 'expected heartbeat_seconds beside it'))
+  return problems
+}
+
 function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
   const { build, heartbeat_seconds: heartbeat, verify_job_running: verify, attest, limits, ...other } = shape
-  const { check_in_minutes: checkIn, may_act_for: actsFor, bound_key_required: bound, ...rest } = other
+  const { check_in_minutes: checkIn, may_act_for: actsFor, bound_key_required: bound, ...others } = other
+  const { posture_with_heartbeat: posture, ...rest } = others
   const delegates = shape.may_delegate_to.length > 0
   const document: AgentDocument = {
     ...rest,
@@ -151,6 +177,7 @@ function toAgent(shape: AgentShape, ceiling: Record<string, unknown[]>): Agent {
     ...(verify === undefined ? {} : { verify_job_running: verify }),
     ...(build === undefined ? {} : { build }),
     ...(bound === undefined ? {} : { bound_key_required: bound }),
+    ...(posture === undefined ? {} : { posture_with_heartbeat: posture }),
     ...(checkIn === undefined ? {} : { check_in_minutes: checkIn }),
     ...(actsFor === undefined ? {} : { may_act_for: actsFor }),
   }

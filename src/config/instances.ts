@@ -50,8 +50,10 @@ export function parseInstances(
 export function rulesOf(
   rules: AttestorType['rules'] | undefined,
   settings: unknown,
-): Pick<PluginInstance, 'rules'> {
-  return rules === undefined ? {} : { rules: rules(settings) }
+): Pick<PluginInstance, 'rules' | 'posture'> {
+  if (rules === undefined) return {}
+  const facts = rules(settings)
+  return { rules: facts, ...(facts.posture === undefined ? {} : { posture: facts.posture }) }
 }
 
 const TELL_APART = 'Use one of the two, or tell them apart'

@@ -15,6 +15,13 @@ export function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Setti
     }
     const facts = attestor.rules
     if (facts === undefined) return []
+    if (facts.posture)
+      return [
+        file.problem(
+          ['attest', index, 'attestor'],
+          `expected an attestor of identities: ${rule.attestor} says where a workload runs; name its claims as ${rule.attestor}.CLAIM`,
+        ),
+      ]
     return [
       ...claimProblems(file, rule, index, facts),
       ...chosenProblems(file, rule, index, facts),

@@ -306,6 +306,8 @@ export type PluginInstance = {
   declared: Readonly<Record<string, unknown>>
   /** Of an attestor: what rules of agents may rely on. Absent: anything. */
   rules?: RuleFacts
+  /** Of an attestor: it speaks of surroundings, and proves no identity. */
+  posture?: true
 }
 
 /** mayfly.yaml, parsed; every path of its own is joined to `directory`. */

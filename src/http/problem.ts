@@ -117,6 +117,11 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'The DPoP proof needs a nonce',
     oauth: { status: 400, error: 'use_dpop_nonce' },
   },
+  posture_needed: {
+    status: 400,
+    title: 'A statement of where the task runs is needed',
+    oauth: { status: 400, error: 'invalid_request' },
+  },
   key_needed: {
     status: 403,
     title: 'A key has to be shown',

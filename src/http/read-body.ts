@@ -12,6 +12,12 @@ export async function readJson<T>(c: Context<Env>, schema: z.ZodType<T>, maxByte
   return parse(schema, strictJson(bytes, 'the body'))
 }
 
+/** The same where a body may be left out, and then says nothing. */
+export async function readJsonIfAny<T>(c: Context<Env>, schema: z.ZodType<T>, maxBytes: number): Promise<T> {
+  if (c.req.header('content-type') === undefined) return parse(schema, {})
+  return readJson(c, schema, maxBytes)
+}
+
 /** JSON from outside: no duplicate member, bounded depth, finite numbers. */
 export function strictJson(input: Uint8Array | string, what: string): JsonValue {
   try {

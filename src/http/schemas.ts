@@ -32,11 +32,30 @@ const wishShape = {
   mints: z.int().min(1).max(LIMITS.approvalMints).optional(),
 }
 
+/** `client_certificate`: what the connection was authenticated with, and nothing of it stands in the body. */
+const evidence = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('jwt'), token: z.string() }),
+  z.strictObject({ type: z.literal('client_certificate') }),
+])
+
+/** Signed statements about where the workload runs: a sandbox's JWT, the Sigstore bundle of an image. */
+const posture = z
+  .array(
+    z.discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('jwt'), token: z.string() }),
+      z.strictObject({ type: z.literal('sigstore'), bundle: z.looseObject({}) }),
+    ]),
+  )
+  .max(LIMITS.statements)
+
+export const heartbeatBody = z.strictObject({ posture: posture.optional() }).openapi('Heartbeat')
+
 export const openTaskBody = z
   .strictObject({
     evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
     /** The ID token of the human on whose behalf; a child has its parent's human and names none. */
     on_behalf_of: z.strictObject({ type: z.literal('jwt'), token: z.string() }).optional(),
+    posture: posture.optional(),
     agent: name.optional(),
     purpose: words(LIMITS.purposeChars).min(1),
     minutes: minutes.optional(),

@@ -63,6 +63,7 @@ const TABLE: Record<ErrorCode | 'internal', Row> = {
   unauthenticated: denied,
   dpop_proof_invalid: denied,
   dpop_nonce_needed: denied,
+  posture_needed: denied,
   key_needed: denied,
   key_not_proven: denied,
   forbidden: denied,

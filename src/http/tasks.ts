@@ -22,9 +22,16 @@ import { accepted, approvalsOf, comeBack, isPending } from './pending.ts'
 import { presented, presentedTask, shownKeys } from './possession.ts'
 import { waitForHumans } from './prefer.ts'
 import type { ExchangeGate } from './rate-limit.ts'
-import { readJson } from './read-body.ts'
+import { readJson, readJsonIfAny } from './read-body.ts'
 import { type PlacedAsk, renderCredential, renderLease, renderReceipt, renderTask } from './render.ts'
-import { completeBody, credentialBody, extendBody, openTaskBody, ticketBody } from './schemas.ts'
+import {
+  completeBody,
+  credentialBody,
+  extendBody,
+  heartbeatBody,
+  openTaskBody,
+  ticketBody,
+} from './schemas.ts'
 import { toAsk } from './to-ask.ts'
 import { wishOf } from './wish.ts'
 
@@ -110,7 +117,9 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   })
 
   routes.post('/:id/heartbeat', async c => {
-    const due = await heartbeat(c.get('broker'), await authorise(c))
+    const task = await authorise(c)
+    const { posture = [] } = await readJsonIfAny(c, heartbeatBody, bodyBytes)
+    const due = await heartbeat(c.get('broker'), task, posture)
     return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
   })
 
@@ -171,6 +180,7 @@ function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
     asks: body.authorization_details.map(toAsk),
     mintFirst: false,
     ...(body.on_behalf_of === undefined ? {} : { onBehalfOf: body.on_behalf_of }),
+    ...(body.posture === undefined ? {} : { statements: body.posture }),
     ...(body.agent === undefined ? {} : { agent: body.agent }),
     ...(body.minutes === undefined ? {} : { minutes: body.minutes }),
     ...(body.heartbeat_seconds === undefined ? {} : { heartbeatSeconds: body.heartbeat_seconds }),

@@ -65,6 +65,8 @@ export type Agent = {
   verify_job_running?: boolean
   /** Whether the tokens of its tasks are bound to a key that must be shown with them. Absent: where the caller shows one. */
   bound_key_required?: boolean
+  /** Attestors of surroundings whose statements each heartbeat must bring again. Absent: none. */
+  posture_with_heartbeat?: readonly string[]
   /** SHA-256 (hex) of the canonical JSON of all of the above: the generation of this agent. */
   digest: string
 }

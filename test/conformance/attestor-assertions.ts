@@ -14,6 +14,7 @@ const SHORTEST_TELLING = 12
 /** The evidence as text: a token as it is, certificates in base64 one after another, as segments. */
 export function textOf(evidence: Evidence): string {
   if (evidence.type === 'jwt') return evidence.token
+  if (evidence.type === 'sigstore') return JSON.stringify(evidence.bundle)
   return evidence.chain.map(der => Buffer.from(der).toString('base64')).join('.')
 }
 

@@ -1,4 +1,9 @@
-import { AttestationUnavailable, type Evidence, type Rejection } from '../../../attestors/attestor.ts'
+import {
+  AttestationUnavailable,
+  type Attestor,
+  type Evidence,
+  type Rejection,
+} from '../../../attestors/attestor.ts'
 import { record } from '../../audit/record.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
@@ -16,27 +21,17 @@ export async function attest(broker: Broker, evidence: Evidence): Promise<Identi
   throw await rejectEvidence(broker, examined.attestor, examined.rejection, examined.detail)
 }
 
-export type Examined =
-  | { ok: true; identity: Identity }
-  | { ok: false; attestor: string; rejection: Rejection; detail: string }
+export type Examined = { ok: true; identity: Identity } | Unexamined
 
 /** The same without a trace of it: why it is rejected is for operators. @throws BrokerError `attestation_unavailable` */
-export async function examine(broker: Broker, evidence: Evidence): Promise<Examined> {
-  const recognising = [...broker.attestors].filter(([, attestor]) => attestor.recognises(evidence))
-  const meant =
-    recognising.length === 1
-      ? recognising
-      : recognising.filter(([, attestor]) => attestor.isFor?.(evidence) ?? true)
-  // A team's attestor takes nothing that one of the operator's takes.
-  const operators = meant.filter(([name]) => !name.includes('.'))
-  const candidates = operators.length > 0 ? operators : meant
-  if (candidates.length !== 1) {
-    const names = recognising.map(([name]) => name).join(', ')
-    if (recognising.length === 0) return rejected('none', 'issuer_not_trusted', 'no attestor recognises it')
-    const detail = `recognised by ${names}, and meant for ${candidates.length} of them`
-    return rejected('none', 'audience_wrong', detail)
-  }
-  const [name, attestor] = candidates[0]!
+export async function examine(
+  broker: Broker,
+  evidence: Evidence,
+  of: 'identity' | 'posture' = 'identity',
+): Promise<Examined> {
+  const routed = route(broker.attestors, evidence, of)
+  if (!routed.ok) return routed
+  const { name, attestor } = routed
   let verdict: Awaited<ReturnType<typeof attestor.attest>>
   try {
     verdict = await attestor.attest(evidence)
@@ -57,7 +52,33 @@ export async function examine(broker: Broker, evidence: Evidence): Promise<Exami
   return { ok: true, identity: { ...verdict.proof, attestor: name } }
 }
 
-function rejected(attestor: string, rejection: Rejection, detail: string): Examined {
+export type Unexamined = { ok: false; attestor: string; rejection: Rejection; detail: string }
+
+/** Whom to ask. By unverified content: it chooses among configured trust roots, and nothing else. */
+export function route(
+  attestors: ReadonlyMap<string, Attestor>,
+  evidence: Evidence,
+  of: 'identity' | 'posture',
+): { ok: true; name: string; attestor: Attestor } | Unexamined {
+  // What speaks of surroundings is nobody's identity, and the other way round.
+  const asked = [...attestors].filter(([, { posture }]) => (posture === true) === (of === 'posture'))
+  const recognising = asked.filter(([, attestor]) => attestor.recognises(evidence))
+  const meant =
+    recognising.length === 1
+      ? recognising
+      : recognising.filter(([, attestor]) => attestor.isFor?.(evidence) ?? true)
+  // A team's attestor takes nothing that one of the operator's takes.
+  const operators = meant.filter(([name]) => !name.includes('.'))
+  const candidates = operators.length > 0 ? operators : meant
+  const [only] = candidates
+  if (only !== undefined && candidates.length === 1) return { ok: true, name: only[0], attestor: only[1] }
+  const names = recognising.map(([name]) => name).join(', ')
+  if (recognising.length === 0) return rejected('none', 'issuer_not_trusted', 'no attestor recognises it')
+  const detail = `recognised by ${names}, and meant for ${candidates.length} of them`
+  return rejected('none', 'audience_wrong', detail)
+}
+
+function rejected(attestor: string, rejection: Rejection, detail: string): Unexamined {
   return { ok: false, attestor, rejection, detail }
 }
 

@@ -58,6 +58,7 @@ import {
 import { denyUnmatched } from './deny-unmatched.ts'
 import { endTask } from './end-task.ts'
 import { deadlineOf, newAsk, newTask, type Parent } from './new-task.ts'
+import { withPosture } from './posture.ts'
 import { demandNewer } from './restored.ts'
 import { type Reuse, reuseEvidence, reuseOf } from './reused-evidence.ts'
 import { demandRunning } from './verify-running.ts'
@@ -81,6 +82,8 @@ export type OpenRequest = {
   declared?: Declared
   /** What humans are told, where they are asked. */
   wish?: ApprovalWish
+  /** About where it runs. */
+  statements?: readonly Evidence[]
   /** Keys that were shown with the request: the task's token is bound to one of them. */
   held?: HeldKeys
   /** Mint the first ask at once and answer with it. */
@@ -101,15 +104,11 @@ type Judged = { asks: ParsedAsk[]; decision: DecisionRow; verdicts: readonly Ask
 
 export async function openTask(broker: Broker, request: OpenRequest): Promise<OpenedTask> {
   // 1. Attest the workload, and the human on whose behalf it comes.
-  const identity = await attest(broker, request.evidence)
-  if (!isHeld(identity.boundKey, request.held ?? {}))
-    throw await rejectEvidence(
-      broker,
-      identity.attestor,
-      'key_not_shown',
-      'it is bound to a key that was not shown',
-    )
-  const [now] = await Promise.all([broker.ledger.now(), demandNewer(broker, identity)])
+  const attested = await attest(broker, request.evidence)
+  const mismatch = mismatchOf(request, attested)
+  if (mismatch !== undefined) throw await rejectEvidence(broker, attested.attestor, ...mismatch)
+  const [now] = await Promise.all([broker.ledger.now(), demandNewer(broker, attested)])
+  const identity = await withPosture(broker, attested, request.statements ?? [], request.held ?? {})
   const presented = await presentedHuman(broker, request)
 
   // 2. Find the one agent this is, and judge what it asks for.

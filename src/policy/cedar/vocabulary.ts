@@ -21,15 +21,21 @@ export type Vocabulary = {
  * one attribute has one type.
  */
 export function vocabularyOf(
-  attestors: ReadonlyMap<string, Pick<Attestor, 'claimTypes'>>,
+  attestors: ReadonlyMap<string, Pick<Attestor, 'claimTypes' | 'posture'>>,
   issuers: ReadonlyMap<string, Pick<Issuer, 'resourceTypes'>>,
 ): Vocabulary {
   return {
     issuers: Object.fromEntries(
       sorted([...issuers]).map(([name, { resourceTypes = {} }]) => [name, usableTypes(resourceTypes)]),
     ),
-    claims: agreedClaims([...attestors.values()].map(({ claimTypes = {} }) => claimTypes)),
+    claims: agreedClaims([...attestors].map(claimsOf)),
   }
+}
+
+/** Of surroundings, under the name of whoever vouches for them. */
+function claimsOf([name, { claimTypes = {}, posture }]: [string, Pick<Attestor, 'claimTypes' | 'posture'>]) {
+  if (posture !== true) return claimTypes
+  return Object.fromEntries(Object.entries(claimTypes).map(([claim, type]) => [`${name}.${claim}`, type]))
 }
 
 /** Names of the schema's own; a plugin's type of such a name is a `Mayfly::Resource` like an undeclared one. */
