@@ -117,6 +117,8 @@ export type Check = {
   expected?: string
   /** What the evidence has. Nothing in it is verified before `signature` has passed; a signature is never in it. */
   found?: string
+  /** By how much the clock of whoever serves the keys was ahead of ours, ms, where that was seen. */
+  clockAheadMs?: number
 }
 export type Observe = (check: Check) => void
 

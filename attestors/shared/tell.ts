@@ -1,9 +1,9 @@
 /** What an observer is told of each check, next to the check itself; it costs nothing where nobody looks. */
-import type { Observe } from '../attestor.ts'
+import type { Check, Observe } from '../attestor.ts'
 import type { Checked } from './checked.ts'
 import type { JsonValue } from './strict-json.ts'
 
-type Figures = { expected?: string; found?: string }
+type Figures = Pick<Check, 'expected' | 'found' | 'clockAheadMs'>
 
 /** Passes the outcome of a check on as it is. @param figures are asked for only where somebody looks. */
 export function tell<T>(

@@ -64,9 +64,9 @@ export async function verifyJwt(
     found: shown(member(jws.payload, 'iss') ?? member(jws.payload, 'sub')),
   }))
   if (!issuer.ok) return issuer
-  const key = tell(observe, 'key', await keys.find(header.value), () => ({
-    found: `kid ${shown(header.value.kid)}${sourceShown(keys.status?.(), now())}`,
-  }))
+  const key = tell(observe, 'key', await keys.find(header.value), () =>
+    keyFigures(header.value, keys.status?.(), now()),
+  )
   if (!key.ok) return key
   const signed = await checkSignature(token, header.value, key.value)
   tell(observe, 'signature', signed, () => ({ found: header.value.alg }))
@@ -103,12 +103,15 @@ export async function checkSignature(
   }
 }
 
-function sourceShown(status: KeySourceStatus | undefined, nowMs: number): string {
-  if (status === undefined) return ''
-  const { from, readAtMs, keys, failure } = status
+function keyFigures({ kid }: JoseHeader, status: KeySourceStatus | undefined, nowMs: number) {
+  if (status === undefined) return { found: `kid ${shown(kid)}` }
+  const { from, readAtMs, keys, failure, serverAheadMs } = status
   const age = readAtMs === undefined ? 'never read' : `read ${Math.round((nowMs - readAtMs) / 1000)} s ago`
-  const trouble = failure === undefined ? '' : `; it could not be read again: ${failure}`
-  return `, among ${keys} keys of ${from}, ${age}${trouble}`
+  const trouble = failure === undefined ? '' : `, and could not be read again: ${failure}`
+  return {
+    found: `kid ${shown(kid)}; ${keys} usable keys at ${from}, ${age}${trouble}`,
+    ...(serverAheadMs === undefined ? {} : { clockAheadMs: serverAheadMs }),
+  }
 }
 
 /**

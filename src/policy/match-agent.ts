@@ -82,23 +82,31 @@ export function matchTrusted(
 /** Names of what a team registered have its namespace in front. */
 const isOfTeam = (name: string) => name.includes('.')
 
-type RuleOutcome = { match: 'yes' } | { match: 'no' | 'unnamed'; claim: string }
+export type RuleOutcome = { match: 'yes' } | { match: 'no' | 'unnamed'; claim: string }
 
 /**
  * Every part of a rule must match, exactly; a risky event must be named by the rule itself. Where that is all
  * that is missing, it is said to be `unnamed`, whether the rule names other events or none.
  */
-function judgeRule(rule: AttestRule, identity: Facts): RuleOutcome {
+export function judgeRule(rule: AttestRule, identity: Facts): RuleOutcome {
   if (rule.attestor !== identity.attestor) return { match: 'no', claim: 'attestor' }
   if (rule.subject !== undefined && !rule.subject.includes(identity.subject))
     return { match: 'no', claim: 'subject' }
   const named = new Set<string>()
   for (const [claim, accepted] of Object.entries(rule.claims)) {
-    const value = Object.hasOwn(identity.claims, claim) ? identity.claims[claim] : undefined
-    if (value !== undefined && typeof value !== 'object' && accepted.some(one => one === value))
-      named.add(claim)
+    if (isAccepted(accepted, identity, claim)) named.add(claim)
     else if (!identity.mustName?.includes(claim)) return { match: 'no', claim }
   }
   const unnamed = identity.mustName?.find(claim => !named.has(claim))
   return unnamed === undefined ? { match: 'yes' } : { match: 'unnamed', claim: unnamed }
+}
+
+/** Of the same type and letter for letter. A list is never equal to one value. */
+export function isAccepted(
+  accepted: AttestRule['claims'][string],
+  { claims }: Pick<Facts, 'claims'>,
+  claim: string,
+): boolean {
+  const value = Object.hasOwn(claims, claim) ? claims[claim] : undefined
+  return value !== undefined && typeof value !== 'object' && accepted.some(one => one === value)
 }
