@@ -13,12 +13,24 @@ import {
 } from './config.ts'
 import { webIdentityIssuer } from './http/web-identity.ts'
 import type { KekFiles } from './keys/kek.ts'
+import { fraction, type RandomBytes } from './keys/random.ts'
 import { readSecretFile } from './keys/secret-file.ts'
 import type { Limits } from './limits.ts'
 import { createOutbound, type Outbound } from './outbound.ts'
 
 type Types = Pick<LoadedSettings, 'settings' | 'attestorTypes' | 'issuerTypes'>
-type Surroundings = { now: () => number; files: ConfigFiles; kekFiles: KekFiles; version: string }
+type Surroundings = {
+  now: () => number
+  schedule: AttestorDeps['schedule']
+  random: RandomBytes
+  /** `SPIFFE_ENDPOINT_SOCKET` */
+  workloadApi?: string | undefined
+  files: ConfigFiles
+  kekFiles: KekFiles
+  version: string
+}
+/** What attestors are lent beside files and calls. */
+type Beside = Pick<Surroundings, 'now' | 'schedule' | 'random' | 'workloadApi'>
 
 /** The ways out: key sets are small and quick, a provider's answer may be long, a webhook's is not read. */
 export function openOutbound({ outbound }: Settings, limits: Limits) {
@@ -99,16 +111,15 @@ export function issuerDigests({ issuers }: Settings): Map<string, string> {
   )
 }
 
-type Attesting = Pick<Types, 'settings' | 'attestorTypes'> & {
-  now: () => number
-  fetch: AttestorDeps['fetch']
-}
+type Attesting = Pick<Types, 'settings' | 'attestorTypes'> & Beside & { fetch: AttestorDeps['fetch'] }
 
 /** Opens attestors of the known types, one at a time. @throws ConfigError for one that would take our own tokens */
-export function attestorOpener({ settings, attestorTypes: types, now, fetch }: Attesting) {
+export function attestorOpener({ settings, attestorTypes: types, random, ...given }: Attesting) {
+  const { now, schedule, workloadApi, fetch } = given
+  const lent = { now, schedule, workloadApi, fetch, jitter: () => fraction(random) }
   return (name: string, instance: PluginInstance, readFile: AttestorDeps['readFile']): Attestor => {
     const type = types.find(({ type }) => type === instance.type)!
-    const attestor = type.open(instance.settings, { now, fetch, readFile })
+    const attestor = type.open(instance.settings, { ...lent, readFile })
     refuseOwnTokens(name, attestor, settings)
     refuseHumans(name, attestor, settings)
     return attestor
@@ -117,15 +128,23 @@ export function attestorOpener({ settings, attestorTypes: types, now, fetch }: A
 
 export function openAttestors(
   types: Pick<Types, 'settings' | 'attestorTypes'>,
-  { now, files }: Pick<Surroundings, 'now' | 'files'>,
+  { files, ...beside }: Beside & Pick<Surroundings, 'files'>,
   fetch: AttestorDeps['fetch'],
 ): Map<string, Attestor> {
   const { directory, attestors } = types.settings
-  const open = attestorOpener({ ...types, now, fetch })
+  const open = attestorOpener({ ...types, ...beside, fetch })
   const readFile = (path: string) => files.readFile(fromDirectory(directory, path))
-  return new Map(
-    Object.entries(attestors).map(([name, instance]) => [name, open(name, instance, readFile)] as const),
-  )
+  const opened = (name: string, instance: PluginInstance): Attestor => {
+    try {
+      return open(name, instance, readFile)
+    } catch (error) {
+      if (error instanceof ConfigError || !(error instanceof Error)) throw error
+      const file = fromDirectory(directory, 'mayfly.yaml')
+      const expected = `expected settings that can be opened here: ${error.message}`
+      throw new ConfigError([{ file, key: `attestors.${name}`, expected }])
+    }
+  }
+  return new Map(Object.entries(attestors).map(([name, instance]) => [name, opened(name, instance)] as const))
 }
 
 type Lent = {

@@ -174,11 +174,9 @@ describe('messages that cannot be used', () => {
   test('one larger than the cap ends the stream, not the broker', async () => {
     const attestor = openAttestor()
     await attest(attestor)
-    const before = process.memoryUsage().rss
     const huge = Buffer.alloc(WORKLOAD_API_LIMITS.messageBytes + 1, ' ')
     agent.send('FetchJWTBundles', { bundles: { [`spiffe://${OTHER}`]: huge } })
     await soon(() => expect(attest(attestor, UNKNOWN)).rejects.toThrow('RESOURCE_EXHAUSTED'))
-    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)
     expect(await attest(attestor)).toMatchObject({ ok: true })
     await timers.fire()
     await soon(async () => expect(await attest(attestor, UNKNOWN)).toMatchObject({ ok: false }))
