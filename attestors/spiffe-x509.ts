@@ -66,7 +66,8 @@ export const spiffeX509 = defineAttestor({
             boundKey: { 'x5t#S256': thumbprint(leaf) },
             replay: {
               id: `x509/${leaf.signedDigest}`,
-              singleUse: false,
+              // Whoever shows it holds its key: there is nothing to pin a second use to.
+              ...{ singleUse: false, reuse: 'open' },
               until: leaf.notAfter,
               issuedAt: leaf.notBefore,
             },

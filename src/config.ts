@@ -138,14 +138,17 @@ export function fromDirectory(directory: string, path: string): string {
 
 function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
   const at = (path: string) => fromDirectory(directory, path)
+  const pairAt = (pair: { cert_file: string; key_file: string }) => ({
+    ...{ cert_file: at(pair.cert_file), key_file: at(pair.key_file) },
+  })
   const listenAt = (listen: SettingsShape['listen']): SettingsShape['listen'] =>
-    listen.tls === undefined
-      ? listen
-      : { ...listen, tls: { cert_file: at(listen.tls.cert_file), key_file: at(listen.tls.key_file) } }
+    listen.tls === undefined ? listen : { ...listen, tls: pairAt(listen.tls) }
+  const { mtls_listen: mtls } = shape
   return {
     ...shape,
     listen: listenAt(shape.listen),
     ...(shape.operator_listen === undefined ? {} : { operator_listen: listenAt(shape.operator_listen) }),
+    ...(mtls === undefined ? {} : { mtls_listen: { ...mtls, tls: pairAt(mtls.tls) } }),
     operators: operatorsAt(shape.operators, at),
     ledger: ledgerAt(shape.ledger, at),
     kek_file: at(shape.kek_file),

@@ -20,6 +20,8 @@ export const LIMITS = {
   connectionsCheckMs: 1 * second,
   connections: 1_000,
   proxyHops: 8,
+  proxyNetworks: 64,
+  certificatesPerChain: 8,
   /** How long a stopping server waits for requests in flight. */
   stopMs: 20 * second,
   pageItems: 100,

@@ -25,6 +25,8 @@ import { keepFollowing } from './registry/registry.ts'
 export type RunningServer = {
   url: string
   operatorUrl: string
+  /** Of the listener that asks for client certificates, where there is one. */
+  mtlsUrl: string | undefined
   broker: Broker
   /** Reads agents, resource servers and certificates again; a broken configuration changes nothing. */
   reload(): Promise<void>
@@ -108,6 +110,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   return {
     url: http.url,
     operatorUrl: http.operatorUrl,
+    mtlsUrl: http.mtlsUrl,
     broker: core.broker,
     reload: () =>
       core.reload(async () => {

@@ -9,7 +9,7 @@ import {
   None,
 } from 'openid-client'
 import { readCapped } from '../client/read-capped.ts'
-import { isLoopback } from '../config/settings.ts'
+import { isLoopback } from '../config/listen.ts'
 import { given } from './broker-url.ts'
 import type { Provider, SignInTerminal } from './identity-provider.ts'
 import { CLI_LIMITS } from './limits.ts'

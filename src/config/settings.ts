@@ -6,45 +6,18 @@ import { BadAddress, parsePostgresUrl } from '../store/postgres-address.ts'
 import { POSTGRES_LIMITS } from '../store/postgres-pool.ts'
 import { budgetsShape } from './budgets.ts'
 import { humansShape, refuseSharedAudience } from './humans.ts'
+import {
+  isLoopback,
+  listenShape,
+  mtlsListenShape,
+  originShape,
+  refuseOperatorsCertificates,
+} from './listen.ts'
 import { namespacesShape } from './namespaces.ts'
 import { octoStsShape, refuseUnknownNames } from './octo-sts.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
 import { refuseUnknownStsIssuers, stsEndpointShape } from './sts-endpoint.ts'
-
-const listenShape = z
-  .strictObject({
-    /** An address, or `localhost`. */
-    host: z.string().min(1, 'expected an address to listen on').max(253),
-    /** 0: any free port. */
-    port: wholeNumber(0, 65_535, 'a port'),
-    tls: z.strictObject({ cert_file: pathShape, key_file: pathShape }).optional(),
-    /** How many proxies of our own are in front; their `X-Forwarded-For` entries are believed, no others. */
-    behind_proxy: z.strictObject({ hops: wholeNumber(1, LIMITS.proxyHops, 'proxies') }).optional(),
-  })
-  .superRefine((listen, context) => {
-    if (isLoopback(listen.host) || listen.tls !== undefined || listen.behind_proxy !== undefined) return
-    context.addIssue({
-      code: 'custom',
-      path: ['host'],
-      message: 'expected a loopback address: tokens would cross the network in the clear',
-      params: { remedy: 'Listen on 127.0.0.1, set tls, or set behind_proxy where a proxy of yours ends TLS' },
-    })
-  })
-
-const publicUrlShape = z.string().superRefine((text, context) => {
-  const refuse = (message: string, remedy: string) =>
-    context.addIssue({ code: 'custom', message, params: { remedy } })
-  const url = URL.parse(text)
-  if (url === null) return refuse('expected a URL', 'Write it like https://mayfly.example.com')
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
-    return refuse('expected https (http only on loopback)', 'Set the https URL that clients use')
-  }
-  // Tokens carry this text as `iss` and verifiers compare it character by character.
-  if (url.origin !== text) {
-    refuse('expected scheme, host and port only, in normal form', `Write it like ${url.origin}`)
-  }
-})
 
 /** A file of this broker's own, or a PostgreSQL that any number of brokers share. */
 const ledgerShape = z.discriminatedUnion('type', [
@@ -113,12 +86,14 @@ export const settingsShape = z
     listen: listenShape,
     /** Operators' own listener; absent, they share the first one. */
     operator_listen: listenShape.optional(),
+    /** What workloads find on the first one, once more, for those with client certificates. */
+    mtls_listen: mtlsListenShape.optional(),
     /** Who operators are: an identity provider, roles, and what takes two of them. */
     operators: operatorsShape.prefault({}),
     /** On whose behalf agents may act: who vouches for these humans. None: on nobody's. */
     humans: humansShape,
     /** Issuer URL of what Mayfly signs, and base of every URL it hands out. Never taken from a request. */
-    public_url: publicUrlShape,
+    public_url: originShape,
     ledger: ledgerShape,
     kek_file: pathShape,
     plugins: z
@@ -265,6 +240,7 @@ export const settingsShape = z
       .prefault({}),
   })
   .superRefine(refuseSharedAudience)
+  .superRefine(refuseOperatorsCertificates)
   .superRefine(refuseUnknownStsIssuers)
   .superRefine(refuseUnknownNames)
   .superRefine(({ observers, issuers }, context) => {
@@ -281,11 +257,16 @@ export const settingsShape = z
     const message = `expected one of the issuers: ${Object.keys(issuers).slice(0, 20).join(', ')}`
     context.addIssue({ code: 'custom', path: ['leaks', 'github_alerts', 'issuer'], message })
   })
-  .superRefine(({ listen, operator_listen: operators, task_defaults, limits }, context) => {
-    if (operators !== undefined && operators.port !== 0 && operators.port === listen.port) {
-      const message = 'expected another port than listen.port'
-      const remedy = 'Choose a free port, or remove operator_listen to share one listener'
-      context.addIssue({ code: 'custom', path: ['operator_listen', 'port'], message, params: { remedy } })
+  .superRefine(({ listen, operator_listen, mtls_listen, task_defaults, limits }, context) => {
+    const taken = new Map([[listen.port, 'listen']])
+    for (const [key, at] of Object.entries({ operator_listen, mtls_listen })) {
+      if (at === undefined || at.port === 0) continue
+      const other = taken.get(at.port)
+      taken.set(at.port, key)
+      if (other === undefined) continue
+      const message = `expected another port than ${other}.port`
+      const remedy = `Choose a free port, or remove ${key}`
+      context.addIssue({ code: 'custom', path: [key, 'port'], message, params: { remedy } })
     }
     if (task_defaults.minutes > limits.task_minutes) {
       const message = `expected at most limits.task_minutes (${limits.task_minutes})`
@@ -316,9 +297,4 @@ export type Settings = Omit<SettingsShape, 'attestors' | 'issuers'> & {
   directory: string
   attestors: Readonly<Record<string, PluginInstance>>
   issuers: Readonly<Record<string, PluginInstance>>
-}
-
-/** Host as in settings or as in `URL.hostname`. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }

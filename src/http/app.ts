@@ -8,8 +8,10 @@ import { capInFlight, createAdmission } from './admission.ts'
 import { approvalRoutes } from './approvals.ts'
 import { budgetRoutes } from './budgets.ts'
 import { checkInRoutes } from './check-ins.ts'
+import { identifyCertificate } from './client-certificate.ts'
 import { correlate } from './correlate.ts'
 import { drillRoutes } from './drills.ts'
+import type { ForwardedCertificate } from './forwarded-certificate.ts'
 import { type Env, guardHeaders, identifySource } from './guard.ts'
 import { foundRoutes } from './leaks.ts'
 import { type MetricsOptions, metricsRoutes } from './metrics.ts'
@@ -27,7 +29,7 @@ import { renderStsError } from './sts-refusal.ts'
 import { taskRoutes } from './tasks.ts'
 import { webIdentityRoutes } from './web-identity.ts'
 import { type WebhookOptions, webhookRoutes } from './webhooks.ts'
-import { type PublishedKeys, wellKnownRoutes } from './well-known.ts'
+import { type CertificateUse, type PublishedKeys, wellKnownRoutes } from './well-known.ts'
 
 export type AppOptions = WebhookOptions &
   PublishedKeys &
@@ -42,6 +44,12 @@ export type AppOptions = WebhookOptions &
     /** What clients of octo-sts speak. Absent: it is not served. */
     octoSts?: Facade | undefined
     proxyHops: number
+    /** Where a proxy in front says what certificate its client has. */
+    forwarded?: ForwardedCertificate | undefined
+    /** What clients call this listener, where that is not the public URL. */
+    reachedAt?: string | undefined
+    /** Absent: nobody asks for certificates. */
+    certificates?: CertificateUse | undefined
     version: string
     /** Whether the operators' endpoints are served here too. */
     operators: boolean
@@ -51,11 +59,15 @@ export type AppOptions = WebhookOptions &
     stopping: () => boolean
   }
 
+/** What bounds who asks, over all listeners of workloads together. */
+export function createGates({ limits, now }: Pick<Broker, 'limits' | 'now'>) {
+  return { ...createAdmission(limits, now), exchanges: createExchangeGate(limits, now) }
+}
+
 /** Everything the workloads' listener answers. */
-export function createApp(broker: Broker, options: AppOptions): Hono<Env> {
-  const { limits, now, log } = broker
-  const { admit, introspection } = createAdmission(limits, now)
-  const exchanges = createExchangeGate(limits, now)
+export function createApp(broker: Broker, options: AppOptions, gates = createGates(broker)): Hono<Env> {
+  const { limits, log } = broker
+  const { admit, introspection, exchanges } = gates
   const app = shell(broker, options)
   // Before the general limits: ends are not held up by who else is asking.
   if (options.githubWebhooks !== undefined) {
@@ -117,8 +129,9 @@ function shell(broker: Broker, options: AppOptions): Hono<Env> {
     renderError(c, new BrokerError('not_found', 'nothing is served under this path'), c.get('broker')),
   )
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
+  app.use('*', identifyCertificate(options.forwarded))
   app.use('*', async (c, next) => {
-    c.set('publicUrl', options.publicUrl)
+    c.set('publicUrl', options.reachedAt ?? options.publicUrl)
     await next()
   })
   app.use('*', async (c, next) => {

@@ -3,19 +3,21 @@ import type { HttpBindings } from '@hono/node-server'
 import type { MiddlewareHandler } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import type { Limits } from '../limits.ts'
-import { HttpRefusal } from './problem.ts'
+import { type Grant, HttpRefusal } from './problem.ts'
 
 export type Env = {
   Bindings: HttpBindings
   Variables: {
     source: string
-    /** As configured, never by the Host header. */
+    /** What clients call this listener: as configured, never by the Host header. */
     publicUrl: string
+    /** Where a proxy ends TLS and says so: its client's, DER, leaf first. */
+    forwardedCertificates?: readonly Uint8Array[]
     place?: Place
     requestId: string
     broker: Broker
-    /** Set where evidence came as an assertion, whose refusal has another name (RFC 7523 section 3.1). */
-    grant?: 'assertion'
+    /** Set where evidence comes in a way whose refusal has another name than that of a subject token. */
+    grant?: Grant
   }
 }
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto'
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -9,6 +10,14 @@ import type { Env } from './guard.ts'
 
 /** PEM texts. */
 export type Tls = { cert: string; key: string }
+
+type Address = {
+  host: string
+  port: number
+  tls?: Tls
+  /** Whether clients are asked for a certificate. Whose it is, and who vouches for it, is judged with each request. */
+  asksForCertificates?: boolean
+}
 
 export type Listener = {
   /** `http://127.0.0.1:8420`, with the port that was really taken. */
@@ -32,7 +41,7 @@ export function checkTls(tls: Tls): void {
 /** @throws CannotListen */
 export async function listen(
   app: Hono<Env>,
-  { host, port, tls }: { host: string; port: number; tls?: Tls },
+  { host, port, tls, asksForCertificates = false }: Address,
   limits: Limits,
 ): Promise<Listener> {
   const options = {
@@ -50,8 +59,9 @@ export async function listen(
           createServer: createHttpsServer,
           serverOptions: {
             ...options,
-            ...tls,
-            minVersion: 'TLSv1.3',
+            ...contextOf(tls, asksForCertificates),
+            // A client that has none, or one that nobody here knows, is not turned away before it is told why.
+            ...(asksForCertificates ? { requestCert: true, rejectUnauthorized: false } : {}),
             handshakeTimeout: limits.headersTimeoutMs,
           },
         }),
@@ -68,10 +78,19 @@ export async function listen(
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
     setTls: next => {
-      if ('setSecureContext' in server) server.setSecureContext({ ...next, minVersion: 'TLSv1.3' })
+      if ('setSecureContext' in server) server.setSecureContext(contextOf(next, asksForCertificates))
     },
     close: () => close(server, idle, limits.stopMs),
   }
+}
+
+/**
+ * Where a certificate says who the client is, no session is taken up again: each connection shows the key, and the
+ * whole chain, which a resumed one would not have. Of TLS 1.3 alone, which cannot ask again later either.
+ */
+function contextOf(tls: Tls, asksForCertificates: boolean) {
+  const secureOptions = asksForCertificates ? constants.SSL_OP_NO_TICKET : undefined
+  return { ...tls, minVersion: 'TLSv1.3', ...(secureOptions && { secureOptions }) } as const
 }
 
 function cannotListen(address: string, cause: NodeJS.ErrnoException): CannotListen {

@@ -1,9 +1,10 @@
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Drills } from '../broker/proof/drills.ts'
+import { networkList } from '../config/listen.ts'
 import type { ResourceServer, Settings } from '../config.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
-import { createApp, createOperatorApp } from './app.ts'
+import { type AppOptions, createApp, createGates, createOperatorApp } from './app.ts'
 import { CannotListen, checkTls, type Listener, listen, type Tls } from './listen.ts'
 import type { MetricsOptions } from './metrics.ts'
 import { openOctoSts } from './open-octo-sts.ts'
@@ -29,12 +30,14 @@ export type ListenersOptions = PublishedKeys & {
 export type Listeners = {
   url: string
   operatorUrl: string
+  /** Of the one that asks for client certificates. */
+  mtlsUrl: string | undefined
   /** Reads the certificates again. @returns what puts them in force. @throws where one cannot be used. */
   readTls(): Promise<() => void>
   close(): Promise<void>
 }
 
-/** The workloads' listener and, where one is configured, the operators' own; both or none. */
+/** The workloads' listener and, where they are configured, the operators' own and the one for certificates; all or none. */
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
   const {
     settings,
@@ -61,6 +64,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     ...(octoSts === undefined ? {} : { octoSts: octoSts.facade, trustPolicies: octoSts.pushed }),
     metrics: { expose: given.expose, token },
     publicUrl: settings.public_url,
+    certificates: certificateUse(settings),
     stsEndpoint: settings.sts_endpoint,
     resourceServers,
     keys,
@@ -73,52 +77,74 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     stopping: () => stopping,
     notReady: () => notReady(broker, stopping),
   }
-  const open = async (key: 'listen' | 'operator_listen', at: Settings['listen'], app: typeof createApp) => {
-    const readTls = async (): Promise<Tls | undefined> =>
-      at.tls === undefined
-        ? undefined
-        : {
-            cert: await readFile(at.tls.cert_file),
-            key: await readFile(at.tls.key_file),
-          }
+  const gates = createGates(broker)
+  const opened: Opened[] = []
+  const open = async (
+    key: 'listen' | 'operator_listen' | 'mtls_listen',
+    at: At,
+    own: Partial<AppOptions>,
+  ) => {
+    const proxy = at.behind_proxy?.client_certificate
+    const chosen: AppOptions = {
+      ...{ ...options, ...own, proxyHops: at.behind_proxy?.hops ?? 0 },
+      ...(proxy && { forwarded: { ...proxy, from: networkList(proxy.from) } }),
+    }
+    const app =
+      key === 'operator_listen' ? createOperatorApp(broker, chosen) : createApp(broker, chosen, gates)
+    const readTls = () => readPair(at.tls, readFile)
     const tls = await readTls()
-    const routes = app(broker, { ...options, proxyHops: at.behind_proxy?.hops ?? 0 })
-    const listener = await listen(
-      routes,
-      { host: at.host, port: at.port, ...(tls === undefined ? {} : { tls }) },
-      broker.limits,
-    ).catch((error: unknown) => {
+    const address = {
+      ...{ host: at.host, port: at.port, asksForCertificates: key === 'mtls_listen' },
+      ...(tls === undefined ? {} : { tls }),
+    }
+    const listener = await listen(app, address, broker.limits).catch((error: unknown) => {
       if (!(error instanceof CannotListen)) throw error
       throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
     })
-    return { listener, readTls }
+    opened.push({ listener, readTls })
+    return listener.url
   }
-  const opened: { listener: Listener; readTls: () => Promise<Tls | undefined> }[] = [
-    await open('listen', settings.listen, createApp),
-  ]
+  const { operator_listen: operators, mtls_listen: mtls } = settings
   try {
-    if (settings.operator_listen !== undefined)
-      opened.push(await open('operator_listen', settings.operator_listen, createOperatorApp))
+    const url = await open('listen', settings.listen, {})
+    const operatorUrl = operators === undefined ? url : await open('operator_listen', operators, {})
+    const mtlsUrl =
+      mtls && (await open('mtls_listen', mtls, { reachedAt: mtls.public_url, operators: false }))
+    return {
+      ...{ url, operatorUrl, mtlsUrl },
+      async readTls() {
+        const read = await Promise.all(opened.map(one => one.readTls()))
+        for (const tls of read) if (tls !== undefined) checkTls(tls)
+        return () => {
+          for (const [index, tls] of read.entries())
+            if (tls !== undefined) opened[index]!.listener.setTls(tls)
+        }
+      },
+      async close() {
+        stopping = true
+        await Promise.all(opened.map(one => one.listener.close()))
+        await octoSts?.stop()
+      },
+    }
   } catch (error) {
-    await opened[0]!.listener.close()
+    await Promise.all(opened.map(one => one.listener.close()))
     throw error
   }
-  return {
-    url: opened[0]!.listener.url,
-    operatorUrl: opened.at(-1)!.listener.url,
-    async readTls() {
-      const read = await Promise.all(opened.map(one => one.readTls()))
-      for (const tls of read) if (tls !== undefined) checkTls(tls)
-      return () => {
-        for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.listener.setTls(tls)
-      }
-    },
-    async close() {
-      stopping = true
-      await Promise.all(opened.map(one => one.listener.close()))
-      await octoSts?.stop()
-    },
-  }
+}
+
+function certificateUse({ listen: { behind_proxy: proxy }, mtls_listen: mtls }: Settings) {
+  if (mtls === undefined && proxy?.client_certificate === undefined) return undefined
+  return { listener: mtls?.public_url }
+}
+
+type Opened = { listener: Listener; readTls: () => Promise<Tls | undefined> }
+type At = Pick<Settings['listen'], 'host' | 'port' | 'tls' | 'behind_proxy'>
+
+async function readPair(
+  files: Settings['listen']['tls'],
+  readFile: ListenersOptions['readFile'],
+): Promise<Tls | undefined> {
+  return files && { cert: await readFile(files.cert_file), key: await readFile(files.key_file) }
 }
 
 /** A file that cannot be used is told at the start, not by the first webhook. */

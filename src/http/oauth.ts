@@ -16,6 +16,7 @@ import { basic } from './bearer.ts'
 import type { Env } from './guard.ts'
 import { tokenTypeOf } from './oauth-answer.ts'
 import { assertionGrant, JWT_BEARER } from './oauth-assertion.ts'
+import { CLIENT_CREDENTIALS, certificateGrant } from './oauth-certificate.ts'
 import { exchange, TOKEN_EXCHANGE } from './oauth-exchange.ts'
 import { createPace, type ExchangeAnswer, type Pace } from './oauth-pending.ts'
 import { demand, type Form } from './oauth-request.ts'
@@ -67,8 +68,14 @@ function answerGrant(c: Context<Env>, form: Form, pace: Pace): Promise<ExchangeA
     case JWT_BEARER:
       c.set('grant', 'assertion')
       return assertionGrant(c, form)
+    case CLIENT_CREDENTIALS:
+      c.set('grant', 'certificate')
+      return certificateGrant(c, form)
     default:
-      throw new BrokerError('grant_type_unsupported', `supported are ${TOKEN_EXCHANGE} and ${JWT_BEARER}`)
+      throw new BrokerError(
+        'grant_type_unsupported',
+        `supported are ${TOKEN_EXCHANGE}, ${JWT_BEARER} and ${CLIENT_CREDENTIALS}`,
+      )
   }
 }
 

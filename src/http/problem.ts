@@ -13,7 +13,12 @@ type Row = {
   oauth: OauthRow
   /** RFC 7523 section 3.1, for evidence that came as an assertion; where absent, as for a subject token. */
   assertion?: OauthRow
+  /** The same for a client that authenticates by its certificate (RFC 6749 section 5.2). */
+  certificate?: OauthRow
 }
+
+/** An assertion (RFC 7523 section 3.1), or the certificate of a client that authenticates by it (RFC 6749 section 5.2). */
+export type Grant = 'assertion' | 'certificate'
 
 type OauthRow = { status: number; error: string; description?: string }
 
@@ -58,6 +63,11 @@ const TABLE: Record<ErrorCode, Row> = {
       error: 'invalid_grant',
       description: 'the assertion was not accepted as evidence',
     },
+    certificate: {
+      status: 401,
+      error: 'invalid_client',
+      description: 'the client certificate was not accepted as evidence',
+    },
   },
   evidence_in_use: {
     status: 409,
@@ -70,6 +80,7 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'No registered agent matches',
     oauth: { status: 400, error: 'invalid_request' },
     assertion: { status: 400, error: 'invalid_grant' },
+    certificate: { status: 400, error: 'unauthorized_client' },
   },
   agent_not_active: {
     status: 403,
@@ -248,7 +259,7 @@ export function renderError(
   error: unknown,
   { log, metrics }: Pick<Broker, 'log' | 'metrics'>,
 ): Response {
-  const refusal = refusalOf(error, c.get('grant') === 'assertion')
+  const refusal = refusalOf(error, c.get('grant'))
   metrics.refused(refusal.code)
   if (refusal.status >= 500)
     log.error({ code: refusal.code, method: c.req.method, path: c.req.path, err: error }, refusal.title)
@@ -281,7 +292,7 @@ const CHALLENGES: Partial<Record<Refusal['code'], string>> = {
 }
 
 /** What a caller is told of an error, whatever the words of the endpoint are. */
-export function refusalOf(error: unknown, isAssertion = false): Refusal {
+export function refusalOf(error: unknown, grant?: Grant): Refusal {
   if (error instanceof HttpRefusal) {
     const oauth = { status: error.status, error: 'invalid_request' }
     const headers = { ...error.headers }
@@ -299,13 +310,10 @@ export function refusalOf(error: unknown, isAssertion = false): Refusal {
       'ledger_unavailable',
       'the ledger could not take the request; whether it did is not known, and it is safe to send it again',
     )
-    return refusalOf(retry, isAssertion)
+    return refusalOf(retry, grant)
   }
   if (error instanceof BadCursor)
-    return refusalOf(
-      new BrokerError('request_invalid', 'after: not the `next` of an earlier page'),
-      isAssertion,
-    )
+    return refusalOf(new BrokerError('request_invalid', 'after: not the `next` of an earlier page'), grant)
   if (!(error instanceof BrokerError))
     return {
       code: 'internal',
@@ -323,7 +331,7 @@ export function refusalOf(error: unknown, isAssertion = false): Refusal {
     status: row.status,
     title: row.title,
     detail: error.message,
-    oauth: isAssertion ? (row.assertion ?? row.oauth) : row.oauth,
+    oauth: (grant && row[grant]) ?? row.oauth,
     decision: error.decision,
     headers:
       retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfter / 1_000))) },

@@ -52,7 +52,7 @@ export const heartbeatBody = z.strictObject({ posture: posture.optional() }).ope
 
 export const openTaskBody = z
   .strictObject({
-    evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }),
+    evidence,
     /** The ID token of the human on whose behalf; a child has its parent's human and names none. */
     on_behalf_of: z.strictObject({ type: z.literal('jwt'), token: z.string() }).optional(),
     posture: posture.optional(),

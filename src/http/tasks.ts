@@ -16,6 +16,7 @@ import { openTicket } from '../broker/tasks/open-ticket.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
+import { certificateEvidence } from './client-certificate.ts'
 import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
 import { accepted, approvalsOf, comeBack, isPending } from './pending.ts'
@@ -43,7 +44,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
 
   routes.post('/', async c => {
     const opened = await exchanges.pass(c.get('source'), async () => {
-      const request = toRequest(await readJson(c, openTaskBody, bodyBytes))
+      const request = toRequest(c, await readJson(c, openTaskBody, bodyBytes))
       const held = await shownKeys(c)
       return withFreshConfiguration(c.get('broker'), within => openTask(within, { ...request, held }))
     })
@@ -173,9 +174,9 @@ function placed({ issuers }: Pick<Broker, 'issuers'>, asks: readonly AskRow[]): 
   return asks.map(ask => ({ ...ask, provider: issuers.get(ask.issuer)?.watch?.provider }))
 }
 
-function toRequest(body: z.infer<typeof openTaskBody>): OpenRequest {
+function toRequest(c: Context<Env>, body: z.infer<typeof openTaskBody>): OpenRequest {
   return {
-    evidence: body.evidence,
+    evidence: body.evidence.type === 'jwt' ? body.evidence : certificateEvidence(c),
     purpose: body.purpose,
     asks: body.authorization_details.map(toAsk),
     mintFirst: false,

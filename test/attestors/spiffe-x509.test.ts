@@ -102,7 +102,7 @@ test('an SVID is proven, bound to its key, and counts as often as it is shown', 
       boundKey: { 'x5t#S256': digest },
       replay: {
         id: expect.stringMatching(/^x509\/[\w-]{43}$/),
-        ...{ singleUse: false, issuedAt: NOON - 10_000, until: NOON + 3600_000 },
+        ...{ singleUse: false, reuse: 'open', issuedAt: NOON - 10_000, until: NOON + 3600_000 },
       },
     },
   })

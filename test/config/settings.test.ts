@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isLoopback } from '../../src/config/settings.ts'
+import { isLoopback } from '../../src/config/listen.ts'
 import { ConfigError, loadSettings } from '../../src/config.ts'
 import { LIMITS } from '../../src/limits.ts'
 import { types } from './fake-types.ts'

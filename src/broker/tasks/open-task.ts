@@ -65,6 +65,8 @@ import { demandRunning } from './verify-running.ts'
 
 export type OpenRequest = {
   evidence: Evidence
+  /** Who the caller says that it is, where the protocol has it say so. */
+  subject?: string
   /** The ID token of the human on whose behalf. */
   onBehalfOf?: JwtEvidence
   /** Chooses among the agents whose rule matches; never adds one. */
@@ -176,6 +178,14 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     })
     throw error
   }
+}
+
+/** In what sound evidence does not go with the request that brought it: a rejection and its detail. */
+function mismatchOf({ held = {}, subject }: OpenRequest, identity: Identity): [string, string] | undefined {
+  if (!isHeld(identity.boundKey, held)) return ['key_not_shown', 'it is bound to a key that was not shown']
+  if (subject !== undefined && subject !== identity.subject)
+    return ['subject_other', 'the caller says that it is somebody else']
+  return undefined
 }
 
 /**
