@@ -1,18 +1,18 @@
 /**
  * Attests workloads by JWT-SVIDs of one trust domain (SPIFFE JWT-SVID). Keys come from that domain's bundle
- * alone; bundles of other domains are other attestors.
+ * alone, from wherever it comes; other domains are other attestors.
  *
  * SPIRE agents hand the same SVID out again until half of its life is over, and `jti` is not part of the
  * standard: `single_use` is off unless the operator's workloads fetch a fresh SVID each time.
  */
 import { z } from 'zod'
 import { defineAttestor, type Evidence } from './attestor.ts'
+import { bundleSettings, hostOfBundle, openBundle, refuseNotOneBundle } from './shared/bundle-settings.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
 import { peekEvidence } from './shared/compact-jws.ts'
 import { namesAudience } from './shared/oidc-profile.ts'
 import { algorithms, audience, reuse, reuseNotices, seconds } from './shared/settings.ts'
-import { createBundleFile } from './shared/spiffe-bundle-file.ts'
 import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
 import type { JsonObject } from './shared/strict-json.ts'
 import { type JwtProfile, verifyEvidence } from './shared/verify-jwt.ts'
@@ -30,29 +30,31 @@ const SVID_ALGORITHMS = [
   'PS512',
 ] as const
 
-const settings = z.strictObject({
-  trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
-  audience,
-  /** The trust domain's bundle: a JWKS with `use: jwt-svid` keys. Read again when it changes. */
-  bundle_file: z.string().min(1),
-  algorithms: algorithms
-    .refine(list => list.every(isSvidAlgorithm), 'has one that JWT-SVID does not allow')
-    .default([...SVID_ALGORITHMS]),
-  single_use: z.boolean().default(false),
-  /** What a second use is worth, where each use is not the only one: see docs/attestors/spiffe-jwt.md. */
-  reuse,
-  /** Cap on `exp - iat`, or on what is left until `exp` where there is no `iat`. SPIRE's default is 300. */
-  max_lifetime_seconds: seconds(86_400).default(3600),
-  /** Cap on the time since `iat`. As long as an SVID may live, since agents hand it out again. */
-  max_age_seconds: seconds(86_400).default(3600),
-})
+const settings = z
+  .strictObject({
+    trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
+    audience,
+    ...bundleSettings,
+    algorithms: algorithms
+      .refine(list => list.every(isSvidAlgorithm), 'has one that JWT-SVID does not allow')
+      .default([...SVID_ALGORITHMS]),
+    single_use: z.boolean().default(false),
+    /** What a second use is worth, where each use is not the only one: see docs/attestors/spiffe-jwt.md. */
+    reuse,
+    /** Cap on `exp - iat`, or on what is left until `exp` where there is no `iat`. SPIRE's default is 300. */
+    max_lifetime_seconds: seconds(86_400).default(3600),
+    /** Cap on the time since `iat`. As long as an SVID may live, since agents hand it out again. */
+    max_age_seconds: seconds(86_400).default(3600),
+  })
+  .superRefine(refuseNotOneBundle)
 
 export const spiffeJwt = defineAttestor({
   type: 'spiffe-jwt',
   settings,
+  usesHost: chosen => hostOfBundle(chosen),
   rules: () => ({ claimTypes: CLAIM_TYPES }),
   open(chosen, deps) {
-    const { keys } = createBundleFile(chosen.bundle_file, chosen.algorithms, deps)
+    const { keys, close } = openBundle(chosen, chosen.algorithms, deps)
     const issuer = `spiffe://${chosen.trust_domain}`
     const profile: JwtProfile = {
       // JWT-SVID section 2: a header parameter beside these MUST NOT appear.
@@ -72,8 +74,9 @@ export const spiffeJwt = defineAttestor({
       notices: chosen.single_use ? [] : reuseNotices(chosen.reuse),
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
       isFor: evidence => namesAudience(evidence, chosen.audience),
-      async attest(evidence) {
-        const verified = await verifyEvidence(evidence, profile, keys, deps.now)
+      takes: { issuer, audience: chosen.audience },
+      async attest(evidence, observe) {
+        const verified = await verifyEvidence(evidence, profile, keys, deps.now, observe)
         if (!verified.ok) return verified
         const { subject, replay } = verified.value
         const id = parseWorkloadId(subject)
@@ -81,6 +84,7 @@ export const spiffeJwt = defineAttestor({
         const claims = { trust_domain: id.value.trustDomain, path: id.value.path }
         return { ok: true, proof: { issuer, subject, claims, replay: { ...replay, reuse: chosen.reuse } } }
       },
+      ...(close && { close }),
     }
   },
 })

@@ -11,7 +11,7 @@ import { checkCanary, isUnsealed } from './keys/canary.ts'
 import { newId } from './keys/ids.ts'
 import { type KekFiles, loadKek } from './keys/kek.ts'
 import { createKeyring } from './keys/keyring.ts'
-import type { RandomBytes } from './keys/random.ts'
+import { fraction, type RandomBytes } from './keys/random.ts'
 import { newToken } from './keys/tokens.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { type Metrics, noMetrics } from './metrics.ts'
@@ -49,6 +49,8 @@ export type Edge = {
   /** Calendar work; returns how to take it back. */
   everyDay: (run: () => Promise<void>) => () => void
   random: RandomBytes
+  /** Where the SPIFFE Workload API of this host is, if it says so: `SPIFFE_ENDPOINT_SOCKET`. */
+  workloadApi?: string | undefined
   files: ConfigFiles
   kekFiles: KekFiles
   log: Log
@@ -125,7 +127,7 @@ export async function openCore(
       issuerDigests: issuerDigests(settings),
     },
     openers: {
-      attestor: attestorOpener({ settings, ...types, now, fetch: outbound.get }),
+      attestor: attestorOpener({ ...edge, settings, ...types, fetch: outbound.get }),
       issuer: (...given: Parameters<typeof openIssuer>) => observed(given[0], openIssuer(...given)),
     },
   }
@@ -172,13 +174,16 @@ export async function openCore(
     },
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
-    jitter: () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32,
+    jitter: () => fraction(random),
     reloaded: () => registry.follow(),
     waits: createWaits({ now, schedule: edge.schedule, limits }),
     outbox: { webhooks: webhooksFor('approval.requested', settings), wake: () => tell() },
     wake: () => wake(),
     settled: () => settled(),
   }
+  stack.defer(() => {
+    for (const attestor of broker.attestors.values()) attestor.close?.()
+  })
   for (const [issuer, { notices = [] }] of broker.issuers)
     for (const notice of notices) log.info({ issuer }, notice)
   for (const [attestor, { notices = [] }] of broker.attestors)

@@ -122,7 +122,8 @@ export function attestorOpener({ settings, attestorTypes: types, random, ...give
     const attestor = type.open(instance.settings, { ...lent, readFile })
     refuseOwnTokens(name, attestor, settings)
     refuseHumans(name, attestor, settings)
-    return attestor
+    const rules = type.rules?.(instance.settings)
+    return rules === undefined ? attestor : Object.assign(attestor, { rules })
   }
 }
 

@@ -9,7 +9,7 @@ import type { JwtProfile } from './verify-jwt.ts'
 
 export type OidcIssuer = KeySetLocation & { algorithms: readonly Algorithm[] }
 
-export function oidcKeys(issuer: OidcIssuer, deps: AttestorDeps): KeySource {
+export function oidcKeys(issuer: OidcIssuer, deps: Pick<AttestorDeps, 'now' | 'fetch'>): KeySource {
   return createRemoteKeySet(
     issuer,
     { algorithms: issuer.algorithms, use: { value: 'sig', mayBeAbsent: true } },

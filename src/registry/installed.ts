@@ -70,6 +70,9 @@ export function createInstalled(options: InstalledOptions): Installed {
           `registered, and does not count: ${why}`,
         )
       // From here on nothing can fail, and nothing else runs.
+      const left = new Set([...teams.kept.values()].map(({ instance }) => instance))
+      for (const { instance } of kept.values())
+        if (!left.has(instance) && 'attest' in instance) instance.close?.()
       kept = teams.kept
       replace(attestors, [...opened.attestors, ...teams.attestors])
       replace(issuers, [...opened.issuers, ...teams.issuers])
