@@ -79,7 +79,13 @@ describe('the example configuration', () => {
         return uncomment(uncomment(withoutPlugins))
       },
     })
-    expect(Object.keys(settings.attestors)).toEqual(['github', 'octo-sts', 'gitlab', 'spire', 'spire-x509'])
+    expect(Object.keys(settings.attestors)).toEqual([
+      'github',
+      'octo-sts',
+      'gitlab',
+      'spire',
+      'spire-certificates',
+    ])
     expect(Object.keys(settings.issuers)).toEqual(['jwt', 'github-app', 'aws', 'databases'])
     expect(settings.operator_listen?.port).toBe(8481)
     expect(settings.listen.tls?.cert_file).toBe(join(folder, 'tls/cert.pem'))

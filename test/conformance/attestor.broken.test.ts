@@ -232,12 +232,10 @@ const mutants: [rule: string, mistake: string, wrong: Break][] = [
       }
     }) satisfies Break,
   ],
-  ...REJECTIONS.filter(name => !IMPOSSIBLE.includes(name)).flatMap(
-    (rejection): [string, string, Break][] => [
-      [`rejects as ${rejection}`, 'accepts it', acceptInstead(rejection)],
-      [`rejects as ${rejection}`, 'calls it otherwise', callOtherwise(rejection)],
-    ],
-  ),
+  ...REJECTIONS.filter(name => !IMPOSSIBLE.includes(name)).flatMap((rejection): [string, string, Break][] => [
+    [`rejects as ${rejection}`, 'accepts it', acceptInstead(rejection)],
+    [`rejects as ${rejection}`, 'calls it otherwise', callOtherwise(rejection)],
+  ]),
 ]
 
 describe('the suite catches', () => {
