@@ -5,7 +5,8 @@ import { previewRevocation } from '../broker/revocations/preview-revocation.ts'
 import { revocationStatus, startRevocation, unblock } from '../broker/revocations/revocations.ts'
 import { canonicalDigest } from '../canonical.ts'
 import type { RevocationFilter } from '../policy/revocation-filter.ts'
-import { eyesOf, seen } from './eyes.ts'
+import type { RevocationRow } from '../store/rows.ts'
+import { demandSeen, eyesOf, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor, operatorFor } from './operator-guard.ts'
 import { given, page, query } from './page.ts'
@@ -38,13 +39,17 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
   routes.get('/', async c => {
     const { limit, after, blocking } = query(c, revocationsQuery)
     const filter = blocking === undefined ? {} : { blocking: true as const }
-    const found = await c.get('broker').ledger.read.revocations(filter, given({ limit, after }))
-    return c.json(page(found, row => renderRevocation({ row })))
+    const within = c.get('broker')
+    const found = await within.ledger.read.revocations(filter, given({ limit, after }))
+    const items = await seen(found.items, await eyesOf(c), row => agentOfRun(within, row))
+    return c.json(page({ ...found, items }, row => renderRevocation({ row })))
   })
 
-  routes.get('/:id', async c =>
-    c.json(renderRevocation(await revocationStatus(c.get('broker'), c.req.param('id')))),
-  )
+  routes.get('/:id', async c => {
+    const status = await revocationStatus(c.get('broker'), c.req.param('id'))
+    await demandSeen(c, await agentOfRun(c.get('broker'), status.row), 'revocation')
+    return c.json(renderRevocation(status))
+  })
 
   routes.post('/:id/unblock', async c => {
     const { id_token: idToken } = await readJson(c, unblockBody, broker.limits.bodyBytes)
@@ -55,6 +60,12 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
   })
 
   return routes
+}
+
+/** Null: it is not one agent's, and for everybody who reads here at all. */
+async function agentOfRun(broker: Broker, { filter }: RevocationRow): Promise<string | null> {
+  const { agent } = await reachOf(broker, JSON.parse(filter) as RevocationFilter)
+  return agent ?? null
 }
 
 /** What it is done to, where it is one agent's: whoever answers for that agent may do it. */

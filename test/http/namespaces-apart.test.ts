@@ -123,3 +123,16 @@ test('whoever may answer sees what they are asked, and no more of it', async () 
   expect(tells(await get('cleo', '/approvals'))).toBe(true)
   expect(tells(await get('cleo', '/leases'))).toBe(false)
 })
+
+test('what was revoked of another namespace is not told, in a list or by its id', async () => {
+  const order = { agent: 'payments.payer', reason: 'a drill of the switch', hold: false }
+  const begun = await operators.call('POST', '/v1/revocations', tokens.token!, order)
+  expect(begun.status).toBe(202)
+  for (const [who, sees] of [
+    ...[['bill', false] as const, ['paul', true] as const],
+    ...[['vera', true] as const, ['token', true] as const],
+  ]) {
+    expect([who, tells(await get(who, '/revocations'))]).toEqual([who, sees])
+    expect([who, (await get(who, `/revocations/${begun.body.id}`)).status]).toEqual([who, sees ? 200 : 404])
+  }
+})

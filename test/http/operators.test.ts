@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canonicalDigest } from '../../src/canonical.ts'
 import type { RunningServer } from '../../src/server.ts'
-import { startBroker } from '../fakes/installation.ts'
+import { ORDERS, startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
 import { type Api, createApi } from '../support/api.ts'
 import { operatorTokenOf } from '../support/operator.ts'
@@ -30,6 +30,14 @@ describe('a session', () => {
     expect(me.body).toMatchObject({ kind: 'human', name: 'Vera', groups: ['mayfly-viewer'], ended_at: null })
     expect((await api.call('POST', '/v1/operator-sessions/current/end', token, {})).status).toBe(200)
     expect((await api.call('GET', '/v1/leases', token)).status).toBe(401)
+  })
+
+  test('reads the receipt of a task, where workloads read theirs', async () => {
+    const task = await api.open([{ type: 'jwt', audience: ORDERS }])
+    await api.complete(task)
+    await api.until(task, 'settled')
+    const path = `/v1/tasks/${task.id}/receipt`
+    await expect.poll(async () => (await api.call('GET', path, await as('vera'))).status).toBe(200)
   })
 
   test('is listed without its token, and an admin ends it', async () => {
