@@ -79,9 +79,10 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     return c.json({ ...renderTask(task, placed(broker, asks), leases.items), ...approvals })
   })
 
-  /** An operator's token goes on to the operators' own route, where they are served here too. */
+  /** An operator, by token or session, goes on to the operators' own route, where they are served here too. */
   routes.get('/:id/receipt', async (c, next) => {
-    if (parseToken(presented(c).token.reveal())?.kind === 'operator') return next()
+    const kind = parseToken(presented(c).token.reveal())?.kind
+    if (kind === 'operator' || kind === 'session') return next()
     const { id } = await authorise(c)
     return c.json(renderReceipt(await readReceiptOf(c.get('broker'), id)))
   })
