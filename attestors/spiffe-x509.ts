@@ -8,29 +8,32 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import { defineAttestor, type Evidence } from './attestor.ts'
+import { bundleSettings, hostOfBundle, openBundle, refuseNotOneBundle } from './shared/bundle-settings.ts'
 import { refuse } from './shared/checked.ts'
 import { seconds } from './shared/settings.ts'
-import { createBundleFile } from './shared/spiffe-bundle-file.ts'
 import { TRUST_DOMAIN } from './shared/spiffe-id.ts'
 import { type Certificate, readCertificate } from './shared/x509-certificate.ts'
 import { findPath, MAX_PATH } from './shared/x509-path.ts'
 import { authorityIdFault, claimedDomain, judgeWorkload, readChain } from './shared/x509-svid.ts'
 
-const settings = z.strictObject({
-  trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
-  /** The trust domain's bundle: a JWKS with `use: x509-svid` certificates. Read again when it changes. */
-  bundle_file: z.string().min(1),
-  /** Cap on the leaf's whole life. SPIRE's default is an hour, Istio's a day and two minutes. */
-  max_lifetime_seconds: seconds(366 * 86_400).default(90_000),
-})
+const settings = z
+  .strictObject({
+    trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
+    ...bundleSettings,
+    /** Cap on the leaf's whole life. SPIRE's default is an hour, Istio's a day and two minutes. */
+    max_lifetime_seconds: seconds(366 * 86_400).default(90_000),
+  })
+  .superRefine(refuseNotOneBundle)
 
 export const spiffeX509 = defineAttestor({
   type: 'spiffe-x509',
   settings,
+  usesHost: chosen => hostOfBundle(chosen),
   rules: () => ({ claimTypes: CLAIM_TYPES }),
-  open(chosen, { now, readFile }) {
+  open(chosen, deps) {
+    const { now } = deps
     const { trust_domain: trustDomain, max_lifetime_seconds: maxLifetimeS } = chosen
-    const bundle = createBundleFile(chosen.bundle_file, [], { now, readFile })
+    const bundle = openBundle(chosen, [], deps)
     const authoritiesOf = createAuthorities()
     return {
       claimTypes: CLAIM_TYPES,
@@ -74,6 +77,7 @@ export const spiffeX509 = defineAttestor({
           },
         }
       },
+      ...(bundle.close && { close: bundle.close }),
     }
   },
 })

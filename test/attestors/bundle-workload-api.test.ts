@@ -18,7 +18,9 @@ import { backoffMs, WORKLOAD_API_LIMITS } from '../../attestors/shared/workload-
 import { createWorkloadBundles } from '../../attestors/shared/workload-bundles.ts'
 import { FEED_TIMES } from '../../attestors/shared/workload-feed.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
+import { spiffeX509 } from '../../attestors/spiffe-x509.ts'
 import { createSpiffeAuthority, type SpiffeAuthority } from '../fakes/identity/spiffe-authority.ts'
+import { createSpiffeX509Authority, type Svid } from '../fakes/identity/spiffe-x509-authority.ts'
 import {
   plainJwks,
   startWorkloadApiServer,
@@ -37,7 +39,7 @@ let agent: WorkloadApiServer
 let acme: SpiffeAuthority
 let partner: SpiffeAuthority
 let timers: Timers
-const opened: Attestor[] = []
+const opened: { close?(): void }[] = []
 
 const authorityOf = (trustDomain: string) => createSpiffeAuthority({ trustDomain, now, audience: AUDIENCE })
 const bundlesOf = (...authorities: SpiffeAuthority[]) =>
@@ -59,8 +61,8 @@ beforeEach(() => {
 })
 
 afterEach(async () => {
-  for (const attestor of opened.splice(0)) attestor.close?.()
-  await soon(() => expect(agent.streams('FetchJWTBundles')).toBe(0))
+  for (const one of opened.splice(0)) one.close?.()
+  await soon(() => expect(agent.streams()).toBe(0))
 })
 
 function openAttestor(trustDomain = DOMAIN, socket = agent.socket): Attestor {
@@ -324,7 +326,7 @@ describe('X.509 authorities', () => {
       schedule,
       jitter: () => 0,
     })
-    onTestFinished(() => made.close?.())
+    opened.push(made)
     return made
   }
   const give = (own: Uint8Array, other = der(9)) =>
@@ -363,6 +365,30 @@ describe('X.509 authorities', () => {
     })
     expect(await own.authorities()).toEqual([der(1)])
   })
+})
+
+test('X.509-SVIDs are judged by the authorities that the agent has now', async () => {
+  const authority = await createSpiffeX509Authority({ trustDomain: DOMAIN, now })
+  const publishRoots = (...roots: Uint8Array[]) =>
+    agent.give({ x509Bundles: { [`spiffe://${DOMAIN}`]: Buffer.concat(roots) } })
+  const settings = { trust_domain: DOMAIN, bundle: { workload_api: { socket: agent.socket } } }
+  const attestor = open(spiffeX509, settings, { now, schedule: timers.schedule })
+  opened.push(attestor)
+  const show = ({ chain }: Svid) => attestor.attest({ type: 'certificates', chain })
+  publishRoots(authority.root.der)
+  const first = await authority.issue('/agent/coder')
+  expect(await show(first)).toMatchObject({ ok: true, proof: { subject: 'spiffe://acme.test/agent/coder' } })
+  const { der: old } = authority.root
+  await authority.rotate()
+  const second = await authority.issue('/agent/coder')
+  expect(await show(second)).toMatchObject({ rejection: 'chain_not_trusted' })
+  publishRoots(old, authority.root.der)
+  await soon(async () => expect(await show(second)).toMatchObject({ ok: true }))
+  expect(await show(first)).toMatchObject({ ok: true })
+  publishRoots(authority.root.der)
+  await soon(async () => expect(await show(first)).toMatchObject({ rejection: 'chain_not_trusted' }))
+  agent.give({ x509Bundles: { [`spiffe://${OTHER}`]: old } })
+  await soon(async () => expect(await show(second)).toMatchObject({ rejection: 'chain_not_trusted' }))
 })
 
 describe('the agent’s stand-in', () => {
