@@ -5,17 +5,12 @@ import { BrokerError } from '../broker/broker-error.ts'
 import { inertText } from '../broker/inert-text.ts'
 import { type FoundLeak, findLeak, type Sighting } from '../broker/leaks/find-leak.ts'
 import { type Reported, reportLeak } from '../broker/leaks/report-leak.ts'
-import {
-  actorOf,
-  authenticateOperator,
-  authorizeOperator,
-  type Operator,
-} from '../broker/people/operators.ts'
+import { actorOf, authorizeOperator, type Operator } from '../broker/people/operators.ts'
 import type { LeakRow } from '../store/rows.ts'
-import { bearer } from './bearer.ts'
 import { seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { foundBody, leakBody, leaksQuery } from './leak-schemas.ts'
+import { operatorFor } from './operator-guard.ts'
 import { given, query } from './page.ts'
 import { createRateLimiter } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
@@ -26,7 +21,7 @@ export function leakRoutes(broker: Broker): Hono<Env> {
 
   routes.post('/', async c => {
     const within = c.get('broker')
-    const operator = await authenticateOperator(within, bearer(c))
+    const operator = await operatorFor(c, 'read')
     const { sightings, reason, dry_run } = await readJson(c, leakBody, broker.limits.bodyBytes)
     const items: object[] = []
     for (const sighting of sightings)
