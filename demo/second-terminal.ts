@@ -1,12 +1,11 @@
 /**
- * A terminal on a human's machine: the command line itself, in this process, with a home of its own. Where it
- * asks for a sign-in, that human signs in at their identity provider, by HTTP, as with a browser.
+ * A terminal on another machine: the command line itself, in this process, with a home of its own. Where it asks
+ * for a sign-in, its human signs in at their identity provider, by HTTP, as with a browser.
  */
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { CommanderError } from 'commander'
-import { createProgram } from '../src/cli/program.ts'
-import { CommandError, EXIT, type Terminal } from '../src/cli/terminal.ts'
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import type { ChildEnd, Terminal } from '../src/cli/terminal.ts'
+import { runInProcess } from '../test/cli/in-process.ts'
 import type { Human } from '../test/fakes/identity/human.ts'
 
 export type Ran = {
@@ -17,81 +16,64 @@ export type Ran = {
 }
 
 export type SecondTerminal = {
-  /** Of the human. */
+  /** Whose it is. */
   who: string
   /** `mayfly` with these arguments. */
   mayfly(...args: string[]): Promise<Ran>
+  /** The same with this on standard input. */
+  piped(input: string, ...args: string[]): Promise<Ran>
 }
 
 type World = {
   who: string
-  human: Human
-  brokerUrl: string
-  /** A folder that only this human has. */
+  /** Who signs in there; nobody does at the terminal of a job. */
+  human?: Human
+  /** A folder that only they have. */
   home: string
+  env: Readonly<Record<string, string>>
   now: () => number
 }
 
 export function secondTerminal(world: World): SecondTerminal {
-  return { who: world.who, mayfly: (...args) => run(world, args) }
+  return {
+    who: world.who,
+    mayfly: (...args) => run(world, args, ''),
+    piped: (input, ...args) => run(world, args, input),
+  }
 }
 
-async function run(world: World, args: readonly string[]): Promise<Ran> {
+async function run({ human, home, env, now }: World, args: readonly string[], input: string): Promise<Ran> {
   const screen: string[] = []
-  const ran = { code: EXIT.ok as number }
+  const out = (text: string) => void screen.push(text)
   const { promise: failed, reject } = Promise.withResolvers<never>()
   failed.catch(() => {})
-  const terminal: Terminal = {
-    ...machine(world),
-    out: text => void screen.push(text),
-    err(text) {
-      const address = ADDRESS.exec(text)?.[1]
-      if (address === undefined) return void screen.push(text)
-      screen.push(`mayfly: sign in at ${new URL(address).origin}\n`)
-      world.human.visit(address).catch(reject)
-    },
-    exitWith(code) {
-      ran.code = code
-    },
+  const err = (text: string) => {
+    const address = ADDRESS.exec(text)?.[1]
+    if (address === undefined || human === undefined) return out(text)
+    out(`mayfly: sign in at ${new URL(address).origin}\n`)
+    human.visit(address).catch(reject)
   }
-  try {
-    await Promise.race([createProgram(terminal, '0.0.0').parseAsync(['node', 'mayfly', ...args]), failed])
-  } catch (error) {
-    if (!(error instanceof CommandError) && !(error instanceof CommanderError)) throw error
-    screen.push(`mayfly: ${error.message}\n`)
-    ran.code = error.exitCode
-  }
-  return { ...ran, text: screen.join('') }
+  const terminal: Partial<Terminal> = { now, self: SELF, run: starter(home, out) }
+  const given = { home, env: { HOME: home, ...env }, input, out, err, terminal }
+  const code = await Promise.race([runInProcess(args, given), failed])
+  return { code, text: screen.join('') }
 }
 
 const ADDRESS = /sign in at:\n\s+(\S+)/
+/** How a program that is started from there starts `mayfly` itself. */
+const SELF = [process.execPath, join(import.meta.dirname, '../bin/mayfly.js')]
 
-/** Everything of a terminal but its screen. */
-function machine({ brokerUrl, home, now }: World): Omit<Terminal, 'out' | 'err' | 'exitWith'> {
-  return {
-    env: { HOME: home, MAYFLY_OPERATOR_URL: brokerUrl },
-    packageRoot: home,
-    outIsTerminal: false,
-    hasTerminal: false,
-    onSignal: () => () => {},
-    now,
-    schedule(ms, run) {
-      const timer = setTimeout(run, ms)
-      return () => clearTimeout(timer)
-    },
-    fetch: globalThis.fetch,
-    readFile: async path => ({ text: await readFile(path, 'utf8'), mode: (await stat(path)).mode }),
-    readStdin: async () => '',
-    async createSecretFile(path) {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-      return { commit: text => writeFile(path, text, { mode: 0o600 }), discard: async () => {} }
-    },
-    removeFile: path => rm(path, { force: true }),
-    run() {
-      throw new Error('no program is started from here')
-    },
-    edge() {
-      throw new Error('no broker is started from here')
-    },
+/** As a terminal starts programs, with what they print on the same screen. */
+function starter(cwd: string, out: (text: string) => void): Terminal['run'] {
+  return (command, args, env) => {
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', out)
+    const ended = new Promise<ChildEnd>(resolve => {
+      child.once('error', error => resolve({ how: 'failed', error }))
+      child.once('close', (code, signal) =>
+        resolve(signal === null ? { how: 'exited', code: code ?? 1 } : { how: 'signalled', signal }),
+      )
+    })
+    return { signal: signal => void child.kill(signal), ended }
   }
 }

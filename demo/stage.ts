@@ -52,7 +52,8 @@ export async function openStage(): Promise<Stage> {
   const { github, aws, clock, people, directory } = installation
   const terminalOf = (id: string, who: string) => {
     const home = join(directory, 'home', id)
-    return secondTerminal({ who, human: people.human(id), brokerUrl: broker.url, home, now: clock.now })
+    const env = { MAYFLY_OPERATOR_URL: broker.url }
+    return secondTerminal({ who, human: people.human(id), home, env, now: clock.now })
   }
   const all = opened.move()
   return {

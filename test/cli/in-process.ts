@@ -21,6 +21,8 @@ export type InProcess = {
   input: string
   out(text: string): void
   err(text: string): void
+  /** What is otherwise than here: another clock, or a way to start programs. */
+  terminal?: Partial<Terminal>
 }
 
 /** Runs a command to its end. @returns its exit code */
@@ -40,7 +42,7 @@ export async function runInProcess(args: readonly string[], given: InProcess): P
 }
 
 /** Of src/main.ts, less what only a process has: signals, and programs that it starts. */
-function terminalOf({ home, env, input, out, err }: InProcess): Omit<Terminal, 'exitWith'> {
+function terminalOf({ home, env, input, out, err, terminal }: InProcess): Omit<Terminal, 'exitWith'> {
   const at = (path: string) => resolve(home, path)
   return {
     ...{ env, out, err, outIsTerminal: false, hasTerminal: false },
@@ -60,6 +62,7 @@ function terminalOf({ home, env, input, out, err }: InProcess): Omit<Terminal, '
     removeFolder: path => rm(path, { force: true, recursive: true }),
     run: () => alone('to run a program'),
     edge: async level => edgeOf(at, pino({ level: level ?? 'info', base: null }, { write: out })),
+    ...terminal,
   }
 }
 
