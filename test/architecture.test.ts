@@ -39,7 +39,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/outbound-connector.ts',
     'src/outbound-error.ts',
   ],
-  ['src/broker'],
+  ['src/broker', 'src/mcp'],
   [
     'src/policy',
     'src/store',

@@ -19,6 +19,9 @@ export type EnvStyle = (typeof ENV_STYLES)[number]
 /** `handle`: of the ask; `provider`: the host of its web pages. */
 export type Given = { ask: AskDetail; handle: string; provider: string | undefined; credential: Credential }
 
+/** As much of it as an environment is made of. */
+export type GivenSecret = Omit<Given, 'credential'> & { credential: Pick<Credential, 'reveal'> }
+
 /** Where handles are good; undefined where none are given. */
 export type Place = {
   variables: Record<string, string>
@@ -86,7 +89,7 @@ export function namesOf(ask: AskDetail): string[] {
 
 export function childEnvironment(
   terminal: Pick<Terminal, 'env' | 'self'>,
-  given: readonly Given[],
+  given: readonly GivenSecret[],
   style: EnvStyle,
   place: Place | undefined,
 ): Record<string, string> {
@@ -119,7 +122,7 @@ export function awsHandle(aws: NonNullable<Place['aws']>, handle: string): Recor
 }
 
 /** The one place where `exec` reveals a credential: into the child's environment. */
-function variables({ ask, credential }: Given): Record<string, string> {
+function variables({ ask, credential }: GivenSecret): Record<string, string> {
   const value = credential.reveal()
   const text = typeof value === 'string' ? value : JSON.stringify(value)
   const values = kindOf(ask) === 'aws' ? awsValues(value) : namesOf(ask).map(() => text)

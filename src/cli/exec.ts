@@ -210,7 +210,7 @@ function detailOf(end: ChildEnd): string {
 }
 
 /** As a shell has it: 128 and the signal, 127 for a program that is not there, 126 for one that does not run. */
-function exitCodeOf(terminal: Terminal, program: string, end: ChildEnd): number {
+export function exitCodeOf(terminal: Terminal, program: string, end: ChildEnd): number {
   if (end.how === 'exited') return end.code
   if (end.how === 'signalled') return 128 + constants.signals[end.signal]
   const code = end.error.code ?? 'unknown error'

@@ -63,6 +63,10 @@ export const CLI_LIMITS = {
   /** What was not looked at, that is named. */
   scanSkipped: 100,
 
+  /** What git and AWS are configured with, and how long a socket is looked at. */
+  settingsBytes: 1_024 * kibibyte,
+  socketLookMs: 2 * second,
+
   /** Trust policies of octo-sts: folders that are looked into, and files. */
   importFolders: 2_000,
   importFiles: 2_000,

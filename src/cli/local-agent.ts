@@ -55,7 +55,7 @@ export async function localAgent(terminal: Terminal, options: AgentOptions): Pro
     // 4. Nobody is answered any more, and everything ends.
     const tasks = sidecar.keeper.active().map(({ task }) => task)
     await sidecar.close()
-    await endAll(terminal, tasks)
+    await endAll(terminal, tasks, 'mayfly agent ended')
     for (const release of releases) release()
   }
 }
@@ -74,7 +74,7 @@ async function startOn(
 }
 
 /** @throws Refusal where there is no evidence; MayflyError */
-async function openFor(
+export async function openFor(
   terminal: Terminal,
   mayfly: Mayfly,
   { asks, heartbeat_seconds, ...body }: OpenBody,
@@ -113,8 +113,8 @@ async function openFirst({ keeper }: RunningSidecar, url: string, body: OpenBody
 }
 
 /** What cannot be ended now is told; it lapses, or reaches its deadline. */
-async function endAll(terminal: Terminal, tasks: readonly Task[]): Promise<void> {
-  const ends = await Promise.allSettled(tasks.map(task => task.cancel({ detail: 'mayfly agent ended' })))
+export async function endAll(terminal: Terminal, tasks: readonly Task[], detail: string): Promise<void> {
+  const ends = await Promise.allSettled(tasks.map(task => task.cancel({ detail })))
   for (const [index, end] of ends.entries())
     if (end.status === 'rejected')
       note(terminal, `task ${tasks[index]?.id} could not be ended now; it lapses or reaches its deadline`)

@@ -9,6 +9,7 @@ import { addLeakCommands } from './leak-commands.ts'
 import { leases } from './leases.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { addLocalCommands } from './local-commands.ts'
+import { addMcpCommands } from './mcp-commands.ts'
 import { operatorRenew } from './operator-renew.ts'
 import { OPERATOR_HELP } from './operator-token.ts'
 import { addPolicyCommands } from './policy.ts'
@@ -47,6 +48,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addTaskCommands(program, terminal)
   addCredentialCommands(program, terminal)
   addLocalCommands(program, terminal, { withOpening, wholeNumber, gather })
+  addMcpCommands(program, terminal, { version, wholeNumber, gather })
   addPeopleCommands(program, terminal)
   addOperatorCommands(program, terminal)
   addApprovalCommands(program, terminal, { withOperator })

@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream'
 import type { Edge } from '../open-core.ts'
 
 /** The process, as commands see it: nothing in `cli/` touches the real one. */
@@ -27,6 +28,8 @@ export type Terminal = {
   fetch: typeof fetch
   /** UTF-8 text and permission bits, from one handle. @throws NodeJS.ErrnoException, `EFBIG` past `maxBytes` */
   readFile(path: string, maxBytes: number): Promise<{ text: string; mode: number }>
+  /** Standard input and output as they are, for a protocol that is spoken over both. */
+  streams(): { input: Readable; output: Writable }
   /** Standard input to its end. @throws Error with code `EFBIG` past `maxBytes` */
   readStdin(maxBytes: number): Promise<string>
   /**
