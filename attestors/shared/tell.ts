@@ -22,8 +22,13 @@ export function tell<T>(
 export function shown(value: JsonValue | undefined): string {
   if (value === undefined) return 'nothing'
   const text = JSON.stringify(value, (_name, inner) => (typeof inner === 'bigint' ? `${inner}` : inner))
-  const bare = text.replaceAll(TOKEN, '(a token)')
+  const bare = withoutTokens(text)
   return bare.length > MAX_SHOWN_CHARACTERS ? `${bare.slice(0, MAX_SHOWN_CHARACTERS)}…` : bare
+}
+
+/** Evidence can carry other people's. */
+export function withoutTokens(text: string): string {
+  return text.replaceAll(TOKEN, '(a token)')
 }
 
 const MAX_SHOWN_CHARACTERS = 300

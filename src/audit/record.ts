@@ -16,6 +16,7 @@ export type AuditEvent =
   | 'resource.registered'
   | 'resource.removed'
   | 'evidence.rejected'
+  | 'evidence.checked'
   | 'evidence.replayed'
   | 'decision.denied'
   | 'ask.granted'

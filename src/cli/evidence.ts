@@ -59,7 +59,8 @@ export async function readHuman(
   return asSecret(() => jwtFrom(text, file))
 }
 
-async function readEvidence(terminal: Terminal, file: string): Promise<string> {
+/** The text as it is. @param file or - for stdin. @throws CommandError */
+export async function readEvidence(terminal: Terminal, file: string): Promise<string> {
   try {
     return file === '-'
       ? await terminal.readStdin(CLI_LIMITS.evidenceBytes)

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { addAgentCommands } from './agents-commands.ts'
 import { addApprovalCommands } from './approvals-commands.ts'
 import { ASK_HELP } from './ask.ts'
+import { addAttestCommands } from './attest-commands.ts'
 import { ENV_STYLES } from './child-environment.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { exec } from './exec.ts'
@@ -55,6 +56,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   addAgentCommands(program, terminal, { withOperator, withProviderLogs, config: DEFAULT_CONFIG })
   addLeakCommands(program, terminal, { withOperator })
   addProofCommands(program, terminal)
+  addAttestCommands(program, terminal, { config: DEFAULT_CONFIG })
   addRegistryCommands(program, terminal, withOperator)
   addImportCommands(program, terminal)
   addPolicyCommands(program, terminal, { withOperator, withOpening, config: DEFAULT_CONFIG })

@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import { agentsQuery, certifyBody, standingBody } from './agent-schemas.ts'
 import { APPROVAL_ROUTES } from './approval-openapi.ts'
+import { checkEvidenceBody } from './attestor-schemas.ts'
 import { foundBody, leakBody, leaksQuery } from './leak-schemas.ts'
 import {
   agreeBody,
@@ -180,6 +181,14 @@ const ROUTES: readonly Described[] = [
     summary: 'What evidence or a task would get, without opening anything',
     auth: 'operatorToken',
     body: simulateBody,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/attestors/check',
+    summary: 'What is right and wrong with evidence, without using it up',
+    auth: 'operatorToken',
+    body: checkEvidenceBody,
     ok: 200,
   },
   {

@@ -7,6 +7,7 @@ import { authenticateOperator } from '../broker/people/operators.ts'
 import { readReceiptOf } from '../broker/proof/read-receipt.ts'
 import type { AuditRow } from '../store/rows.ts'
 import { agentRoutes } from './agents.ts'
+import { attestorRoutes } from './attestors.ts'
 import { bearer } from './bearer.ts'
 import { renderExplained } from './explain.ts'
 import { agentOfTask, demandSeen, eyesOf, seen, seenPage } from './eyes.ts'
@@ -93,6 +94,8 @@ export function operatorRoutes(broker: Broker): Hono<Env> {
   routes.route('/leaks', leakRoutes(broker))
 
   routes.route('/policies', policyRoutes(broker))
+
+  routes.route('/attestors', attestorRoutes(broker))
 
   /** One row: the token that asked for this ends here, and so does whoever else holds it. */
   routes.post('/operator-tokens', async c => {

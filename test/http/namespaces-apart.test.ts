@@ -118,6 +118,13 @@ test('nor is a simulation a way to it', async () => {
     expect([await simulate('bill', of), await simulate('paul', of)]).toEqual([404, 200])
 })
 
+test('nor is a check of evidence', async () => {
+  const check = async (who: string, body: object) =>
+    (await operators.call('POST', '/v1/attestors/check', tokens[who]!, body)).status
+  for (const body of [{ evidence: evidence() }, { evidence: evidence(), agent: 'payments.payer' }])
+    expect([await check('bill', body), await check('paul', body)]).toEqual([404, 200])
+})
+
 test('whoever may answer sees what they are asked, and no more of it', async () => {
   expect((await get('cleo', `/approvals/${approval}`)).status).toBe(200)
   expect(tells(await get('cleo', '/approvals'))).toBe(true)

@@ -1,0 +1,109 @@
+/** `mayfly attest check`: what is right and wrong with evidence. Nothing is opened, and it is not used up. */
+import { attestorTypes } from '../../attestors/index.ts'
+import { issuerTypes } from '../../issuers/index.ts'
+import { Secret } from '../../issuers/shared/secret.ts'
+import { checkEvidence } from '../broker/tasks/check-evidence.ts'
+import { withoutEvidence } from '../broker/tasks/without-evidence.ts'
+import { loadConfig } from '../config.ts'
+import { renderEvidenceCheck } from '../http/render-evidence-check.ts'
+import { LIMITS } from '../limits.ts'
+import { openAttestors, openIssuers, openOutbound } from '../open-plugins.ts'
+import { type AttestReport, attestReport, describeReport } from './attest-report.ts'
+import { given, operatorUrl } from './broker-url.ts'
+import { createClient } from './client.ts'
+import { findEvidence, readEvidence } from './evidence.ts'
+import { failureOf } from './failure.ts'
+import { readOperatorToken } from './operator-token.ts'
+import { printJson } from './print.ts'
+import { CommandError, type Terminal } from './terminal.ts'
+
+type Options = {
+  config: string
+  evidenceFile?: string
+  agent?: string
+  broker?: string
+  operatorTokenFile?: string
+  json?: boolean
+}
+
+const EXIT_CODES = { matched: 0, statement: 1, unmatched: 1, rejected: 1, unavailable: 2 } as const
+
+export async function attestCheck(terminal: Terminal, options: Options): Promise<void> {
+  const report = await checked(terminal, options)
+  if (options.json) printJson(terminal, report)
+  else
+    terminal.out(
+      describeReport(report)
+        .map(line => `${line}\n`)
+        .join(''),
+    )
+  terminal.exitWith(EXIT_CODES[report.outcome])
+}
+
+/** @throws CommandError with the code of what could not be checked, whatever the cause: 1 would say that it is rejected */
+async function checked(terminal: Terminal, options: Options): Promise<AttestReport> {
+  try {
+    return await (options.broker === undefined
+      ? byConfiguration(terminal, options)
+      : byBroker(terminal, options))
+  } catch (cause) {
+    const { said } = failureOf(cause)
+    throw new CommandError(said.trim().replace(/^mayfly: /, ''), { exitCode: EXIT_CODES.unavailable, cause })
+  }
+}
+
+async function byBroker(terminal: Terminal, { agent, ...options }: Options): Promise<AttestReport> {
+  const url = operatorUrl(terminal, options)
+  const operator = await readOperatorToken(terminal, options)
+  const token = await evidenceOf(terminal, url, options)
+  const body = { evidence: { type: 'jwt', token: token.reveal() }, ...(agent === undefined ? {} : { agent }) }
+  return createClient(terminal, url).call(
+    { method: 'POST', path: '/v1/attestors/check', token: operator, body, whenLost: 'repeat' },
+    attestReport,
+  )
+}
+
+/** The configuration of `serve`, and the keys from wherever they are; no ledger, and nothing but attestors is asked. */
+async function byConfiguration(
+  terminal: Terminal,
+  { config, agent, ...options }: Options,
+): Promise<AttestReport> {
+  const edge = await terminal.edge('silent')
+  const loaded = await loadConfig(config, edge.files, {
+    ...{ attestorTypes, issuerTypes },
+    openIssuers: settings => openIssuers(settings, edge, nobody),
+  })
+  const token = await evidenceOf(terminal, loaded.settings.public_url, options)
+  const outbound = openOutbound(loaded.settings, LIMITS)
+  const attestors = openAttestors(loaded, edge, outbound.get)
+  try {
+    const agents = new Map(loaded.agents.map(one => [one.name, one] as const))
+    const checking = { attestors, agents: () => agents, now: edge.now } satisfies Parameters<
+      typeof checkEvidence
+    >[0]
+    const evidence = { type: 'jwt', token: token.reveal() } as const
+    const shown = renderEvidenceCheck(await checkEvidence(checking, evidence, agent), undefined)
+    return attestReport.parse(withoutEvidence(shown, evidence))
+  } finally {
+    for (const attestor of attestors.values()) attestor.close?.()
+    await outbound.close()
+  }
+}
+
+/** A file as it is, so that what is wrong with its form is told like all the rest; otherwise from the surroundings. */
+async function evidenceOf(
+  terminal: Terminal,
+  url: string,
+  { evidenceFile }: Pick<Options, 'evidenceFile'>,
+): Promise<Secret> {
+  const file = evidenceFile ?? given(terminal.env.MAYFLY_EVIDENCE_FILE)
+  if (file === undefined) return findEvidence(terminal, url, {})
+  return new Secret((await readEvidence(terminal, file)).trim())
+}
+
+/** Opening an issuer makes no call and no signature, so there is nothing to lend it here. */
+const nobody: Pick<Parameters<typeof openIssuers>[2], 'fetch' | 'sign' | 'signIdentity'> = {
+  fetch: () => Promise.reject(new Error('a check of evidence asks no provider')),
+  sign: () => Promise.reject(new Error('a check of evidence signs nothing')),
+  signIdentity: () => Promise.reject(new Error('a check of evidence signs nothing')),
+}
