@@ -55,6 +55,7 @@ function terminalOf({ home, env, input, out, err, terminal }: InProcess): Omit<T
     schedule,
     fetch: globalThis.fetch,
     readFile: (path, maxBytes) => readFileWithMode(at(path), maxBytes),
+    streams: () => alone('to speak over its streams'),
     readStdin: maxBytes => readAll(Readable.from([Buffer.from(input)]), maxBytes),
     createSecretFile: (path, options) => createSecretFile(at(path), options),
     removeFile: path => rm(at(path), { force: true }),
