@@ -809,7 +809,7 @@ var DAY_MS = 864e5;
 function openCall(evidence, asks, options) {
   const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket, onBehalfOf } = options;
   const body = {
-    evidence: { type: "jwt", token: evidence },
+    evidence: typeof evidence === "string" ? { type: "jwt", token: evidence } : { type: evidence.type },
     purpose,
     authorization_details: asks,
     ...agent === void 0 ? {} : { agent },
@@ -1202,10 +1202,10 @@ async function openTask({ world, url, evidence }, asks, options) {
     throw new MayflyError("one object stands twice among the asks: make one for each", {
       code: "ask_unknown"
     });
-  const token = await evidenceFrom({ world, url, evidence }, signal);
+  const presented = await evidenceFrom({ world, url, evidence }, signal);
   let sentAt = world.now();
   const call = {
-    ...openCall(token, asks, options),
+    ...openCall(presented, asks, options),
     ...signal && { unwanted: signal },
     onSend: () => {
       sentAt = world.now();
@@ -1228,7 +1228,8 @@ async function resumeTask({ world, url }, { id, token, signal }) {
 }
 async function evidenceFrom({ world, url, evidence }, signal) {
   const ask = async () => evidence({ ...world, broker: url, ...signal && { signal } });
-  return jwtFrom(await orAborted(ask(), signal), "what the evidence source gave");
+  const given = await orAborted(ask(), signal);
+  return typeof given === "string" ? jwtFrom(given, "what the evidence source gave") : given;
 }
 async function endUnwanted({ world, url }, opening) {
   try {

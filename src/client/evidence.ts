@@ -12,8 +12,21 @@ export type EvidenceWanted = World & {
   signal?: AbortSignal
 }
 
+/** A JWT, or that the certificate of the connection is the evidence. */
+export type Presented = string | { readonly type: 'client_certificate' }
+
+export type EvidenceSource = (wanted: EvidenceWanted) => Presented | Promise<Presented>
+
 /** A JWT (RFC 7519) of the workload's identity provider, or a JWT-SVID: any function that returns one. */
-export type EvidenceSource = (wanted: EvidenceWanted) => string | Promise<string>
+export type TokenSource = (wanted: EvidenceWanted) => string | Promise<string>
+
+/**
+ * An X.509-SVID, or another certificate that the broker knows: `fetch` is one that shows it, and `url` is where the
+ * broker asks for certificates.
+ */
+export function fromClientCertificate(): EvidenceSource {
+  return () => ({ type: 'client_certificate' })
+}
 
 /**
  * In a GitHub Actions job with `permissions: { id-token: write }`.
@@ -23,7 +36,7 @@ export type EvidenceSource = (wanted: EvidenceWanted) => string | Promise<string
 export function fromGithubActions(
   env: Readonly<Record<string, string | undefined>>,
   { audience }: { audience?: string } = {},
-): EvidenceSource {
+): TokenSource {
   return wanted => {
     const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: bearer } = env
     if (!url || !bearer)
@@ -38,7 +51,7 @@ export function fromGithubActions(
 }
 
 /** A file that somebody keeps fresh, a JWT-SVID for example: read anew for each task. */
-export function fromFile(path: string, readFile: (path: string) => string | Promise<string>): EvidenceSource {
+export function fromFile(path: string, readFile: (path: string) => string | Promise<string>): TokenSource {
   return async () => {
     try {
       return await readFile(path)

@@ -21,7 +21,15 @@ export {
 } from './asks.ts'
 export type { BoundKeyPair } from './bound-key.ts'
 export type { Credential } from './credential.ts'
-export { type EvidenceSource, type EvidenceWanted, fromFile, fromGithubActions } from './evidence.ts'
+export {
+  type EvidenceSource,
+  type EvidenceWanted,
+  fromClientCertificate,
+  fromFile,
+  fromGithubActions,
+  type Presented,
+  type TokenSource,
+} from './evidence.ts'
 export { createMayfly, type Mayfly, type MayflyOptions, type TaskOptions } from './mayfly.ts'
 export { isDenied, isPending, isUnavailable, MayflyError, type Problem } from './mayfly-error.ts'
 export type { EndOptions, Task, TaskAsk, TaskAsks } from './task.ts'

@@ -1,7 +1,7 @@
 import { Secret } from '../../issuers/shared/secret.ts'
 import { type Opened, readOpened, readTask } from './answers.ts'
 import type { Ask } from './asks.ts'
-import { type EvidenceSource, jwtFrom } from './evidence.ts'
+import { type EvidenceSource, jwtFrom, type Presented } from './evidence.ts'
 import { MayflyError } from './mayfly-error.ts'
 import { completeCall, type OpenOptions, openCall, readCall } from './task-calls.ts'
 import { demandSameAsks } from './task-record.ts'
@@ -29,10 +29,10 @@ export async function openTask(
     throw new MayflyError('one object stands twice among the asks: make one for each', {
       code: 'ask_unknown',
     })
-  const token = await evidenceFrom({ world, url, evidence }, signal)
+  const presented = await evidenceFrom({ world, url, evidence }, signal)
   let sentAt = world.now()
   const call = {
-    ...openCall(token, asks, options),
+    ...openCall(presented, asks, options),
     ...(signal && { unwanted: signal }),
     onSend: () => {
       sentAt = world.now()
@@ -59,9 +59,13 @@ export async function resumeTask(
   return { task, token: key.token, decision: null, aheadMs: 0 }
 }
 
-async function evidenceFrom({ world, url, evidence }: Broker, signal: AbortSignal | undefined) {
+async function evidenceFrom(
+  { world, url, evidence }: Broker,
+  signal: AbortSignal | undefined,
+): Promise<Presented> {
   const ask = async () => evidence({ ...world, broker: url, ...(signal && { signal }) })
-  return jwtFrom(await orAborted(ask(), signal), 'what the evidence source gave')
+  const given = await orAborted(ask(), signal)
+  return typeof given === 'string' ? jwtFrom(given, 'what the evidence source gave') : given
 }
 
 /** A task that nobody waits for any longer; one that cannot be ended now lapses or reaches its deadline. */

@@ -1,5 +1,6 @@
 /** The calls of one task's life, and what may be done with each where its answer is lost. */
 import type { Secret } from '../../issuers/shared/secret.ts'
+import type { Presented } from './evidence.ts'
 import { CLIENT_LIMITS } from './limits.ts'
 import type { Call } from './transport.ts'
 
@@ -40,10 +41,10 @@ export type OpenOptions = Declared &
 
 export type Outcome = 'completed' | 'failed' | 'cancelled'
 
-export function openCall(evidence: string, asks: readonly AskDetail[], options: OpenOptions): Call {
+export function openCall(evidence: Presented, asks: readonly AskDetail[], options: OpenOptions): Call {
   const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket, onBehalfOf } = options
   const body = {
-    evidence: { type: 'jwt', token: evidence },
+    evidence: typeof evidence === 'string' ? { type: 'jwt', token: evidence } : { type: evidence.type },
     purpose,
     authorization_details: asks,
     ...(agent === undefined ? {} : { agent }),

@@ -1,7 +1,13 @@
 /** X.509-SVIDs on the listener that asks for certificates: through the real port, with TLS as clients speak it. */
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import { promisify } from 'node:util'
+import { Agent as UndiciAgent, fetch as undiciFetch } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BUNDLE_TIMES } from '../../attestors/shared/spiffe-bundle-file.ts'
+import { createMayfly, fromClientCertificate, jwt } from '../../src/client/index.ts'
 import type { Svid, SvidWish } from '../fakes/identity/spiffe-x509-authority.ts'
 import { extension, makeKeys, pemOf, USES } from '../fakes/identity/x509-certificates.ts'
 import { asks, ORDERS } from '../fakes/installation.ts'
@@ -72,7 +78,7 @@ describe('a workload with an X.509-SVID', () => {
 
   test('is told where the listener is, by the first one', async () => {
     const url = new URL('/.well-known/oauth-authorization-server', certified.broker.url)
-    const metadata = await (await fetch(url)).json()
+    const metadata: unknown = await (await fetch(url)).json()
     expect(metadata).toMatchObject({
       grant_types_supported: expect.arrayContaining(['client_credentials']),
       token_endpoint_auth_methods_supported: ['none', 'tls_client_auth'],
@@ -235,6 +241,48 @@ describe('the connection', () => {
     await expect(handshake({ maxVersion: 'TLSv1.2' })).rejects.toThrow()
   })
 })
+
+describe('clients', () => {
+  /** `fetch` that shows an SVID on each connection. */
+  function fetchAs({ cert, key }: ClientIdentity): typeof globalThis.fetch {
+    const dispatcher = new UndiciAgent({ connect: { cert, key, ca: certified.ca } })
+    // Both are the Fetch standard's, declared twice.
+    return ((url: string, how: object) => undiciFetch(url, { ...how, dispatcher })) as unknown as typeof fetch
+  }
+
+  test("the TypeScript client opens by the connection's certificate", async () => {
+    const mayfly = createMayfly({
+      ...{ url: certified.broker.mtlsUrl!, evidence: fromClientCertificate(), fetch: fetchAs(await issue()) },
+    })
+    const orders = jwt({ audience: ORDERS, scopes: ['orders.read'] })
+    await using task = await mayfly.openTask({ purpose: 'writes', asks: [orders] })
+    expect((await task.credential(orders)).reveal().split('.')).toHaveLength(3)
+  })
+
+  test('certificates of OpenSSL are taken', async () => {
+    const folder = certified.installation.directory
+    const at = (name: string) => join(folder, name)
+    const run = (...args: string[]) => promisify(execFile)('openssl', args)
+    await writeFile(at('leaf.ext'), LEAF_EXTENSIONS)
+    await writeFile(at('root.pem'), pemOf(certified.authority.root.der))
+    await writeFile(at('root.key'), certified.authority.root.keys.pem)
+    await run('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', at('leaf.key'))
+    await run('req', '-new', '-key', at('leaf.key'), '-subj', '/C=US/O=SPIRE', '-out', at('leaf.csr'))
+    await run(
+      ...['x509', '-req', '-in', at('leaf.csr'), '-CA', at('root.pem'), '-CAkey', at('root.key')],
+      ...['-days', '1', '-sha256', '-extfile', at('leaf.ext'), '-out', at('leaf.pem')],
+    )
+    const [cert, key] = [await readFile(at('leaf.pem'), 'utf8'), await readFile(at('leaf.key'), 'utf8')]
+    expect((await open({ cert, key })).status).toBe(201)
+  })
+})
+
+const LEAF_EXTENSIONS = `
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
+subjectAltName = URI:spiffe://acme.test/agent/coder
+`
 
 function certificateOf({ der, keys }: { der: Uint8Array; keys: { pem: string } }): ClientIdentity {
   return { cert: pemOf(der), key: keys.pem }
