@@ -6,9 +6,11 @@ import { gitlabCi } from './gitlab-ci.ts'
 import { googleCloud } from './google-cloud.ts'
 import { kubernetes } from './kubernetes.ts'
 import { oidc } from './oidc.ts'
+import { signedStatement } from './signed-statement.ts'
 import { spiffeJwt } from './spiffe-jwt.ts'
 import { spiffeX509 } from './spiffe-x509.ts'
 
 export const attestorTypes: readonly AttestorType[] = [
   ...[oidc, githubActions, gitlabCi, kubernetes, googleCloud, awsWebIdentity, spiffeJwt, spiffeX509],
+  ...[signedStatement],
 ]

@@ -75,8 +75,9 @@ export function peekEvidence(evidence: Evidence, name: string): unknown {
 export type JoseHeader = { alg: Algorithm; kid?: string }
 export type HeaderRules = {
   algorithms: readonly Algorithm[]
-  /** Lower case; a header without `typ` passes too. */
+  /** Lower case; a header without `typ` passes too, unless it is required. */
   types: readonly string[]
+  typeRequired?: true
   /** When given, any other header parameter is refused; otherwise only the dangerous ones are. */
   closedSet?: readonly string[]
 }
@@ -91,7 +92,8 @@ export function checkHeader(header: JsonObject, rules: HeaderRules, observe?: Ob
   if (!members.ok) return members
   const typ = member(header, 'typ')
   const type = tell(observe, 'type', checkType(typ, rules), () => ({
-    ...{ expected: `${rules.types.join(' or ')}, or none`, found: shown(typ) },
+    expected: `${rules.types.join(' or ')}${rules.typeRequired ? '' : ', or none'}`,
+    found: shown(typ),
   }))
   if (!type.ok) return type
   const named = member(header, 'alg')
@@ -117,7 +119,9 @@ function checkMembers(header: JsonObject, { closedSet }: HeaderRules): Checked<u
   return accept(undefined)
 }
 
-function checkType(typ: JsonValue | undefined, { types }: HeaderRules): Checked<undefined> {
+function checkType(typ: JsonValue | undefined, { types, typeRequired }: HeaderRules): Checked<undefined> {
+  if (typ === undefined && typeRequired)
+    return refuse('type_not_allowed', `no typ, where ${types[0]} is needed`)
   if (typ === undefined || (typeof typ === 'string' && types.includes(typ.toLowerCase())))
     return accept(undefined)
   return refuse('type_not_allowed', `typ is not one of ${types.join(', ')}`)

@@ -47,6 +47,8 @@ export type Own = {
   /** Claims of a token that the issuer no longer stands by, and what makes the server say so. */
   revoked?: Record<string, unknown>
   prepare?: (server: KeyServer) => void
+  /** What the header of its tokens has, beside the algorithm and the key. */
+  header?: Record<string, unknown>
   readFile?: (path: string) => Promise<string>
 }
 
@@ -85,8 +87,10 @@ export async function createIssuerSubject(
     const times = { iat, nbf: iat, exp: iat + 300, jti: `use-number-${minted}` }
     return { iss: server.issuer, aud: AUDIENCE, sub: 'a workload', ...times, ...claims, ...overrides }
   }
+  const token = (by: typeof forger, overrides = {}, header = {}) =>
+    by.token(payload(overrides), { ...own.header, ...header })
   const forged = (overrides: Record<string, unknown>, header?: Record<string, unknown>) => async () =>
-    jwt(forger.token(payload(overrides), header))
+    jwt(token(forger, overrides, header))
 
   return {
     open: () => openFor((url, { ca: _, ...how } = {}) => outbound.fetch(url, how)),
@@ -94,15 +98,18 @@ export async function createIssuerSubject(
     acceptable: forged({}),
     foreign: forged({ iss: 'https://issuer.elsewhere.test' }),
     samples: {
-      malformed: async () => jwt(`${forger.token(payload())}=`),
+      malformed: async () => jwt(`${token(forger)}=`),
       header_not_allowed: forged({}, { crit: ['exp'] }),
       type_not_allowed: forged({}, { typ: 'at+jwt' }),
-      algorithm_not_allowed: async () =>
-        jwt(forger.hmacToken(payload(), forger.key.publicKey.export({ format: 'pem', type: 'spki' }))),
+      algorithm_not_allowed:
+        own.header === undefined
+          ? async () =>
+              jwt(forger.hmacToken(payload(), forger.key.publicKey.export({ format: 'pem', type: 'spki' })))
+          : forged({}, { alg: 'HS256' }),
       issuer_not_trusted: forged({ iss: 'https://issuer.elsewhere.test' }),
       key_unknown: forged({}, { kid: 'a key of nobody' }),
-      key_not_acceptable: async () => jwt(weak.token(payload())),
-      signature_invalid: async () => jwt(impostor.token(payload())),
+      key_not_acceptable: async () => jwt(token(weak)),
+      signature_invalid: async () => jwt(token(impostor)),
       claim_missing: forged({ exp: undefined }),
       claim_malformed: forged({ exp: '1800000000' }),
       audience_wrong: forged({ aud: [AUDIENCE, 'https://other.test'] }),
