@@ -9,6 +9,7 @@ import { agentShapeOf } from './config/agent-shape.ts'
 import { type AskSchemas, parseAgentFiles, parseAgents } from './config/agents.ts'
 import { type Drill, parseDrills } from './config/drills.ts'
 import { clashes, parseInstances, rulesOf } from './config/instances.ts'
+import type { TlsSettings } from './config/listen.ts'
 import { anyNameShape, type Namespace, namespaceOf, teamNameShape } from './config/namespaces.ts'
 import { type Parsed, parseShape } from './config/parse-shape.ts'
 import { readPolicies } from './config/policies.ts'
@@ -138,9 +139,8 @@ export function fromDirectory(directory: string, path: string): string {
 
 function resolvePaths(shape: SettingsShape, directory: string): SettingsShape {
   const at = (path: string) => fromDirectory(directory, path)
-  const pairAt = (pair: { cert_file: string; key_file: string }) => ({
-    ...{ cert_file: at(pair.cert_file), key_file: at(pair.key_file) },
-  })
+  const pairAt = (pair: TlsSettings): TlsSettings =>
+    'workload_api' in pair ? pair : { cert_file: at(pair.cert_file), key_file: at(pair.key_file) }
   const listenAt = (listen: SettingsShape['listen']): SettingsShape['listen'] =>
     listen.tls === undefined ? listen : { ...listen, tls: pairAt(listen.tls) }
   const { mtls_listen: mtls } = shape

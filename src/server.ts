@@ -97,6 +97,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     readFile: edge.files.readFile,
     readSecret: path => readSecretFile(edge.kekFiles, path),
     expose: () => prometheus.expose(core.ledger),
+    schedule: edge.schedule,
+    workloadApi: edge.workloadApi,
   })
   stack.defer(() => http.close())
   // Whoever waits for humans is let go first: a listener closes when its requests are answered.

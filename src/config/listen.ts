@@ -1,13 +1,30 @@
 /** Where the broker listens, and what stands in front of it. Keys keep their names from file to code. */
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
+import { parseWorkloadId } from '../../attestors/shared/spiffe-id.ts'
+import { workloadSocket } from '../../attestors/shared/workload-socket.ts'
 import { LIMITS } from '../limits.ts'
 import { pathShape, wholeNumber } from './shapes.ts'
 
 const hostShape = z.string().min(1, 'expected an address to listen on').max(253)
 /** 0: any free port. */
 const portShape = wholeNumber(0, 65_535, 'a port')
-const tlsShape = z.strictObject({ cert_file: pathShape, key_file: pathShape })
+const tlsShape = z.union([
+  z.strictObject({ cert_file: pathShape, key_file: pathShape }),
+  /** The broker's own X.509-SVID, as its host's SPIFFE agent gives and renews it. */
+  z.strictObject({
+    workload_api: z.strictObject({
+      /** An absolute path. Absent: what `SPIFFE_ENDPOINT_SOCKET` says. */
+      socket: workloadSocket.optional(),
+      /** Where the broker has more than one. Absent: the first. */
+      spiffe_id: z
+        .string()
+        .refine(text => parseWorkloadId(text).ok, 'expected a SPIFFE ID, as spiffe://example.org/mayfly')
+        .optional(),
+    }),
+  }),
+])
+export type TlsSettings = z.infer<typeof tlsShape>
 
 const headerShape = z
   .string()

@@ -14,7 +14,8 @@ export type Tls = { cert: string; key: string }
 type Address = {
   host: string
   port: number
-  tls?: Tls
+  /** `to come`: no handshake succeeds before {@link Listener.setTls}. */
+  tls?: Tls | 'to come'
   /** Whether clients are asked for a certificate. Whose it is, and who vouches for it, is judged with each request. */
   asksForCertificates?: boolean
 }
@@ -88,9 +89,13 @@ export async function listen(
  * Where a certificate says who the client is, no session is taken up again: each connection shows the key, and the
  * whole chain, which a resumed one would not have. Of TLS 1.3 alone, which cannot ask again later either.
  */
-function contextOf(tls: Tls, asksForCertificates: boolean) {
+function contextOf(tls: Tls | 'to come', asksForCertificates: boolean) {
   const secureOptions = asksForCertificates ? constants.SSL_OP_NO_TICKET : undefined
-  return { ...tls, minVersion: 'TLSv1.3', ...(secureOptions && { secureOptions }) } as const
+  return {
+    ...(tls === 'to come' ? {} : tls),
+    minVersion: 'TLSv1.3',
+    ...(secureOptions && { secureOptions }),
+  } as const
 }
 
 function cannotListen(address: string, cause: NodeJS.ErrnoException): CannotListen {

@@ -1,3 +1,5 @@
+import type { AttestorDeps } from '../../attestors/attestor.ts'
+import { socketOf } from '../../attestors/shared/workload-socket.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Drills } from '../broker/proof/drills.ts'
@@ -11,6 +13,7 @@ import { openOctoSts } from './open-octo-sts.ts'
 import { readWebhookSecrets } from './webhook-secrets.ts'
 import type { WebhookOptions } from './webhooks.ts'
 import type { PublishedKeys } from './well-known.ts'
+import { followWorkloadCertificate, type WorkloadCertificate } from './workload-certificate.ts'
 
 export type ListenersOptions = PublishedKeys & {
   settings: Settings
@@ -25,7 +28,7 @@ export type ListenersOptions = PublishedKeys & {
   readSecret: (path: string) => Promise<string>
   /** The text for Prometheus. */
   expose: MetricsOptions['expose']
-}
+} & Pick<AttestorDeps, 'schedule' | 'workloadApi'>
 
 export type Listeners = {
   url: string
@@ -51,6 +54,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     readFile,
   } = given
   let stopping = false
+  const own: WorkloadCertificate[] = []
   const webhooks = await openWebhooks(settings, given)
   const { token_file } = settings.metrics
   const token = token_file === undefined ? undefined : new Secret((await given.readSecret(token_file)).trim())
@@ -75,24 +79,26 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     version,
     operators: settings.operator_listen === undefined,
     stopping: () => stopping,
-    notReady: () => notReady(broker, stopping),
+    notReady: async () => own.find(one => one.notReady())?.notReady() ?? notReady(broker, stopping),
   }
   const gates = createGates(broker)
   const opened: Opened[] = []
   const open = async (
     key: 'listen' | 'operator_listen' | 'mtls_listen',
     at: At,
-    own: Partial<AppOptions>,
+    other: Partial<AppOptions>,
   ) => {
     const proxy = at.behind_proxy?.client_certificate
     const chosen: AppOptions = {
-      ...{ ...options, ...own, proxyHops: at.behind_proxy?.hops ?? 0 },
+      ...{ ...options, ...other, proxyHops: at.behind_proxy?.hops ?? 0 },
       ...(proxy && { forwarded: { ...proxy, from: networkList(proxy.from) } }),
     }
     const app =
       key === 'operator_listen' ? createOperatorApp(broker, chosen) : createApp(broker, chosen, gates)
     const readTls = () => readPair(at.tls, readFile)
-    const tls = await readTls()
+    const workloadApi = at.tls !== undefined && 'workload_api' in at.tls ? at.tls.workload_api : undefined
+    const socket = workloadApi && socketFor(`${key}.tls`, workloadApi.socket, given.workloadApi)
+    const tls: Tls | 'to come' | undefined = socket === undefined ? await readTls() : 'to come'
     const address = {
       ...{ host: at.host, port: at.port, asksForCertificates: key === 'mtls_listen' },
       ...(tls === undefined ? {} : { tls }),
@@ -102,6 +108,13 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
       throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
     })
     opened.push({ listener, readTls })
+    if (socket !== undefined) {
+      const { now, jitter, log } = broker
+      const wanted = { socket, spiffeId: workloadApi?.spiffe_id }
+      const deps = { now, jitter, log, schedule: given.schedule }
+      own.push(followWorkloadCertificate(wanted, listener.setTls, deps))
+      await own.at(-1)?.begun()
+    }
     return listener.url
   }
   const { operator_listen: operators, mtls_listen: mtls } = settings
@@ -122,11 +135,13 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
       },
       async close() {
         stopping = true
+        for (const one of own) one.close()
         await Promise.all(opened.map(one => one.listener.close()))
         await octoSts?.stop()
       },
     }
   } catch (error) {
+    for (const one of own) one.close()
     await Promise.all(opened.map(one => one.listener.close()))
     throw error
   }
@@ -140,11 +155,21 @@ function certificateUse({ listen: { behind_proxy: proxy }, mtls_listen: mtls }: 
 type Opened = { listener: Listener; readTls: () => Promise<Tls | undefined> }
 type At = Pick<Settings['listen'], 'host' | 'port' | 'tls' | 'behind_proxy'>
 
+/** @throws Error that names the key */
+function socketFor(key: string, socket: string | undefined, uri: string | undefined): string {
+  try {
+    return socket ?? socketOf(uri)
+  } catch (error) {
+    throw new Error(`${key}: ${error instanceof Error ? error.message : 'it has no socket'}`)
+  }
+}
+
 async function readPair(
   files: Settings['listen']['tls'],
   readFile: ListenersOptions['readFile'],
 ): Promise<Tls | undefined> {
-  return files && { cert: await readFile(files.cert_file), key: await readFile(files.key_file) }
+  if (files === undefined || 'workload_api' in files) return undefined
+  return { cert: await readFile(files.cert_file), key: await readFile(files.key_file) }
 }
 
 /** A file that cannot be used is told at the start, not by the first webhook. */

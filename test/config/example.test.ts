@@ -88,7 +88,7 @@ describe('the example configuration', () => {
     ])
     expect(Object.keys(settings.issuers)).toEqual(['jwt', 'github-app', 'aws', 'databases'])
     expect(settings.operator_listen?.port).toBe(8481)
-    expect(settings.listen.tls?.cert_file).toBe(join(folder, 'tls/cert.pem'))
+    expect(settings.listen.tls).toMatchObject({ cert_file: join(folder, 'tls/cert.pem') })
     expect(settings.limits.task_minutes).toBe(1440)
     expect(Object.keys(agents[0]?.ceiling ?? {})).toEqual(['jwt', 'github-app', 'aws'])
   })
