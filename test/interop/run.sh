@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the interop suite: clients that we did not write (git, gh, the AWS CLI, boto3), and Ceph's radosgw, an STS, IAM
+# Runs the interop suite: clients that we did not write (git, gh, the AWS CLI, boto3, curl and OpenSSL), and Ceph's radosgw, an STS, IAM
 # and S3 that checks signatures, session policies and expiry.
 #
 # Installs what is missing from Debian's or Ubuntu's packages where that is possible. Where it is not, prints why
@@ -15,7 +15,7 @@ main() {
     echo "interop: radosgw is left out: ${why:-the packages of this system do not bring it}"
     npx vitest run --config test/interop/vitest.config.ts test/interop/git.test.ts test/interop/gh.test.ts \
       test/interop/aws-clients.test.ts test/interop/local-server.test.ts \
-      test/interop/job-control.test.ts "$@"
+      test/interop/job-control.test.ts test/interop/client-certificates.test.ts "$@"
     return
   fi
   folder=$(mktemp -d -t mayfly-interop.XXXXXX)
