@@ -4,6 +4,8 @@
  * promised is said, and fails the demo.
  */
 import { codingAgent } from './coding-agent.ts'
+import { leak } from './leak.ts'
+import { ordinaryPrograms } from './ordinary-programs.ts'
 import { quarantine } from './quarantine.ts'
 import { reckoning } from './reckoning.ts'
 import { releaseJob } from './release-job.ts'
@@ -42,9 +44,11 @@ async function play(stage: Stage, timeline: Timeline): Promise<number> {
   introduce(stage, timeline)
   const release = await releaseJob(stage, timeline)
   const { parent, child } = await codingAgent(stage, timeline)
+  await ordinaryPrograms(stage, timeline)
   const upgrade = await waitingWrite(stage, timeline)
   await tooMuch(stage, timeline, parent.task)
   await quarantine(stage, timeline, upgrade)
+  await leak(stage, timeline)
   const session = await theEnd(stage, timeline, { release, parent, child, upgrade })
   await theOneThatNobodyCanRevoke(stage, timeline, { task: release.task, session })
   return reckoning(stage, timeline)

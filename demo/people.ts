@@ -17,3 +17,10 @@ export const CLEO = {
 
 /** Vera looks on. */
 export const VERA = { id: 'vera', name: 'Vera', groups: ['mayfly-viewer'] } as const satisfies Person
+
+/** Paul's team registers what is its own, in its namespace. */
+export const PAUL = {
+  id: 'paul',
+  name: 'Paul',
+  groups: ['mayfly-platform', 'payments'],
+} as const satisfies Person

@@ -6,7 +6,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AUDIENCE, RESOURCE_SERVER } from '../test/fakes/installation.ts'
 import { startRunner } from '../test/fakes/runner.ts'
-import { openStage } from './stage.ts'
+import { OCTO_STS_DOMAIN, OCTO_STS_POLICY } from './doors.ts'
+import { GIT_ENVIRONMENT, startGitHost } from './git-host.ts'
+import { openStage, type Stage } from './stage.ts'
 import { startSvidServer } from './svid-server.ts'
 
 export type PlaygroundOptions = {
@@ -24,6 +26,8 @@ export async function runPlayground({ out, interrupted }: PlaygroundOptions): Pr
   opened.defer(() => runner.close())
   const platform = await startSvidServer(installation)
   opened.defer(() => platform.close())
+  const git = stage.servesGit ? await startGitHost(installation) : undefined
+  opened.defer(async () => git?.close())
   const operatorFile = join(installation.directory, 'operator.token')
   await writeFile(operatorFile, `${operatorToken}\n`, { mode: 0o600 })
 
@@ -33,14 +37,28 @@ export async function runPlayground({ out, interrupted }: PlaygroundOptions): Pr
     MAYFLY_AUDIENCE: AUDIENCE,
     MAYFLY_OPERATOR_TOKEN_FILE: operatorFile,
     ...runner.env,
+    ...GIT_ENVIRONMENT,
+    ...(git !== undefined && { GIT_SERVER: git.url }),
     GITHUB_API: installation.github.url,
+    ...{ AWS_REGION: 'eu-central-1', AWS_ENDPOINT_URL_S3: installation.aws.url, ROLE: installation.roleArn },
+    OCTO_STS_DOMAIN,
     RESOURCE_SERVER: `${RESOURCE_SERVER.id}:${RESOURCE_SERVER.secret}`,
     SVIDS: platform.url,
     XDG_STATE_HOME: join(home, 'job'),
   }
+  putPolicy(installation)
   const human = { MAYFLY_URL: broker.url, XDG_CONFIG_HOME: join(home, 'human') }
   out([AS_A_JOB, exportsOf(job), AS_AN_AGENT, AS_A_HUMAN, exportsOf(human), APPROVE, LAST, ''].join('\n\n'))
   return await interrupted
+}
+
+/** As workflows of octo-sts have it, on the default branch. */
+function putPolicy({ github, identityProvider }: Stage['installation']): void {
+  const files = {
+    'README.md': 'hello',
+    [OCTO_STS_POLICY.path]: OCTO_STS_POLICY.text(identityProvider.issuer),
+  }
+  github.addRepository({ id: 1, owner: 'acme', name: 'api', files })
 }
 
 const exportsOf = (variables: Record<string, string>) =>

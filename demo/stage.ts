@@ -6,8 +6,10 @@ import { createOperatorToken } from '../src/broker/people/create-operator-token.
 import type { RunningServer } from '../src/server.ts'
 import { RESOURCE_SERVER, startBroker } from '../test/fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../test/fakes/people.ts'
+import { doorsFor } from './doors.ts'
+import { canServeGit } from './git-host.ts'
 import { type MayflyClient, mayflyAt } from './mayfly-client.ts'
-import { CLEO, OLGA, VERA } from './people.ts'
+import { CLEO, OLGA, PAUL, VERA } from './people.ts'
 import { type Providers, providersAt } from './providers.ts'
 import { type ResourceServer, startResourceServer } from './resource-server.ts'
 import { type SecondTerminal, secondTerminal } from './second-terminal.ts'
@@ -26,6 +28,8 @@ export type Stage = Providers & {
   olga: SecondTerminal
   /** A release manager of another team. */
   cleo: SecondTerminal
+  /** Whether a git of this machine can be GitHub's. */
+  servesGit: boolean
   close(): Promise<void>
 }
 
@@ -34,7 +38,7 @@ export const POLICIES = join(import.meta.dirname, 'policies.cedar')
 
 export async function openStage(): Promise<Stage> {
   await using opened = new AsyncDisposableStack()
-  const installation = await createPeopledInstallation({ people: [OLGA, CLEO, VERA] })
+  const installation = await createPeopledInstallation({ people: [OLGA, CLEO, VERA, PAUL] })
   opened.defer(() => installation.close())
   await configure(installation)
   const payrollApi = { id: 'payroll-api', secret: randomUUID() }
@@ -66,22 +70,31 @@ export async function openStage(): Promise<Stage> {
     payroll,
     olga: terminalOf(OLGA.id, OLGA.name),
     cleo: terminalOf(CLEO.id, CLEO.name),
+    servesGit: await canServeGit(),
     close: () => all.disposeAsync(),
   }
 }
 
-/** What the demo has besides: policies, and one more agent, which works unattended and is trusted least. */
+/**
+ * What the demo has besides: policies; doors for clients of AWS and of octo-sts; a namespace for a platform team;
+ * and two more agents, one that works at night, and one that works unattended and is trusted least.
+ */
 async function configure(installation: PeopledInstallation): Promise<void> {
   const { agents, directory } = installation
   await mkdir(join(directory, 'policies'))
   await copyFile(POLICIES, join(directory, 'policies', 'demo.cedar'))
-  const attest = [{ attestor: 'spire', subject: 'spiffe://acme.test/agent/upgrader' }]
+  const byNight = { repository_id: '1', ref: 'refs/heads/main', event_name: 'schedule' }
+  const unattended = [{ attestor: 'spire', subject: 'spiffe://acme.test/agent/upgrader' }]
   await installation.configure({
-    settings: { policies_dir: 'policies' },
+    settings: { policies_dir: 'policies', ...doorsFor(installation) },
     agents: {
       coder: { ...agents.coder, risk_tier: 'medium' },
+      nightly: {
+        ...{ ...agents.release, purpose: 'Keeps what was built in the night' },
+        attest: [{ attestor: 'actions', claims: byNight }],
+      },
       upgrader: {
-        ...{ ...agents.coder, purpose: 'Upgrades what the api depends on, unattended', attest },
+        ...{ ...agents.coder, purpose: 'Upgrades what the api depends on, unattended', attest: unattended },
         ...{ risk_tier: 'high', may_delegate_to: [] },
       },
     },

@@ -56,10 +56,10 @@ export async function theOneThatNobodyCanRevoke(
 ): Promise<void> {
   const stopsAt = clockTime(session.expiresAt)
   timeline.chapter(
-    `One session is left, and stops by itself at ${stopsAt}`,
-    'AWS has no call that ends one session, and Mayfly does not pretend: it calls such a credential\n' +
-      '"expiry_only", and has it carry a policy that allows nothing after the deadline of its task. Until then\n' +
-      'it works, so a task that asks for AWS should be a short one.',
+    `What nobody can revoke stops by itself, the last of it at ${stopsAt}`,
+    'AWS has no call that ends one session. Mayfly can deny it by its role (docs/aws.md), but not here, where it\n' +
+      'may not change roles. It does not pretend: such a credential is "expiry_only", and carries a policy that\n' +
+      'allows nothing after the deadline of its task. Until then it works, so such tasks should be short.',
   )
   const { holder, what, use } = session
   timeline.tried(holder, `${what} again`, await use(), 200)

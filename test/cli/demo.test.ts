@@ -28,6 +28,10 @@ describe('mayfly demo', () => {
     expect(lines).toContainEqual(line('release job', 'shows the token', 'refused  payroll API: 401'))
     expect(lines).toContainEqual(line('sub-agent', 'asks for more', 'refused  Mayfly: 403'))
     expect(lines).toContainEqual(line('sub-agent', 'commits src/backdoor.ts', 'refused  GitHub: 403'))
+    // git and the AWS SDK work as they are, and what git pushed with is dead.
+    expect(stdout).toMatch(/nightly job +\$ mayfly exec --env handles [\s\S]*\| \$ git push --quiet\n/)
+    expect(stdout).toContain('| secrets of GitHub or AWS in this environment: 0\n')
+    expect(stdout).toMatch(/GitHub +let the push in, with the token \(sha256 \w{8}\.\.\.\); alive now: no\n/)
     // A write waits for a human, who is shown all of it, and is good for one credential.
     expect(lines).toContainEqual(line('upgrader', 'asks to read, and to write', 'waits    Mayfly: 202'))
     expect(lines).toContainEqual(line('upgrader', 'asks for the token to write', 'refused  Mayfly: 409'))
@@ -44,6 +48,10 @@ describe('mayfly demo', () => {
     // In quarantine what writes is dead, and what reads goes on.
     expect(lines).toContainEqual(line('upgrader', 'commits to acme/api again', 'refused  GitHub: 401'))
     expect(lines).toContainEqual(line('upgrader', 'reads acme/api again', 'allowed  GitHub: 200'))
+    // What leaked is dead once it is reported, and its agent only reads.
+    expect(lines).toContainEqual(line('thief', 'writes to acme/api with it', 'allowed  GitHub: 201'))
+    expect(stdout).toMatch(/Olga +\$ mayfly leaked --yes [\s\S]*nightly is in quarantine: it may only read\n/)
+    expect(lines).toContainEqual(line('thief', 'writes to acme/api again', 'refused  GitHub: 401'))
     // After the end each is dead, the child's with the parent's.
     for (const who of ['release job', 'coding agent', 'upgrader', 'sub-agent'])
       expect(lines).toContainEqual(line(who, 'reads acme/api again', 'refused  GitHub: 401'))
@@ -100,6 +108,16 @@ describe('the demo checks what it shows', () => {
       'NOT AS PROMISED: "coding agent reads acme/api again" should have been answered',
     )
     expect(printed).toContain('0 credentials outstanding, and 4 things were not as promised')
+  })
+
+  test('a report that ends nothing fails it', async () => {
+    const printed = await failing(stage => {
+      const piped: SecondTerminal['piped'] = (input, ...args) =>
+        stage.olga.piped(input, ...args.filter(arg => arg !== '--yes'))
+      return { ...stage, olga: { ...stage.olga, piped } }
+    })
+    expect(printed).toContain('NOT AS PROMISED: "mayfly leaked --yes')
+    expect(printed).toContain('NOT AS PROMISED: "thief writes to acme/api again"')
   })
 
   test('a call outside the scope that succeeds fails it', async () => {
@@ -241,9 +259,10 @@ function onScreen(terminal: SecondTerminal, change: (text: string) => string): S
   }
 }
 
+/** Without git: its part takes longer than all others together, and nothing of it is changed here. */
 async function failing(change: (stage: Stage) => Stage): Promise<string> {
   const printed: string[] = []
-  const open = async () => change(await openStage())
+  const open = async () => change({ ...(await openStage()), servesGit: false })
   expect(await runDemo({ out: text => printed.push(text), color: false, open })).toBe(false)
   const text = printed.join('')
   expect(text.trimEnd().split('\n').at(-1)).not.toBe('0 credentials outstanding')
