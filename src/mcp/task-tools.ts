@@ -8,6 +8,7 @@ import { askedOutput, extendedOutput, openedOutput } from './answer-shapes.ts'
 import { askShape, toAsk } from './ask-shape.ts'
 import { askLines, describeAsk, describeTask, taskLines } from './describe.ts'
 import { MCP_LIMITS } from './limits.ts'
+import { withProgress } from './progress.ts'
 import type { Room } from './room.ts'
 import { shown, shownTime } from './shown.ts'
 import { answered } from './tool-result.ts'
@@ -56,13 +57,17 @@ function addOpen(server: McpServer, room: Room): void {
     output: openedOutput,
     annotations: ADDS,
     wanted: ({ asks }) => inWords(asks.map(toAsk)),
-    async run({ asks, ...wanted }, { signal }) {
-      const opened = await room.keeper.open({
+    async run({ asks, ...wanted }, extra) {
+      const body = {
         ...said(wanted),
         ...(room.agent !== undefined && { agent: room.agent }),
         asks: asks.map(toAsk).map(one => ({ ...one })),
-      })
-      if (signal.aborted) await endUnwanted(room, opened.id)
+      }
+      // Somebody may have to sign in first.
+      const opened = await withProgress(room, extra, { message: 'the task is being opened' }, () =>
+        room.keeper.open(body),
+      )
+      if (extra.signal.aborted) await endUnwanted(room, opened.id)
       const task = await describeTask(room, opened)
       return answered([...taskLines(task), 'End it with end_task when the work is done.'], task)
     },

@@ -8,10 +8,11 @@ import { Refusal } from '../sidecar/refusal.ts'
 import { type AskAnswer, waitedOutput } from './answer-shapes.ts'
 import { askLines, describeTask } from './describe.ts'
 import { MCP_LIMITS } from './limits.ts'
+import { withProgress } from './progress.ts'
 import type { Room } from './room.ts'
 import { shown } from './shown.ts'
 import { answered } from './tool-result.ts'
-import { addTool, type Extra, taskId } from './tools.ts'
+import { addTool, taskId } from './tools.ts'
 
 export function addWaitForApproval(server: McpServer, room: Room): void {
   addTool(server, room, 'wait_for_approval', {
@@ -39,13 +40,10 @@ export function addWaitForApproval(server: McpServer, room: Room): void {
       if (ask !== undefined && wanted === undefined)
         throw new Refusal('not_found', 'the task has no such ask')
       const began = room.now()
-      const stopTelling = tellProgress(room, extra, seconds)
-      try {
-        const options = { timeoutMs: seconds * 1_000, signal: extra.signal }
-        await untilTold(held.task.waitForApproval({ ...options, ...(wanted && { ask: wanted }) }))
-      } finally {
-        stopTelling()
-      }
+      const options = { timeoutMs: seconds * 1_000, signal: extra.signal }
+      await withProgress(room, extra, { message: 'humans are asked', totalSeconds: seconds }, () =>
+        untilTold(held.task.waitForApproval({ ...options, ...(wanted && { ask: wanted }) })),
+      )
       const task = await describeTask(room, render(held))
       const asks = task.asks.filter(one => ask === undefined || one.ask === ask)
       const isAnswered = asks.every(({ state }) => state !== 'pending')
@@ -72,28 +70,6 @@ async function untilTold(waiting: ReturnType<Task['waitForApproval']>): Promise<
     if (!(error instanceof MayflyError) || !['approval_pending', 'approval_over'].includes(error.code))
       throw error
   }
-}
-
-/** Clients that reset their time limit by it wait longer. @returns stops it */
-function tellProgress(room: Room, { _meta = {}, sendNotification }: Extra, seconds: number): () => void {
-  const { progressToken } = _meta
-  if (progressToken === undefined) return () => {}
-  const token = progressToken
-  const began = room.now()
-  let last = -1
-  let cancel = () => {}
-  function tell(): void {
-    // It must grow with each (MCP, "Progress").
-    last = Math.max(last + 1, Math.round((room.now() - began) / 1_000))
-    const told = { progress: last, total: seconds, message: 'humans are asked' }
-    // A client that is gone is told nothing.
-    sendNotification({ method: 'notifications/progress', params: { progressToken: token, ...told } }).catch(
-      () => {},
-    )
-    cancel = room.schedule(MCP_LIMITS.progressMs, tell)
-  }
-  tell()
-  return () => cancel()
 }
 
 function noteOver({ refusals }: Room, { ask, state, approval, authorization_details }: AskAnswer): void {
