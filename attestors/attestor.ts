@@ -77,6 +77,19 @@ export type Proof = {
   boundKey?: BoundKey
   /** Present where a CI system vouched for one of its jobs. Such evidence lives for a day at most. */
   work?: Work
+  /**
+   * Present where this human (`issuer` and `subject`) signed in for a process on their own machine: what is opened
+   * with it runs on their behalf and on nobody else's, and is bound to a key.
+   */
+  human?: {
+    name: string
+    email?: string
+    groups: readonly string[]
+    /** What providers know them as, where the evidence says so. */
+    accounts: readonly { provider: string; login: string; id?: string }[]
+  }
+  /** SHA-256, hex, of the one request that it was given for; absent where it does not say. */
+  request?: string
 }
 
 export const REJECTIONS = [
@@ -149,6 +162,8 @@ export interface Attestor {
   readonly notices?: readonly string[]
   /** What it takes, letter for letter, so that whoever brings nearly that can be told. */
   readonly takes?: { issuer: string; audience?: string }
+  /** Where humans sign in for the processes that it attests. */
+  readonly signIn?: SignInPlace
   /** What its type says of these settings (`AttestorType.rules`); the host puts it here. */
   rules?: RuleFacts
   /**
@@ -158,6 +173,18 @@ export interface Attestor {
   attest(evidence: Evidence, observe?: Observe): Promise<Verdict>
   /** Ends what goes on beside the calls: the broker stops, or another attestor took its place. */
   close?(): void
+}
+
+/** A native, public client at an identity provider (RFC 8252), as a command line needs to know it. */
+export type SignInPlace = {
+  issuer: string
+  clientId: string
+  scopes: readonly string[]
+  /** Ports of the loopback redirect, tried in order; any free one where there are none. */
+  redirectPorts: readonly number[]
+  deviceFlow: boolean
+  /** How long ago humans may have proven who they are; absent: that is not looked at. */
+  maxAuthenticationAgeS?: number
 }
 
 export type ClaimType = 'string' | 'integer' | 'boolean' | 'string_list'
@@ -182,6 +209,8 @@ export type RuleFacts = {
   callerChosen?: Readonly<Record<string, string | null>>
   /** No rule may be of it: it proves no identity. Its claims stand in other rules, under its configured name. */
   posture?: true
+  /** What it proves acts for a human: an agent with a rule of it has to say for whom it may. */
+  human?: true
 }
 
 /** A GET unless said otherwise. `ca`: PEM, the authorities to trust instead of the default ones. */

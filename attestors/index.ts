@@ -5,12 +5,13 @@ import { githubActions } from './github-actions.ts'
 import { gitlabCi } from './gitlab-ci.ts'
 import { googleCloud } from './google-cloud.ts'
 import { kubernetes } from './kubernetes.ts'
+import { laptop } from './laptop.ts'
 import { oidc } from './oidc.ts'
 import { signedStatement } from './signed-statement.ts'
 import { spiffeJwt } from './spiffe-jwt.ts'
 import { spiffeX509 } from './spiffe-x509.ts'
 
 export const attestorTypes: readonly AttestorType[] = [
-  ...[oidc, githubActions, gitlabCi, kubernetes, googleCloud, awsWebIdentity, spiffeJwt, spiffeX509],
+  ...[oidc, githubActions, gitlabCi, kubernetes, googleCloud, awsWebIdentity, spiffeJwt, spiffeX509, laptop],
   ...[signedStatement],
 ]

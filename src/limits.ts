@@ -125,6 +125,8 @@ export const LIMITS = {
   activeTasksPerBudget: 1_000_000,
   heartbeatMinSeconds: 10,
   heartbeatMaxSeconds: 60 * 60,
+  /** Of a task that a human signed in for on their own machine. */
+  laptopSilenceSeconds: 5 * 60,
   ticketMs: 10 * minute,
   /** How long the broker's own task (a name looked up at a provider) may take. */
   systemTaskMs: 5 * minute,

@@ -206,9 +206,16 @@ function refuseBlindObservers(opened: ReadonlyMap<string, Issuer>, { observers, 
   if (problems.length > 0) throw new ConfigError(problems)
 }
 
-/** An ID token of a human, on whose behalf a task is opened, is nobody's evidence. */
-function refuseHumans(name: string, attestor: Attestor, { humans, directory }: Settings): void {
-  for (const { issuer: iss, audience: aud } of humans) {
+/** An ID token for a human's other purposes (whom a task is on behalf of, an operator) is nobody's evidence. */
+function refuseHumans(name: string, attestor: Attestor, { humans, operators, directory }: Settings): void {
+  const { oidc } = operators
+  const apart = [
+    ...humans.map(({ issuer: iss, audience: aud }) => ({ iss, aud, whose: 'humans' })),
+    ...(oidc === undefined
+      ? []
+      : [{ iss: oidc.issuer, aud: oidc.audience ?? oidc.client_id, whose: 'operators' }]),
+  ]
+  for (const { iss, aud, whose } of apart) {
     const header = encode({ alg: 'RS256', typ: 'JWT' })
     const evidence = { type: 'jwt', token: `${header}.${encode({ iss, aud, sub: 'human' })}.AAAA` } as const
     if (!attestor.recognises(evidence) || attestor.isFor?.(evidence) === false) continue
@@ -218,8 +225,8 @@ function refuseHumans(name: string, attestor: Attestor, { humans, directory }: S
         line: 1,
         column: 1,
         key: `attestors.${name}`,
-        expected: `another audience than humans have at ${iss}: their tokens would be evidence of workloads`,
-        remedy: 'Give humans an audience of their own, or the attestor',
+        expected: `another audience than ${whose} have at ${iss}: their tokens would be evidence of workloads`,
+        remedy: `Give ${whose} an audience of their own, or the attestor`,
       },
     ])
   }

@@ -23,11 +23,21 @@ export function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Setti
         ),
       ]
     return [
+      ...humanProblems(file, shape, index, facts),
       ...claimProblems(file, rule, index, facts),
       ...chosenProblems(file, rule, index, facts),
       ...pinProblems(file, rule, index, facts),
     ]
   })
+}
+
+/** A process of a human acts for them, or does nothing: an agent that may act for nobody is never opened so. */
+function humanProblems(file: YamlFile, shape: AgentShape, index: number, facts: RuleFacts): Problem[] {
+  if (facts.human === undefined || shape.may_act_for !== undefined) return []
+  const expected = 'expected may_act_for.groups beside it: this attestor proves processes of humans'
+  return [
+    file.problem(['attest', index, 'attestor'], expected, 'Say for the humans of which groups it may act'),
+  ]
 }
 
 /** What may be given to somebody else, as names are, does not say who it is. */

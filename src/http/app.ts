@@ -24,6 +24,7 @@ import { preapprovalRoutes } from './preapprovals.ts'
 import { renderError } from './problem.ts'
 import { createExchangeGate } from './rate-limit.ts'
 import { registryRoutes } from './registry.ts'
+import { signInRoutes } from './sign-in.ts'
 import { type StsEndpoint, stsPaths, stsRoutes } from './sts.ts'
 import { renderStsError } from './sts-refusal.ts'
 import { taskRoutes } from './tasks.ts'
@@ -81,6 +82,7 @@ export function createApp(broker: Broker, options: AppOptions, gates = createGat
   app.route('/oauth', oauthRoutes(broker, { ...options, exchanges, introspection }))
   if (options.octoSts !== undefined) app.route('/', octoStsRoutes(options.octoSts, exchanges))
   if (options.stsEndpoint !== undefined) app.route('/', stsRoutes(options.stsEndpoint, exchanges))
+  app.route('/v1/sign-in', signInRoutes(broker))
   app.route('/v1/tasks', taskRoutes(broker, exchanges))
   app.route('/v1/leaks/found', foundRoutes(broker))
   if (options.operators) mountOperators(app, broker, options)

@@ -58,6 +58,7 @@ type Described = {
 
 const ROUTES: readonly Described[] = [
   { method: 'post', path: '/v1/tasks', summary: 'Open a task with evidence', body: openTaskBody, ok: 201 },
+  { method: 'get', path: '/v1/sign-in', summary: 'Where humans sign in for their laptops', ok: 200 },
   {
     method: 'get',
     path: '/v1/tasks/{id}',

@@ -17,11 +17,29 @@ import { humanClaim, type PresentedHuman, verifyOnBehalfOf } from './human-token
 export async function presentedHuman(
   broker: Broker,
   { onBehalfOf, ticket }: { onBehalfOf?: JwtEvidence; ticket?: Secret },
+  identity: Identity,
 ): Promise<PresentedHuman | undefined> {
+  if (identity.human !== undefined) return signedIn(identity, identity.human, { onBehalfOf, ticket })
   if (onBehalfOf === undefined) return undefined
   if (ticket !== undefined)
     throw new BrokerError('request_invalid', 'a child acts on behalf of whom its parent does: name nobody')
   return verifyOnBehalfOf(broker, onBehalfOf)
+}
+
+/** Who signed in for a process of their own is whom it acts for. */
+function signedIn(
+  { issuer, subject, replay }: Identity,
+  person: NonNullable<Identity['human']>,
+  { onBehalfOf, ticket }: { onBehalfOf: JwtEvidence | undefined; ticket: Secret | undefined },
+): PresentedHuman {
+  if (onBehalfOf !== undefined)
+    throw new BrokerError('request_invalid', 'a human who signs in is who it is on behalf of: name nobody')
+  if (ticket !== undefined)
+    throw new BrokerError(
+      'request_invalid',
+      'a ticket is redeemed with the evidence of a workload: a human who signs in opens a task of their own',
+    )
+  return { human: { ...person, issuer, subject, use: `human/${replay.id}` }, until: replay.until }
 }
 
 /** A child cannot drop or change it. @throws AlteredRow, BrokerError `ask_denied` */

@@ -8,9 +8,9 @@
 import type { AttestorDeps } from '../../../attestors/attestor.ts'
 import type { Algorithm } from '../../../attestors/shared/algorithms.ts'
 import { accept, type Checked, refuse } from '../../../attestors/shared/checked.ts'
-import { hasControlCharacters } from '../../../attestors/shared/claims.ts'
 import { oidcKeys, oidcProfile } from '../../../attestors/shared/oidc-profile.ts'
-import { type JsonObject, member } from '../../../attestors/shared/strict-json.ts'
+import { readAuthTime, readNonce, readPerson, textOf } from '../../../attestors/shared/person.ts'
+import { member } from '../../../attestors/shared/strict-json.ts'
 import { type VerifiedJwt, verifyJwt } from '../../../attestors/shared/verify-jwt.ts'
 import type { OnBehalfOf } from '../../../issuers/issuer.ts'
 import { LIMITS } from '../../limits.ts'
@@ -79,62 +79,18 @@ function readHuman(
   const authorized = member(payload, 'azp')
   if (authorized !== undefined && authorized !== settings.clientId)
     return refuse('audience_wrong', 'azp is not the configured client')
-  const groups = readGroups(payload, settings.groupsClaim)
-  if (!groups.ok) return groups
-  const authTime = member(payload, 'auth_time')
-  if (authTime !== undefined && !Number.isSafeInteger(authTime))
-    return refuse('claim_malformed', 'auth_time is not a whole number of seconds')
-  const email = textOf(payload, settings.emailClaim)
-  const nonce = textOf(payload, 'nonce')
-  if (member(payload, 'nonce') !== undefined && nonce === undefined)
-    return refuse('claim_malformed', 'nonce is not a usable string')
+  const { groupsClaim: groups, nameClaim: name, emailClaim: email, account } = settings
+  const person = readPerson(payload, { groups, name, email, account }, subject)
+  if (!person.ok) return person
+  const authTime = readAuthTime(payload)
+  if (!authTime.ok) return authTime
+  const nonce = readNonce(payload)
+  if (!nonce.ok) return nonce
   const acr = textOf(payload, 'acr')
   return accept({
-    ...{ issuer, subject, replay, groups: groups.value },
-    name: textOf(payload, settings.nameClaim) ?? email ?? subject,
-    ...(email === undefined ? {} : { email }),
-    ...(nonce === undefined ? {} : { nonce }),
-    ...(authTime === undefined ? {} : { authenticatedAt: Number(authTime) * 1_000 }),
+    ...{ issuer, subject, replay, ...person.value },
+    ...(nonce.value === undefined ? {} : { nonce: nonce.value }),
+    ...(authTime.value === undefined ? {} : { authenticatedAt: authTime.value * 1_000 }),
     ...(acr === undefined ? {} : { acr }),
-    ...readAccount(payload, settings.account),
   })
-}
-
-function readAccount(
-  payload: JsonObject,
-  claims: HumanTokenSettings['account'],
-): Pick<HumanToken, 'accounts'> {
-  const login = claims && textOf(payload, claims.login)
-  if (claims === undefined || login === undefined) return {}
-  const { provider } = claims
-  if (claims.id === undefined) return { accounts: [{ provider, login }] }
-  const number = member(payload, claims.id)
-  const id = Number.isSafeInteger(number) ? String(number) : textOf(payload, claims.id)
-  // An account whose number should be known and is not is nobody's.
-  return id === undefined ? {} : { accounts: [{ provider, login, id }] }
-}
-
-/** Absent is nobody's group; what cannot be read whole is refused, since a group may also forbid. */
-function readGroups(payload: JsonObject, claim: string): Checked<readonly string[]> {
-  const value = member(payload, claim)
-  if (value === undefined) return accept([])
-  const list = Array.isArray(value) ? value : [value]
-  if (list.length > LIMITS.operatorGroups)
-    return refuse('claim_malformed', `${claim} names more than ${LIMITS.operatorGroups} groups`)
-  if (!list.every(isText)) return refuse('claim_malformed', `${claim} is not a list of usable names`)
-  return accept([...new Set(list)])
-}
-
-function textOf(payload: JsonObject, name: string): string | undefined {
-  const value = member(payload, name)
-  return isText(value) ? value : undefined
-}
-
-function isText(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value !== '' &&
-    value.length <= LIMITS.claimChars &&
-    !hasControlCharacters(value)
-  )
 }

@@ -45,7 +45,7 @@ export function newTask(broker: Broker, wanted: NewTask): TaskRow {
   const { agent, identity, parent, human, request, token } = wanted
   const now = broker.now()
   const deadline = deadlineOf(broker, { agent, parent, minutes: request.minutes }, now)
-  const heartbeatMs = silenceAllowed(broker, agent, request.heartbeatSeconds)
+  const heartbeatMs = silenceAllowed(broker, { agent, identity }, request.heartbeatSeconds)
   const id = broker.newId('tsk')
   const above = parent?.line.at(-1)
   const unsigned: Omit<TaskRow, 'mac'> = {
@@ -78,11 +78,19 @@ export function newTask(broker: Broker, wanted: NewTask): TaskRow {
   return { ...unsigned, mac: taskMac(broker, unsigned) }
 }
 
-/** ms. The agent's own demand is the longest silence allowed; the caller may only ask for a shorter one. */
-function silenceAllowed(broker: Broker, agent: Agent, wishedSeconds: number | undefined): number | null {
-  const wished = wishedSeconds ?? agent.heartbeat_seconds ?? broker.defaults.heartbeatSeconds
-  if (wished === undefined) return null
-  return Math.min(wished, agent.heartbeat_seconds ?? wished) * 1_000
+/**
+ * ms. The agent's own demand is the longest silence allowed; the caller may only ask for a shorter one. A laptop
+ * that is closed must not keep what it holds, so there is always one.
+ */
+function silenceAllowed(
+  { defaults, limits }: Pick<Broker, 'defaults' | 'limits'>,
+  { agent, identity }: Pick<NewTask, 'agent' | 'identity'>,
+  wishedSeconds: number | undefined,
+): number | null {
+  const wished = wishedSeconds ?? agent.heartbeat_seconds ?? defaults.heartbeatSeconds
+  const longest = identity.human === undefined ? undefined : limits.laptopSilenceSeconds
+  const allowed = [wished, agent.heartbeat_seconds, longest].filter(one => one !== undefined)
+  return allowed.length === 0 ? null : Math.min(...allowed) * 1_000
 }
 
 export function newAsk(

@@ -38,6 +38,7 @@ import { demandGeneration, lockAgent, lockMintable } from '../lock-mintable.ts'
 import type { Human } from '../people/human.ts'
 import type { PresentedHuman } from '../people/human-token.ts'
 import { behalfOf, claimsOf, humanFor, presentedHuman } from '../people/on-behalf-of.ts'
+import { signedForDigest } from '../people/signed-for.ts'
 import { refuseBlocked } from '../revocations/refuse-blocked.ts'
 import { verifiedTicket } from '../verified-rows.ts'
 import { attest, rejectEvidence } from './attest.ts'
@@ -111,7 +112,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   if (mismatch !== undefined) throw await rejectEvidence(broker, attested.attestor, ...mismatch)
   const [now] = await Promise.all([broker.ledger.now(), demandNewer(broker, attested)])
   const identity = await withPosture(broker, attested, request.statements ?? [], request.held ?? {})
-  const presented = await presentedHuman(broker, request)
+  const presented = await presentedHuman(broker, request, identity)
 
   // 2. Find the one agent this is, and judge what it asks for.
   const found = await judgeRequest(broker, request, { identity, presented, now })
@@ -119,7 +120,8 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 
   // 3. Prepare everything that needs no lock; a local signature is made before it can exist for anybody.
   const token = broker.newToken('task')
-  const key = keyToBind(agent.bound_key_required === true, request.held ?? {})
+  const mustBind = agent.bound_key_required === true || identity.human !== undefined
+  const key = keyToBind(mustBind, request.held ?? {})
   const task = newTask(broker, { agent, identity, parent, human, request, token, key })
   const asks = judged.asks.map((ask, index) =>
     newAsk(broker, task, ask, { decision: judged.decision.id, verdict: judged.verdicts[index] }),
@@ -181,10 +183,13 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
 }
 
 /** In what sound evidence does not go with the request that brought it: a rejection and its detail. */
-function mismatchOf({ held = {}, subject }: OpenRequest, identity: Identity): [string, string] | undefined {
+function mismatchOf(request: OpenRequest, identity: Identity): [string, string] | undefined {
+  const { held = {}, subject } = request
   if (!isHeld(identity.boundKey, held)) return ['key_not_shown', 'it is bound to a key that was not shown']
   if (subject !== undefined && subject !== identity.subject)
     return ['subject_other', 'the caller says that it is somebody else']
+  if (identity.request !== undefined && identity.request !== signedForDigest(request))
+    return ['request_other', 'it was given for another purpose, agent, time or asks']
   return undefined
 }
 
