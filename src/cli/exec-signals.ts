@@ -10,6 +10,8 @@ const PASSED_ON = ['SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
 const FROM_TERMINAL: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGWINCH'])
 
 export type Signals = {
+  /** Aborted as soon as one came before the command was started. */
+  early: AbortSignal
   /** @throws CommandError where one came before the command was started */
   throwIfAny(): void
   passTo(child: Child): void
@@ -21,12 +23,15 @@ export type Signals = {
 /** Signals from now on: noted first, then passed to the child, then handed to whoever waits for the end. */
 export function watchSignals(terminal: Terminal): Signals {
   let received: NodeJS.Signals | undefined
+  const early = new AbortController()
   let handle = (signal: NodeJS.Signals) => {
     received ??= signal
+    early.abort()
   }
   const releases = ENDS.map(signal => terminal.onSignal(signal, () => handle(signal)))
   const isFromTerminal = (signal: NodeJS.Signals) => terminal.hasTerminal && FROM_TERMINAL.has(signal)
   return {
+    early: early.signal,
     throwIfAny() {
       if (received === undefined) return
       const exitCode = 128 + constants.signals[received]

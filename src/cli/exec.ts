@@ -14,6 +14,7 @@ import { type Signals, watchSignals } from './exec-signals.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { connectMayfly, giveUp, openLiveTask } from './live-task.ts'
 import { note, printable, shortTime, showAsk } from './print.ts'
+import { checkSignIn, makeOwnKey, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { HeldTask } from './task-file.ts'
 import {
   purposeOf,
@@ -28,6 +29,7 @@ import { type Child, type ChildEnd, CommandError, EXIT, type Terminal, usageErro
 
 export type ExecOptions = BrokerOption &
   EvidenceOption &
+  SignInOption &
   TaskOptions & {
     ask?: string[]
     askJson?: string[]
@@ -57,7 +59,10 @@ export async function exec(
   if (asks.length === 0)
     throw usageError('exec needs at least one --ask, or the command could run without it')
   checkVariables(asks, style)
-  const client = createClient(terminal, brokerUrl(terminal, options))
+  checkSignIn(options)
+  const url = brokerUrl(terminal, options)
+  const key = options.signIn === true ? await makeOwnKey(terminal, url) : undefined
+  const client = createClient(key === undefined ? terminal : { ...terminal, fetch: key.fetch }, url)
   const say = options.quiet === true ? () => {} : (text: string) => note(terminal, text)
 
   const scan = options.scan === true ? await beginScan(terminal) : undefined
@@ -68,7 +73,10 @@ export async function exec(
   const local = await startLocalServer(terminal, { listens: style !== 'variables', forAws })
   try {
     const wanted = toTask(terminal, command, options)
-    const mayfly = connectMayfly(terminal, client.url, options)
+    const mayfly =
+      key === undefined
+        ? connectMayfly(terminal, url, options)
+        : openSignedIn(terminal, url, { ...options, key, ended: signals.early })
     const task = await openLiveTask(terminal, mayfly, asks, wanted).catch((error: unknown) => {
       throw told(client.url, error)
     })

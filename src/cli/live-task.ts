@@ -6,6 +6,7 @@ import type { OpenOptions } from '../client/task-calls.ts'
 import type { AskDetail } from './ask.ts'
 import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
 import { note } from './print.ts'
+import { makeOwnKey, type Opener, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { TaskOptions } from './task-session.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -25,10 +26,21 @@ export function connectMayfly(
   })
 }
 
+/** The same, or with `--sign-in` for a human who signs in for each task. @param ended gives a sign-in up */
+export async function connectOpener(
+  terminal: Terminal,
+  url: string,
+  options: EvidenceOption & SignInOption & { boundKey?: boolean },
+  ended: AbortSignal,
+): Promise<Opener> {
+  if (options.signIn !== true) return connectMayfly(terminal, url, options)
+  return openSignedIn(terminal, url, { ...options, key: await makeOwnKey(terminal, url), ended })
+}
+
 /** @throws MayflyError; CommandError where there is no evidence */
 export async function openLiveTask(
   terminal: Terminal,
-  mayfly: Mayfly,
+  mayfly: Opener,
   asks: readonly AskDetail[],
   options: TaskOptions & { purpose: string },
 ): Promise<Task> {

@@ -1,6 +1,5 @@
 /** `mayfly agent`: tasks of a laptop or a pod, held by one process and offered to others as handles. */
 import { isAbsolute, join, resolve } from 'node:path'
-import type { Mayfly } from '../client/mayfly.ts'
 import type { Task } from '../client/task.ts'
 import { SocketUnusable } from '../sidecar/claim-socket.ts'
 import { said } from '../sidecar/keeper.ts'
@@ -12,8 +11,9 @@ import { type BrokerOption, brokerUrl, given } from './broker-url.ts'
 import { told } from './client.ts'
 import type { EvidenceOption } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { connectMayfly, openLiveTask } from './live-task.ts'
+import { connectOpener, openLiveTask } from './live-task.ts'
 import { count, note, printable, shortTime } from './print.ts'
+import { checkSignIn, type Opener, type SignInOption } from './sign-in-work.ts'
 import type { TaskOptions } from './task-session.ts'
 import { CommandError, type Terminal, usageError } from './terminal.ts'
 
@@ -21,6 +21,7 @@ export type SocketOption = { socket?: string }
 
 export type AgentOptions = BrokerOption &
   EvidenceOption &
+  SignInOption &
   TaskOptions &
   SocketOption & { ask?: string[]; askJson?: string[]; boundKey?: boolean }
 
@@ -35,14 +36,20 @@ export async function localAgent(terminal: Terminal, options: AgentOptions): Pro
     throw usageError('evidence is wanted for each task: name a file that is kept fresh, not stdin')
   if (asks.length > 0 && options.purpose === undefined)
     throw usageError('say what the first task is for: --purpose "review of pull request 12"')
+  checkSignIn(options)
   const path = socketPath(terminal, options)
 
   // 2. The socket, which is also how a second one is kept away.
   const watched = { ...terminal, fetch: sayOutages(terminal, url) }
-  const mayfly = connectMayfly(watched, url, options)
+  const ended = new AbortController()
+  const mayfly = await connectOpener(watched, url, options, ended.signal)
   const open = (body: OpenBody) => openFor(terminal, mayfly, body, options)
   const ending = Promise.withResolvers<void>()
-  const releases = ENDS.map(signal => terminal.onSignal(signal, ending.resolve))
+  const end = () => {
+    ended.abort()
+    ending.resolve()
+  }
+  const releases = ENDS.map(signal => terminal.onSignal(signal, end))
   const sidecar = await startOn(terminal, path, open)
   try {
     terminal.out(`${SIDECAR_VARIABLES.socket}=${path}\n`)
@@ -76,7 +83,7 @@ async function startOn(
 /** @throws Refusal where there is no evidence; MayflyError */
 export async function openFor(
   terminal: Terminal,
-  mayfly: Mayfly,
+  mayfly: Opener,
   { asks, heartbeat_seconds, ...body }: OpenBody,
   options: AgentOptions,
 ): Promise<{ task: Task; purpose: string }> {

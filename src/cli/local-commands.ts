@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { ASK_HELP } from './ask.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
+import { SIGN_IN_OPTIONS } from './sign-in-options.ts'
 import type { Terminal } from './terminal.ts'
 
 type Shared = {
@@ -43,6 +44,9 @@ function addAgent(program: Command, terminal: Terminal, { withOpening, wholeNumb
     )
     .option('--mints <n>', 'how many credentials an approval is to be good for', wholeNumber)
     .option('--bound-key', 'bind its tasks to a key of its own (DPoP); their JWTs, too')
+    .option(...SIGN_IN_OPTIONS.signIn)
+    .option(...SIGN_IN_OPTIONS.device)
+    .option(...SIGN_IN_OPTIONS.signInAt)
     .addHelpText('after', `\n${AGENT_HELP}\n\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
     .action(async options => (await import('./local-agent.ts')).localAgent(terminal, options))
   agent

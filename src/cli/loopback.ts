@@ -5,10 +5,12 @@ import { CommandError, EXIT, errorCode, type Terminal } from './terminal.ts'
 
 export type Loopback = {
   redirectUri: string
-  /** The redirect that carries our `state`; others are turned away. @throws CommandError after `withinMs` */
-  answer(withinMs: number): Promise<URL>
+  /** The redirect that carries our `state`; others are turned away. @throws CommandError after `withinMs`, or on the signal */
+  answer(withinMs: number, signal?: AbortSignal): Promise<URL>
   close(): Promise<void>
 }
+
+export const GIVEN_UP = 'the sign-in was given up'
 
 const PATH = '/callback'
 const PAGE =
@@ -37,15 +39,19 @@ export async function openLoopback(
   origin = `http://127.0.0.1:${await listenOn(server, ports.length === 0 ? [0] : ports)}`
   return {
     redirectUri: origin + PATH,
-    async answer(withinMs) {
+    async answer(withinMs, signal) {
       const { promise: late, reject } = Promise.withResolvers<never>()
       const cancel = schedule(withinMs, () =>
         reject(new CommandError('nobody signed in, and the time for it is over', { exitCode: EXIT.denied })),
       )
+      const giveUp = () => reject(new CommandError(GIVEN_UP))
+      if (signal?.aborted === true) giveUp()
+      signal?.addEventListener('abort', giveUp, { once: true })
       try {
         return await Promise.race([arrived, late])
       } finally {
         cancel()
+        signal?.removeEventListener('abort', giveUp)
       }
     },
     async close() {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
+import { SIGN_IN_OPTIONS } from './sign-in-options.ts'
 import type { Terminal } from './terminal.ts'
 
 type Shared = {
@@ -35,6 +36,9 @@ export function addMcpCommands(program: Command, terminal: Terminal, shared: Sha
       '--bound-key',
       'make a key, and bind every task and JWT to it: evidence is then good for all of them',
     )
+    .option(...SIGN_IN_OPTIONS.signIn)
+    .option(...SIGN_IN_OPTIONS.device)
+    .option(...SIGN_IN_OPTIONS.signInAt)
     .option('--reveal-secrets', 'add a tool that answers with a secret; it is then in the conversation')
     .addHelpText('after', `\n${MCP_HELP}\n\n${EVIDENCE_HELP}`)
     .action(async options => (await import('./mcp.ts')).mcp(terminal, version, options))

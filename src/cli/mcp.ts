@@ -5,7 +5,6 @@
  */
 import { join, resolve } from 'node:path'
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
-import type { Mayfly } from '../client/mayfly.ts'
 import { MCP_LIMITS } from '../mcp/limits.ts'
 import { createRefusals } from '../mcp/refusals.ts'
 import { createMcpServer } from '../mcp/server.ts'
@@ -19,14 +18,16 @@ import { type BrokerOption, brokerUrl, given } from './broker-url.ts'
 import { namesOf } from './child-environment.ts'
 import type { EvidenceOption } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { connectMayfly } from './live-task.ts'
+import { connectOpener } from './live-task.ts'
 import { endAll, openFor, type SocketOption } from './local-agent.ts'
 import { lookAtSetup } from './mcp-setup.ts'
 import { note } from './print.ts'
+import { checkSignIn, type Opener, type SignInOption } from './sign-in-work.ts'
 import { CommandError, type Terminal, usageError } from './terminal.ts'
 
 export type McpOptions = BrokerOption &
   EvidenceOption &
+  SignInOption &
   SocketOption & {
     agent?: string
     onBehalfOfFile?: string
@@ -43,6 +44,7 @@ export async function mcp(terminal: Terminal, version: string, options: McpOptio
   const url = brokerUrl(terminal, options)
   if (options.evidenceFile === '-' || options.onBehalfOfFile === '-')
     throw usageError('standard input is the MCP client: name a file that is kept fresh')
+  checkSignIn(options)
   const usual = mcpSocket(terminal, options)
 
   // 2. The end, whatever brings it, from here on.
@@ -53,7 +55,7 @@ export async function mcp(terminal: Terminal, version: string, options: McpOptio
   for (const event of ['end', 'close', 'error']) input.once(event, () => ending.resolve())
 
   // 3. The socket, or where another server has it, one that nobody else knows.
-  const mayfly = connectMayfly(terminal, url, options)
+  const mayfly = await connectOpener(terminal, url, options, ended.signal)
   const opening = openWhileOpen(terminal, mayfly, options, ended.signal)
   const place = await claimPlace(terminal, usual)
   const report = (error: unknown) =>
@@ -134,7 +136,7 @@ async function isServed(socket: string): Promise<boolean> {
 }
 
 /** What is being opened when the end comes is ended as soon as it is open. */
-function openWhileOpen(terminal: Terminal, mayfly: Mayfly, options: McpOptions, ended: AbortSignal) {
+function openWhileOpen(terminal: Terminal, mayfly: Opener, options: McpOptions, ended: AbortSignal) {
   const underWay = new Set<Promise<Opened>>()
   async function openOne(body: OpenBody): Promise<Opened> {
     if (ended.aborted) throw new Refusal('task_not_active', 'the server is ending')

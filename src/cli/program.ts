@@ -17,6 +17,7 @@ import { addPolicyCommands } from './policy.ts'
 import { addRegistryCommands } from './registry-commands.ts'
 import { revocations, unblock } from './revocations.ts'
 import { revoke } from './revoke.ts'
+import { SIGN_IN_OPTIONS } from './sign-in-options.ts'
 import { taskComplete, taskOpen, taskShow } from './task.ts'
 import { TASK_FILE_HELP } from './task-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -187,6 +188,9 @@ function addCredentialCommands(program: Command, terminal: Terminal): void {
         .choices(ENV_STYLES)
         .default('auto'),
     )
+    .option(...SIGN_IN_OPTIONS.signIn)
+    .option(...SIGN_IN_OPTIONS.device)
+    .option(...SIGN_IN_OPTIONS.signInAt)
     .option('--aws-token-file', 'the token for the AWS SDKs in a file; older AWS CLIs do not know it')
     .option('--scan', 'fail where git says that a credential of the task was added; report what was pushed')
     .option('--quiet', 'say nothing but errors')

@@ -18,11 +18,19 @@ import { openLoopback } from './loopback.ts'
 import { note } from './print.ts'
 import { openProvider, providerFailed } from './sign-in-provider.ts'
 
-/** @throws CommandError */
+export type SignInWish = {
+  nonce: string
+  /** How long ago the human may have proven who they are, in seconds; the provider's choice where absent. */
+  maxAgeS?: number
+  /** Gives the sign-in up. */
+  signal?: AbortSignal
+}
+
+/** @param wish.isFresh they prove it now, whatever the browser remembers. @throws CommandError */
 export async function browserSignIn(
   terminal: SignInTerminal,
   provider: Provider,
-  { nonce, isFresh }: { nonce: string; isFresh: boolean },
+  { nonce, isFresh, maxAgeS, signal }: SignInWish & { isFresh: boolean },
 ): Promise<Secret> {
   const configuration = await openProvider(terminal, provider)
   const verifier = randomPKCECodeVerifier()
@@ -36,16 +44,18 @@ export async function browserSignIn(
       code_challenge_method: 'S256',
       ...{ state, nonce },
       ...(isFresh ? { prompt: 'login', max_age: '0' } : {}),
+      ...(maxAgeS === undefined ? {} : { max_age: String(maxAgeS) }),
       ...(isFresh && provider.acr_values.length > 0 ? { acr_values: provider.acr_values.join(' ') } : {}),
     })
     show(terminal, url)
-    const answer = await loopback.answer(CLI_LIMITS.signInMs)
+    const answer = await loopback.answer(CLI_LIMITS.signInMs, signal)
     const tokens = await authorizationCodeGrant(configuration, answer, {
       pkceCodeVerifier: verifier,
       expectedState: state,
       expectedNonce: nonce,
       // The proof is new; the human may take this long over the pages behind it. The broker judges by the same.
       ...(isFresh ? { maxAge: CLI_LIMITS.signInMs / 1_000 } : {}),
+      ...(maxAgeS === undefined ? {} : { maxAge: maxAgeS + CLI_LIMITS.signInMs / 1_000 }),
     })
     return idTokenIn(tokens)
   } catch (error) {
