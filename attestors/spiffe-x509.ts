@@ -12,9 +12,9 @@ import { bundleSettings, hostOfBundle, openBundle, refuseNotOneBundle } from './
 import { refuse } from './shared/checked.ts'
 import { seconds } from './shared/settings.ts'
 import { TRUST_DOMAIN } from './shared/spiffe-id.ts'
-import { type Certificate, readCertificate } from './shared/x509-certificate.ts'
+import { type Certificate, readCertificate, readCertificates } from './shared/x509-certificate.ts'
 import { findPath, MAX_PATH } from './shared/x509-path.ts'
-import { authorityIdFault, claimedDomain, judgeWorkload, readChain } from './shared/x509-svid.ts'
+import { authorityIdFault, claimedDomain, judgeWorkload } from './shared/x509-svid.ts'
 
 const settings = z
   .strictObject({
@@ -41,18 +41,22 @@ export const spiffeX509 = defineAttestor({
       async attest(evidence) {
         // 1. The certificate by itself, before anything is looked up for it.
         if (evidence.type !== 'certificates') return refuse('malformed', 'not certificates')
-        if (evidence.chain.length > MAX_PATH) return refuse('malformed', 'too many certificates')
-        const chain = readChain(evidence.chain, readCertificate)
-        if (!chain.ok) return chain
-        const { leaf, others } = chain.value
+        const [first, ...rest] = evidence.chain
+        if (first === undefined || rest.length >= MAX_PATH)
+          return refuse('malformed', `expected 1 to ${MAX_PATH} certificates`)
+        const read = readCertificate(first)
+        if (!read.ok) return read
+        const leaf = read.value
         const nowMs = now()
         const id = judgeWorkload(leaf, { trustDomain, maxLifetimeS, nowMs })
         if (!id.ok) return id
 
         // 2. Who vouches for it. What this bundle does not know, a newer one might.
+        const others = readCertificates(rest)
+        if (!others.ok) return others
         const trusted = authoritiesOf(await bundle.authorities())
         const judgeAuthority = (authority: Certificate) => authorityIdFault(authority, trustDomain)
-        const path = findPath(leaf, others, trusted, { nowMs, judgeAuthority })
+        const path = findPath(leaf, others.value, trusted, { nowMs, judgeAuthority })
         if (!path.ok) {
           const doubt = bundle.doubt()
           if (doubt !== undefined) throw doubt

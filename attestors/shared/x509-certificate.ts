@@ -55,6 +55,17 @@ export function readCertificate(der: Uint8Array): Checked<Certificate> {
   }
 }
 
+/** All of them, or `malformed`. */
+export function readCertificates(chain: readonly Uint8Array[]): Checked<readonly Certificate[]> {
+  const certificates: Certificate[] = []
+  for (const der of chain) {
+    const one = readCertificate(der)
+    if (!one.ok) return one
+    certificates.push(one.value)
+  }
+  return accept(certificates)
+}
+
 function readParts(der: Uint8Array): Checked<Certificate> {
   const { tbsCertificate: signed, signatureAlgorithm } = AsnConvert.parse(der, CertificateSchema)
   if (signed.version !== VERSION_3) return refuse('malformed', 'a certificate is not of version 3')

@@ -1,5 +1,5 @@
 /** What X.509-SVID (sections 2 to 5) asks of a certificate beside RFC 5280: of a workload's, and of an authority's. */
-import { accept, type Checked, refuse } from './checked.ts'
+import { type Checked, refuse } from './checked.ts'
 import { parseWorkloadId, type SpiffeId, TRUST_DOMAIN } from './spiffe-id.ts'
 import { type Certificate, isEmptyName } from './x509-certificate.ts'
 import { CLIENT_AUTHENTICATION, SERVER_AUTHENTICATION } from './x509-path.ts'
@@ -67,22 +67,4 @@ export function claimedDomain(alternativeNames: string | undefined): string | un
   const ids = [...(alternativeNames ?? '').matchAll(/(?:^|, )URI:spiffe:\/\/([^/,"]*)/g)]
   const domain = ids.length === 1 ? ids[0]?.[1] : undefined
   return domain !== undefined && TRUST_DOMAIN.test(domain) ? domain : undefined
-}
-
-/** A leaf and what came with it. */
-export type ReadChain = { leaf: Certificate; others: readonly Certificate[] }
-
-/** @param read of one certificate @returns `malformed` where any of them is no certificate */
-export function readChain(
-  chain: readonly Uint8Array[],
-  read: (der: Uint8Array) => Checked<Certificate>,
-): Checked<ReadChain> {
-  const certificates: Certificate[] = []
-  for (const der of chain) {
-    const one = read(der)
-    if (!one.ok) return one
-    certificates.push(one.value)
-  }
-  const [leaf, ...others] = certificates
-  return leaf === undefined ? refuse('malformed', 'no certificate') : accept({ leaf, others })
 }

@@ -9,6 +9,7 @@ import { type AttestorSubject, describeAttestor } from '../conformance/attestor.
 import {
   type AuthorityWish,
   createSpiffeX509Authority,
+  type SpiffeX509Authority,
   type SvidWish,
 } from '../fakes/identity/spiffe-x509-authority.ts'
 import { extension, makeKeys, USES } from '../fakes/identity/x509-certificates.ts'
@@ -25,10 +26,10 @@ const rsa = makeKeys('rsa')
 const certificates = (chain: readonly Uint8Array[]): Evidence => ({ type: 'certificates', chain })
 
 /** A trust domain, its bundle in a file that can be changed, and an attestor of it. */
-async function createDomain(settings: Record<string, unknown> = {}) {
+async function createDomain(settings: Record<string, unknown> = {}, given?: SpiffeX509Authority) {
   const clock = { ms: NOON }
   const now = () => clock.ms
-  const authority = await createSpiffeX509Authority({ trustDomain: TRUST_DOMAIN, now })
+  const authority = given ?? (await createSpiffeX509Authority({ trustDomain: TRUST_DOMAIN, now }))
   const file = { read: () => authority.bundle(), reads: 0 }
   const readFile = async () => {
     file.reads += 1
@@ -42,15 +43,26 @@ async function createDomain(settings: Record<string, unknown> = {}) {
   return { clock, now, authority, file, all, attestor, openAttestor, show, attest }
 }
 
+/** What the conformance subjects are made of: nothing in the suite changes it. */
+async function createParties() {
+  const now = () => NOON
+  const authority = await createSpiffeX509Authority({ trustDomain: TRUST_DOMAIN, now })
+  return {
+    authority,
+    elsewhere: await createSpiffeX509Authority({ trustDomain: 'elsewhere.test', now }),
+    impostor: await authority.authority({ name: authority.root.name }),
+    stranger: await authority.authority({ name: 'CN=nobody' }),
+    old: await authority.authority({ name: 'CN=old' }),
+  }
+}
+const parties = createParties()
+
 async function createSubject(): Promise<AttestorSubject> {
-  const { clock, now, authority, file, all, openAttestor } = await createDomain()
+  const { authority, elsewhere, impostor, stranger, old } = await parties
+  const { clock, now, file, all, openAttestor } = await createDomain({}, authority)
   const svid = (wish: SvidWish, path = PATH) => {
     return async () => certificates((await authority.issue(path, wish)).chain)
   }
-  const elsewhere = await createSpiffeX509Authority({ trustDomain: 'elsewhere.test', now })
-  const impostor = await authority.authority({ name: authority.root.name })
-  const stranger = await authority.authority({ name: 'CN=nobody' })
-  const old = await authority.authority({ name: 'CN=old' })
   return {
     open: openAttestor,
     openUnreachable: () =>

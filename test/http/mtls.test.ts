@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
+import * as DPoP from 'dpop'
 import { Agent as UndiciAgent, fetch as undiciFetch } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BUNDLE_TIMES } from '../../attestors/shared/spiffe-bundle-file.ts'
@@ -11,6 +12,7 @@ import { createMayfly, fromClientCertificate, jwt } from '../../src/client/index
 import type { Svid, SvidWish } from '../fakes/identity/spiffe-x509-authority.ts'
 import { extension, makeKeys, pemOf, USES } from '../fakes/identity/x509-certificates.ts'
 import { asks, ORDERS } from '../fakes/installation.ts'
+import type { Answer } from '../support/api.ts'
 import { type Certified, type ClientIdentity, createCertified, MTLS_URL } from '../support/certified.ts'
 
 let certified: Certified
@@ -186,6 +188,28 @@ describe('a task token that is bound to a certificate (X7)', () => {
       expect(answer.headers.get('www-authenticate')).toContain('error="invalid_token"')
     }
     expect((await show(bound)).status).toBe(200)
+  })
+
+  test('bound by a DPoP proof instead it outlives the SVID', async () => {
+    const keys = await DPoP.generateKeyPair('ES256')
+    let nonce: string | undefined
+    const call = async (path: string, how: Parameters<Certified['call']>[1] = {}): Promise<Answer> => {
+      const { method = 'POST', token: accessToken } = how
+      const proof = await DPoP.generateProof(keys, `${MTLS_URL}${path}`, method, nonce, accessToken)
+      const scheme = accessToken === undefined ? {} : { authorization: `DPoP ${accessToken}` }
+      const { token: _, ...rest } = how
+      const answer = await certified.call(path, { ...rest, headers: { dpop: proof, ...scheme } })
+      const known = nonce
+      nonce = answer.headers.get('dpop-nonce') ?? nonce
+      return known === undefined && answer.body.code === 'dpop_nonce_needed' ? call(path, how) : answer
+    }
+    const opened = await call('/v1/tasks', { body: opening, as: bound })
+    expect(opened.status).toBe(201)
+    const renewed = await certified.authority.issue('/agent/bound')
+    const path = `/v1/tasks/${opened.body.task.id}/heartbeat`
+    expect((await call(path, { token: opened.body.task_token, as: renewed })).status).toBe(200)
+    const stolen = await certified.call(path, { token: opened.body.task_token, as: bound })
+    expect([stolen.status, stolen.body.code]).toEqual([401, 'key_not_proven'])
   })
 
   test('and the JWT minted for it names the certificate', async () => {
