@@ -173,6 +173,23 @@ describe('messages that cannot be used', () => {
     expect(await attest(openAttestor())).toMatchObject({ rejection: 'issuer_not_trusted' })
   })
 
+  test.each([
+    ['no protobuf', Buffer.from([0xff, 0xff, 0xff, 0xff])],
+    ['a length beyond its end', Buffer.from([0x0a, 0x7f, 0x01])],
+    ['a message of another kind', Buffer.from([0x08, 0x01])],
+  ])('%s: the last good bundle is used, and the next stream heals it', async (_what, bytes) => {
+    const attestor = openAttestor()
+    await attest(attestor)
+    agent.send('FetchJWTBundles', bytes)
+    await soon(() => expect(attest(attestor, UNKNOWN)).rejects.toThrow(AttestationUnavailable))
+    expect(await attest(attestor)).toMatchObject({ ok: true })
+    await timers.fire()
+    publish()
+    await soon(async () =>
+      expect(await attest(attestor, UNKNOWN)).toMatchObject({ rejection: 'key_unknown' }),
+    )
+  })
+
   test('one larger than the cap ends the stream, not the broker', async () => {
     const attestor = openAttestor()
     await attest(attestor)
@@ -181,7 +198,9 @@ describe('messages that cannot be used', () => {
     await soon(() => expect(attest(attestor, UNKNOWN)).rejects.toThrow('RESOURCE_EXHAUSTED'))
     expect(await attest(attestor)).toMatchObject({ ok: true })
     await timers.fire()
-    await soon(async () => expect(await attest(attestor, UNKNOWN)).toMatchObject({ ok: false }))
+    await soon(async () =>
+      expect(await attest(attestor, UNKNOWN)).toMatchObject({ rejection: 'key_unknown' }),
+    )
   })
 })
 
@@ -259,6 +278,14 @@ describe('streams that end', () => {
     await soon(() => expect(timers.waiting()).toContain(FEED_TIMES.firstWordMs))
     await timers.fire()
     await waiting
+  })
+
+  test('a listener that speaks something else is an outage', async () => {
+    const socket = join(agent.socket, '..', 'web.sock')
+    const web = createServer(one => one.end('HTTP/1.1 400 Bad Request\r\n\r\n', () => one.destroy()))
+    await new Promise<void>(resolve => web.listen(socket, resolve))
+    onTestFinished(() => new Promise<void>(resolve => web.close(() => resolve())))
+    await expect(attest(openAttestor(DOMAIN, socket))).rejects.toThrow('UNAVAILABLE')
   })
 
   test('a closed attestor calls nobody, and its stream is over', async () => {

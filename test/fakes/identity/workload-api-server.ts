@@ -43,7 +43,7 @@ export type WorkloadApiServer = {
   socket: string
   /** Changes what is given, and tells every open stream. */
   give(change: Partial<WorkloadState>): void
-  /** Sends a message on the open streams of one call, and changes nothing. */
+  /** Sends a message, or bytes in the place of one, on the open streams of one call, and changes nothing. */
   send(name: StreamName, message: object): void
   /** Ends the open streams with a status. */
   breakStreams(code: status): void
@@ -144,7 +144,14 @@ const refused = (code: status) => ({ code, details: `the stand-in says ${status[
 
 function serviceOf() {
   const proto = loadSync(join(import.meta.dirname, 'workload.proto'), { keepCase: true, defaults: true })
-  return (loadPackageDefinition(proto).SpiffeWorkloadAPI as ServiceClientConstructor).service
+  const { service } = loadPackageDefinition(proto).SpiffeWorkloadAPI as ServiceClientConstructor
+  return Object.fromEntries(
+    Object.entries(service).map(([name, method]) => {
+      const responseSerialize = (message: object) =>
+        Buffer.isBuffer(message) ? message : method.responseSerialize(message)
+      return [name, { ...method, responseSerialize }]
+    }),
+  )
 }
 
 /** A bundle as SPIRE's agent gives it: a plain JWKS, without `use` and `spiffe_sequence`. */
