@@ -55,7 +55,8 @@ export async function mcp(terminal: Terminal, version: string, options: McpOptio
   for (const event of ['end', 'close', 'error']) input.once(event, () => ending.resolve())
 
   // 3. The socket, or where another server has it, one that nobody else knows.
-  const mayfly = await connectOpener(terminal, url, options, ended.signal)
+  const heard = overheard(terminal)
+  const mayfly = await connectOpener(heard.terminal, url, options, ended.signal)
   const opening = openWhileOpen(terminal, mayfly, options, ended.signal)
   const place = await claimPlace(terminal, usual)
   const report = (error: unknown) =>
@@ -65,13 +66,15 @@ export async function mcp(terminal: Terminal, version: string, options: McpOptio
     loopback: false,
     open: opening.open,
     report,
-  }).catch((error: unknown) => {
+  }).catch(async (error: unknown) => {
+    if (place.folder !== undefined) await terminal.removeFolder(place.folder)
     throw error instanceof SocketUnusable ? new CommandError(error.message, { cause: error }) : error
   })
   const server = createMcpServer(
     {
       ...{ keeper: sidecar.keeper, refusals: createRefusals(), agent: options.agent, report },
       ...{ now: terminal.now, schedule: terminal.schedule, variablesOf: namesOf },
+      overhear: heard.overhear,
       tell: text => note(terminal, text),
       setup: provider => lookAtSetup(terminal, { socket: place.socket.path, usual, provider }),
     },
@@ -132,6 +135,25 @@ async function isServed(socket: string): Promise<boolean> {
   } catch (error) {
     // One that answers otherwise is somebody's all the same; taking the socket says so.
     return !(error instanceof SidecarError) || error.code !== 'sidecar_unreachable'
+  }
+}
+
+/**
+ * Who signs in for a task sees no standard error of a server that a client started, so that what is said there is
+ * told to the client, too. A browser that was started here would have the protocol for its standard streams.
+ */
+function overheard(terminal: Terminal) {
+  const hearers = new Set<(text: string) => void>()
+  const err: Terminal['err'] = text => {
+    terminal.err(text)
+    for (const hear of hearers) hear(text)
+  }
+  return {
+    terminal: { ...terminal, err, hasTerminal: false },
+    overhear(hear: (text: string) => void): () => void {
+      hearers.add(hear)
+      return () => hearers.delete(hear)
+    },
   }
 }
 

@@ -64,8 +64,8 @@ function howToUse(room: Room, { run, git, aws }: Setup, ask: Usable): string {
     }
     case 'aws': {
       const [profile] = aws.profiles
-      const there = aws.ready && profile !== undefined ? ` Or with the profile ${shown(profile)}.` : ''
-      return `Put this before a command, which then has the session: ${own} aws s3 ls.${there}`
+      const there = aws.ready && profile !== undefined ? ` (or with the profile ${shown(profile)})` : ''
+      return `A command that is started so has the session: ${own} aws s3 ls${there}`
     }
     case 'other':
       return (
@@ -97,10 +97,17 @@ export function describeLease(lease: Lease): CredentialAnswer {
   }
 }
 
-export function leaseLine({ lease, issuer, ended_as, alive_until, revocability }: CredentialAnswer): string {
+export function leaseLine({
+  lease,
+  issuer,
+  state,
+  ended_as,
+  alive_until,
+  revocability,
+}: CredentialAnswer): string {
   if (ended_as !== null) return `- ${lease} (${shown(issuer)}): ${ended_as}`
   const until = alive_until === null ? '' : ` until ${shownTime(alive_until)} at the latest`
-  const why =
-    revocability === 'expiry_only' ? 'it cannot be revoked and stops by itself' : 'it is being revoked'
-  return `- ${lease} (${shown(issuer)}): alive${until}; ${why}`
+  const why = state === 'revoking' && revocability !== 'expiry_only' ? '; it is being revoked' : ''
+  const alone = revocability === 'expiry_only' ? '; it cannot be revoked and stops by itself' : ''
+  return `- ${lease} (${shown(issuer)}): alive${until}${why}${alone}`
 }

@@ -32,4 +32,6 @@ export const MCP_LIMITS = {
   /** Refusals that why_not still knows. */
   refusals: 50,
   shownChars: 1_000,
+  /** What is said to a human who signs in: an address is long. */
+  saidChars: 4_000,
 } as const

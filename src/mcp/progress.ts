@@ -8,18 +8,24 @@ export async function withProgress<T>(
   room: Pick<Room, 'now' | 'schedule'>,
   { _meta = {}, sendNotification }: Extra,
   { message, totalSeconds }: { message: string; totalSeconds?: number },
-  work: () => Promise<T>,
+  work: (say: (text: string) => void) => Promise<T>,
 ): Promise<T> {
   const { progressToken } = _meta
-  if (progressToken === undefined) return work()
+  if (progressToken === undefined) return work(() => {})
   const token = progressToken
   const began = room.now()
   let last = -1
+  let saying = message
   let cancel = () => {}
   function tell(): void {
+    cancel()
     // It must grow with each (MCP, "Progress").
     last = Math.max(last + 1, Math.round((room.now() - began) / 1_000))
-    const told = { progress: last, message, ...(totalSeconds !== undefined && { total: totalSeconds }) }
+    const told = {
+      progress: last,
+      message: saying,
+      ...(totalSeconds !== undefined && { total: totalSeconds }),
+    }
     // A client that is gone is told nothing.
     sendNotification({ method: 'notifications/progress', params: { progressToken: token, ...told } }).catch(
       () => {},
@@ -28,7 +34,10 @@ export async function withProgress<T>(
   }
   tell()
   try {
-    return await work()
+    return await work(text => {
+      saying = text
+      tell()
+    })
   } finally {
     cancel()
   }

@@ -13,6 +13,8 @@ export type Room = Pick<World, 'now' | 'schedule'> & {
   setup(provider?: string): Promise<Setup>
   /** The variables of a command's environment that the credential of an ask comes in. */
   variablesOf(detail: { type: string }): readonly string[]
+  /** What is said while a task is opened, for the human who may have to sign in first. @returns ends it */
+  overhear(hear: (text: string) => void): () => void
   /** One line for whoever reads the log. */
   tell(text: string): void
   /** Told of what nobody expected. */

@@ -64,9 +64,10 @@ function addOpen(server: McpServer, room: Room): void {
         asks: asks.map(toAsk).map(one => ({ ...one })),
       }
       // Somebody may have to sign in first.
-      const opened = await withProgress(room, extra, { message: 'the task is being opened' }, () =>
-        room.keeper.open(body),
-      )
+      const opened = await withProgress(room, extra, { message: 'the task is being opened' }, async say => {
+        const stop = room.overhear(text => say(shown(text, MCP_LIMITS.saidChars)))
+        return room.keeper.open(body).finally(stop)
+      })
       if (extra.signal.aborted) await endUnwanted(room, opened.id)
       const task = await describeTask(room, opened)
       return answered([...taskLines(task), 'End it with end_task when the work is done.'], task)

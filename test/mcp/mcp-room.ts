@@ -33,6 +33,8 @@ export type McpRoom = {
   secrets: Set<string>
   call(tool: string, args?: Record<string, unknown>, options?: RequestOptions): Promise<Told>
   setup: Setup
+  /** Who listens to what is said while a task is opened. */
+  hears: Set<(text: string) => void>
   reports: unknown[]
   close(): Promise<void>
 }
@@ -66,7 +68,14 @@ export async function startMcpRoom(
     },
   })
   const room: McpRoom = {
-    ...{ traffic, log, reports, secrets, client: new Client({ name: 'a-test', version: '1' }) },
+    ...{
+      traffic,
+      log,
+      reports,
+      secrets,
+      hears: new Set<(text: string) => void>(),
+      client: new Client({ name: 'a-test', version: '1' }),
+    },
     local: connectSidecar({ socket: sidecar.socket! }),
     setup: {
       ...{ socket: sidecar.socket!, run: 'mayfly mcp exec', notes: [] },
@@ -94,6 +103,10 @@ export async function startMcpRoom(
     {
       ...{ ...world, keeper: sidecar.keeper, refusals: createRefusals(), agent: undefined },
       ...{ variablesOf: namesOf, setup: async () => room.setup },
+      overhear(hear) {
+        room.hears.add(hear)
+        return () => room.hears.delete(hear)
+      },
       tell: text => log.push(text),
       report: error => reports.push(error),
     },

@@ -122,6 +122,32 @@ describe('a task', () => {
     expect(over).toMatchObject({ isError: true, meta: { 'mayfly/error': { code: 'task_not_active' } } })
   })
 
+  test('that somebody signs in for tells the client where', async () => {
+    const messages: (string | undefined)[] = []
+    const { promise: asked, resolve } = Promise.withResolvers<void>()
+    const { promise: signedIn, resolve: goOn } = Promise.withResolvers<void>()
+    wire.fault = async ({ operation, when }): Promise<FaultDecision> => {
+      if (operation === 'POST /v1/tasks' && when === 'before') {
+        resolve()
+        await signedIn
+      }
+      return 'ok'
+    }
+    const { promise: told, resolve: hear } = Promise.withResolvers<void>()
+    const onprogress = ({ message }: { message?: string | undefined }) => {
+      messages.push(message)
+      if (messages.length === 2) hear()
+    }
+    const opening = room.call('open_task', { purpose, asks: [orders] }, { onprogress })
+    await asked
+    for (const one of room.hears) one('mayfly: sign in at:\n  https://people.test/?state=1\n')
+    await told
+    goOn()
+    expect((await opening).isError).toBe(false)
+    expect(messages).toEqual(['the task is being opened', 'mayfly: sign in at: https://people.test/?state=1'])
+    expect(room.hears.size).toBe(0)
+  })
+
   test('two at once, each with its own, and more for one of them', async () => {
     const first = await room.call('open_task', { purpose, asks: [api] })
     const second = await room.call('open_task', { purpose: 'read the orders', asks: [orders] })
