@@ -5,16 +5,17 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import {
+  AlgorithmIdentifier,
   BasicConstraints,
-  Certificate as CertificateSchema,
   ExtendedKeyUsage,
-  type Extension,
+  Extension,
   KeyUsage,
   type KeyUsageType,
   SubjectAlternativeName,
+  Validity,
 } from '@peculiar/asn1-x509'
 import { accept, type Checked, refuse } from './checked.ts'
-import { elementsIn, isDer, SEQUENCE } from './x509-der.ts'
+import { type Element, elementsIn, isDer, SEQUENCE } from './x509-der.ts'
 
 export type Certificate = {
   /** DER, whole. */
@@ -67,33 +68,30 @@ export function readCertificates(chain: readonly Uint8Array[]): Checked<readonly
 }
 
 function readParts(der: Uint8Array): Checked<Certificate> {
-  const { tbsCertificate: signed, signatureAlgorithm } = AsnConvert.parse(der, CertificateSchema)
-  if (signed.version !== VERSION_3) return refuse('malformed', 'a certificate is not of version 3')
   const parts = rawParts(der)
-  if (parts === undefined) return refuse('malformed', 'not a certificate')
+  if (parts === undefined) return refuse('malformed', 'not a certificate of version 3')
   if (!same(parts.innerAlgorithm, parts.outerAlgorithm))
     return refuse('malformed', 'a certificate names two signature algorithms')
-  const notBefore = timeOf(signed.validity.notBefore)
-  const notAfter = timeOf(signed.validity.notAfter)
-  if (!(notBefore <= notAfter)) return refuse('malformed', 'a certificate has no period of validity')
+  // The whole of it, names and key included, is read by the library that checks signatures.
   const opened = new X509Certificate(der)
-  // Read a second time, by the library that checks signatures: both see the same period, or it is not used.
-  if (opened.validFromDate.getTime() !== notBefore || opened.validToDate.getTime() !== notAfter)
+  const { notBefore, notAfter } = AsnConvert.parse(parts.validity, Validity)
+  const period = { notBefore: timeOf(notBefore), notAfter: timeOf(notAfter) }
+  if (!(period.notBefore <= period.notAfter))
+    return refuse('malformed', 'a certificate has no period of validity')
+  if (opened.validFromDate.getTime() !== period.notBefore || opened.validToDate.getTime() !== period.notAfter)
     return refuse('malformed', 'the period of validity can be read in two ways')
-  const extensions: readonly Extension[] = signed.extensions ?? []
+  const extensions = parts.extensions.map(one => AsnConvert.parse(one, Extension))
   if (new Set(extensions.map(({ extnID }) => extnID)).size !== extensions.length)
     return refuse('malformed', 'a certificate has an extension twice')
   return accept({
     der,
     signedDigest: createHash('sha256').update(parts.signed).digest('base64url'),
-    ...{ issuer: parts.issuer, subject: parts.subject, notBefore, notAfter },
-    signatureAlgorithm: signatureAlgorithm.algorithm,
+    ...{ issuer: parts.issuer, subject: parts.subject, ...period },
+    signatureAlgorithm: AsnConvert.parse(parts.outerAlgorithm, AlgorithmIdentifier).algorithm,
     ...readExtensions(extensions),
     opened,
   })
 }
-
-const VERSION_3 = 2
 
 const EXTENSION = {
   basicConstraints: '2.5.29.19',
@@ -147,19 +145,38 @@ function derOf({ extnValue }: Extension): Uint8Array {
   return value
 }
 
-/** The bytes that are compared and hashed, as they stand (RFC 5280 section 4.1). */
+/** The fields of a certificate as they stand (RFC 5280 section 4.1): some are compared or hashed as bytes. */
 function rawParts(der: Uint8Array) {
-  const [outer] = elementsIn(der)
-  const [signed, outerAlgorithm] = elementsIn(outer?.content ?? der.subarray(0, 0))
-  // version [0], serialNumber, signature, issuer, validity, subject
-  const [, , innerAlgorithm, issuer, , subject] = elementsIn(signed?.content ?? der.subarray(0, 0))
-  if (signed === undefined || outerAlgorithm === undefined || innerAlgorithm === undefined) return undefined
-  if (issuer?.tag !== SEQUENCE || subject?.tag !== SEQUENCE) return undefined
+  const [signed, outerAlgorithm, signature, ...more] = partsOf(elementsIn(der)[0])
+  const [version, serial, innerAlgorithm, issuer, validity, subject, key, ...optional] = partsOf(signed)
+  const isComplete = signed !== undefined && key !== undefined && signature !== undefined && more.length === 0
+  if (!isComplete || version === undefined || !same(version.whole, VERSION_3)) return undefined
+  if (outerAlgorithm === undefined || innerAlgorithm === undefined || serial?.tag !== INTEGER)
+    return undefined
+  if (issuer?.tag !== SEQUENCE || validity?.tag !== SEQUENCE || subject?.tag !== SEQUENCE) return undefined
+  // Unique identifiers may stand before the extensions, which are last.
+  if (!optional.every(({ tag }, index) => OPTIONAL.includes(tag) && tag > (optional[index - 1]?.tag ?? 0)))
+    return undefined
+  const list = optional.find(({ tag }) => tag === EXTENSIONS)
+  const lists = list === undefined ? [] : partsOf(list)
+  if (list !== undefined && (lists.length !== 1 || lists[0]?.tag !== SEQUENCE)) return undefined
   return {
     signed: signed.whole,
     ...{ innerAlgorithm: innerAlgorithm.whole, outerAlgorithm: outerAlgorithm.whole },
-    ...{ issuer: issuer.whole, subject: subject.whole },
+    ...{ issuer: issuer.whole, subject: subject.whole, validity: validity.whole },
+    extensions: partsOf(lists[0]).map(({ whole }) => whole),
   }
+}
+
+/** `[0] { INTEGER 2 }` */
+const VERSION_3 = Uint8Array.of(0xa0, 0x03, 0x02, 0x01, 0x02)
+const INTEGER = 0x02
+const EXTENSIONS = 0xa3
+/** `[1]` and `[2]` IMPLICIT BIT STRING, `[3]` Extensions. */
+const OPTIONAL: readonly number[] = [0x81, 0x82, EXTENSIONS]
+
+function partsOf(element: Element | undefined): Element[] {
+  return element === undefined ? [] : elementsIn(element.content)
 }
 
 function timeOf(time: { utcTime?: Date; generalTime?: Date }): number {
