@@ -3,6 +3,7 @@ import { AttestationUnavailable, type Verdict } from '../../attestors/attestor.t
 import { FEDERATION_TIMES } from '../../attestors/shared/bundle-federation.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
 import { createOutbound, type Outbound } from '../../src/outbound.ts'
+import { describeAttestor } from '../conformance/attestor.ts'
 import {
   type Answer,
   flood,
@@ -17,6 +18,7 @@ import {
 } from '../fakes/identity/key-server.ts'
 import { createSpiffeAuthority, type SpiffeAuthority } from '../fakes/identity/spiffe-authority.ts'
 import { AUDIENCE, jwt, NOON, open } from './issuer-subject.ts'
+import { createSvidSubject } from './svid-subject.ts'
 
 const PATH = '/bundle.json'
 const clock = { ms: NOON }
@@ -57,6 +59,18 @@ const numbered = (sequence: string) =>
 const hinted = (hint: string) =>
   serve(bundle => bundle.replace(/"spiffe_refresh_hint":\d+/, `"spiffe_refresh_hint":${hint}`))
 const DUE = 300_000
+
+describeAttestor('spiffe-jwt by a bundle endpoint', () =>
+  createSvidSubject(async bundle => {
+    server.answer('/conforms.json', (...to) => text(bundle())(...to))
+    server.answer('/gone.json', status(503))
+    const at = (path: string) => ({ bundle: { https_web: { url: `${server.issuer}${path}` } } })
+    return {
+      ...{ settings: at('/conforms.json'), unreachable: at('/gone.json') },
+      ...{ deps: { fetch: outbound.get }, calls: () => server.requests.length, close: async () => {} },
+    }
+  }),
+)
 
 describe('polling', () => {
   test('opening fetches nothing; those who come at once share a fetch, and no token causes one', async () => {

@@ -19,6 +19,7 @@ import { createWorkloadBundles } from '../../attestors/shared/workload-bundles.t
 import { FEED_TIMES } from '../../attestors/shared/workload-feed.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
 import { spiffeX509 } from '../../attestors/spiffe-x509.ts'
+import { describeAttestor } from '../conformance/attestor.ts'
 import { createSpiffeAuthority, type SpiffeAuthority } from '../fakes/identity/spiffe-authority.ts'
 import { createSpiffeX509Authority, type Svid } from '../fakes/identity/spiffe-x509-authority.ts'
 import {
@@ -28,6 +29,7 @@ import {
 } from '../fakes/identity/workload-api-server.ts'
 import { createTimers, type Timers } from '../support/timers.ts'
 import { AUDIENCE, jwt, NOON, open } from './issuer-subject.ts'
+import { createSvidSubject } from './svid-subject.ts'
 
 const DOMAIN = 'acme.test'
 const OTHER = 'partner.test'
@@ -77,6 +79,17 @@ const attest = (attestor: Attestor, request: Record<string, unknown> = {}, by = 
 
 /** A change is on its way through a socket: it counts when it has come. */
 const soon = (check: () => Promise<void> | void) => vi.waitFor(check, { timeout: 5_000, interval: 2 })
+
+describeAttestor('spiffe-jwt by the Workload API', () =>
+  createSvidSubject(async bundle => {
+    agent.give({ jwtBundles: { 'spiffe://acme.test': plainJwks(bundle()) } })
+    const at = (socket: string) => ({ bundle: { workload_api: { socket } } })
+    return {
+      ...{ settings: at(agent.socket), unreachable: at(join(agent.socket, '..', 'no-such.sock')) },
+      ...{ deps: { schedule: timers.schedule }, calls: () => agent.calls.length, close: async () => {} },
+    }
+  }),
+)
 
 describe('bundles of the Workload API', () => {
   test('opening makes no call; the first evidence begins one stream for all', async () => {

@@ -5,11 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { AttestationUnavailable } from '../../attestors/attestor.ts'
 import { BUNDLE_TIMES } from '../../attestors/shared/spiffe-bundle-file.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
-import { type AttestorSubject, describeAttestor } from '../conformance/attestor.ts'
-import { createForger } from '../fakes/identity/forger.ts'
-import { createSigningKey } from '../fakes/identity/signing-key.ts'
+import { describeAttestor } from '../conformance/attestor.ts'
 import { createSpiffeAuthority, type SvidRequest } from '../fakes/identity/spiffe-authority.ts'
-import { AUDIENCE, jwt, NOON, NOT_OF_TOKENS, open } from './issuer-subject.ts'
+import { AUDIENCE, jwt, NOON, open } from './issuer-subject.ts'
+import { createSvidSubject } from './svid-subject.ts'
 
 const TRUST_DOMAIN = 'acme.test'
 const WORKLOAD = `spiffe://${TRUST_DOMAIN}/agent/coder`
@@ -25,68 +24,26 @@ function createDomain(settings: Record<string, unknown> = {}) {
     return file.read()
   }
   const all = { trust_domain: TRUST_DOMAIN, audience: AUDIENCE, bundle_file: 'bundle.json', ...settings }
-  const openAttestor = () => open(spiffeJwt, all, { now, readFile })
-  const attestor = openAttestor()
+  const attestor = open(spiffeJwt, all, { now, readFile })
   const attest = (request: Partial<SvidRequest> = {}) =>
     attestor.attest(jwt(authority.mintSvid({ sub: WORKLOAD, ...request })))
-  return { clock, authority, file, attestor, attest, openAttestor, now, all }
+  return { clock, authority, file, attest, now, all }
 }
 
-async function createSubject(): Promise<AttestorSubject> {
-  const { clock, authority, file, openAttestor, now, all } = createDomain({ max_age_seconds: 1800 })
-  const small = createSigningKey('RS256', 'small', { modulusLength: 1024 })
-  const impostor = createForger({ kid: authority.key.kid })
-  const withSmallKey = () => {
-    const bundle = JSON.parse(authority.bundle())
-    bundle.keys.push({ ...small.publicJwk, use: 'jwt-svid' })
-    return JSON.stringify(bundle)
-  }
-  file.read = withSmallKey
-  let minted = 0
-  const svid = (request: Partial<SvidRequest>) => async () => {
-    minted += 1
-    const claims = { note: `svid number ${minted}`, ...request.claims }
-    return jwt(authority.mintSvid({ sub: WORKLOAD, ...request, claims }))
-  }
-  const noonS = NOON / 1000
-  const elsewhere = 'spiffe://elsewhere.test/agent/coder'
-  return {
-    open: openAttestor,
-    openUnreachable: () =>
-      open(spiffeJwt, all, { now, readFile: () => Promise.reject(new Error('ENOENT: no such file')) }),
-    acceptable: svid({}),
-    foreign: svid({ sub: elsewhere }),
-    samples: {
-      malformed: async () => jwt(`${authority.mintSvid({ sub: WORKLOAD })} `),
-      header_not_allowed: svid({ header: { x5t: 'dGh1bWI' } }),
-      type_not_allowed: svid({ header: { typ: 'wit+jwt' } }),
-      algorithm_not_allowed: svid({ header: { alg: 'EdDSA' } }),
-      issuer_not_trusted: svid({ sub: elsewhere }),
-      key_unknown: svid({ header: { kid: 'a key of nobody' } }),
-      key_not_acceptable: svid({ header: { alg: 'RS256', kid: 'small' } }),
-      signature_invalid: async () =>
-        jwt(impostor.token({ sub: WORKLOAD, aud: AUDIENCE, exp: noonS + 60 }, { kid: authority.key.kid })),
-      claim_missing: svid({ claims: { exp: undefined } }),
-      claim_malformed: svid({ claims: { exp: noonS + 0.5 } }),
-      audience_wrong: svid({ aud: `${AUDIENCE}/` }),
-      expired: svid({ claims: { iat: noonS - 361, exp: noonS - 61 } }),
-      not_yet_valid: svid({ claims: { iat: noonS + 61 } }),
-      lifetime_too_long: svid({ ttlS: 86_400 }),
-      too_old: svid({ claims: { iat: noonS - 1861, exp: noonS + 60 } }),
-      subject_not_acceptable: svid({ sub: `spiffe://${TRUST_DOMAIN}` }),
-      revoked: { impossible: 'a signature is checked offline, and the issuer is not asked' },
-      ...NOT_OF_TOKENS,
-    },
-    outsideCalls: () => file.reads,
-    now,
-    advance(ms) {
-      clock.ms += ms
-    },
-    close: async () => {},
-  }
-}
-
-describeAttestor('spiffe-jwt', createSubject)
+describeAttestor('spiffe-jwt', () =>
+  createSvidSubject(async bundle => {
+    let reads = 0
+    const readFile = async (path: string) => {
+      reads += 1
+      if (path !== 'bundle.json') throw new Error('ENOENT: no such file')
+      return bundle()
+    }
+    return {
+      ...{ settings: { bundle_file: 'bundle.json' }, unreachable: { bundle: { file: 'gone.json' } } },
+      ...{ deps: { readFile }, calls: () => reads, close: async () => {} },
+    }
+  }),
+)
 
 test('an SVID is proven, and counts as often as it is shown', async () => {
   expect(await createDomain().attest()).toMatchObject({
