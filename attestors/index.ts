@@ -8,10 +8,11 @@ import { kubernetes } from './kubernetes.ts'
 import { laptop } from './laptop.ts'
 import { oidc } from './oidc.ts'
 import { signedStatement } from './signed-statement.ts'
+import { slsaProvenance } from './slsa-provenance.ts'
 import { spiffeJwt } from './spiffe-jwt.ts'
 import { spiffeX509 } from './spiffe-x509.ts'
 
 export const attestorTypes: readonly AttestorType[] = [
   ...[oidc, githubActions, gitlabCi, kubernetes, googleCloud, awsWebIdentity, spiffeJwt, spiffeX509, laptop],
-  ...[signedStatement],
+  ...[signedStatement, slsaProvenance],
 ]

@@ -212,6 +212,19 @@ const GARBAGE: readonly Evidence[] = [
   ...[[], [new Uint8Array()], [new Uint8Array(64)], [Buffer.from('MAA=', 'base64')]].map(
     chain => ({ type: 'certificates', chain }) as const,
   ),
+  ...[
+    {},
+    { mediaType: 7, verificationMaterial: null, dsseEnvelope: [] },
+    {
+      mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+      verificationMaterial: { certificate: { rawBytes: 'MAA=' }, tlogEntries: [] },
+      dsseEnvelope: {
+        payload: 'e30=',
+        payloadType: 'application/vnd.in-toto+json',
+        signatures: [{ sig: 'AA==' }],
+      },
+    },
+  ].map(bundle => ({ type: 'sigstore', bundle }) as const),
 ]
 
 async function prove(attestor: Attestor, evidence: Evidence): Promise<Proof> {
