@@ -14,6 +14,8 @@ import { noPolicy } from '../../src/policy/facts.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { createGit, type Git } from '../cli/git-helper.ts'
 import { runInProcess } from '../cli/in-process.ts'
+import { startFaultyWire } from '../client/faulty-wire.ts'
+import type { FaultDecision } from '../fakes/faults.ts'
 import { type GitServer, startGitServer } from '../fakes/git-server/git-server.ts'
 import { createInstallation, type Installation, ORDERS, startBroker } from '../fakes/installation.ts'
 import { askingPolicy } from '../support/asking-policy.ts'
@@ -250,6 +252,37 @@ describe('without a process', () => {
     signals.get('SIGTERM')!()
     expect(await first).toMatchObject({ code: 0, err: expect.stringContaining('0 tasks ended') })
     expect(signals.size).toBe(0)
+  })
+
+  test('a task that is being opened when the client goes is ended as soon as it is open', async () => {
+    const wire = await startFaultyWire(broker.url)
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+    const { promise: gone, resolve: go } = Promise.withResolvers<void>()
+    wire.fault = async ({ operation, when }): Promise<FaultDecision> => {
+      if (operation !== 'POST /v1/tasks' || when === 'before') return 'ok'
+      ask()
+      await gone
+      return 'ok'
+    }
+    await freshEvidence()
+    const streams = { input: new PassThrough(), output: new PassThrough() }
+    const running = inProcess(['mcp', '--socket', socket, '--evidence-file', evidence], {
+      env: { MAYFLY_URL: wire.url },
+      terminal: { streams: () => streams, onSignal: () => () => {} },
+    })
+    const opening = { name: 'open_task', arguments: { purpose: 'too late', asks: [api] } }
+    const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: opening }
+    streams.input.write(`${JSON.stringify(call)}\n`)
+    await asked
+    const isGone = new Promise(resolve => streams.input.once('close', resolve))
+    streams.input.end()
+    await until(async () => !(await readdir(join(socket, '..'))).includes('mcp.sock'))
+    go()
+    expect(await running).toMatchObject({ code: 0, err: expect.stringContaining('1 task ended') })
+    const { items } = await broker.broker.ledger.read.tasks({}, { limit: 1 })
+    expect(items[0]).toMatchObject({ purpose: 'too late', end: 'cancelled' })
+    await isGone
+    await wire.close()
   })
 
   test.each([
