@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { certifiedFetch } from './cli/certified-fetch.ts'
 import { failureOf } from './cli/failure.ts'
 import { createSecretFile, readAll, readFileWithMode } from './cli/files.ts'
 import { createProgram } from './cli/program.ts'
@@ -35,7 +36,7 @@ const terminal: Terminal = {
   random: size => randomBytes(size),
   now: () => Date.now(),
   schedule,
-  fetch: globalThis.fetch,
+  fetch: certifiedFetch(process.env, globalThis.fetch),
   readFile: readFileWithMode,
   streams: () => ({ input: process.stdin, output: process.stdout }),
   readStdin: maxBytes => readAll(process.stdin, maxBytes),

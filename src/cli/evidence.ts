@@ -1,10 +1,11 @@
 /** What this workload proves itself with, found in its surroundings. Never taken from the command line. */
 import { Secret } from '../../issuers/shared/secret.ts'
-import { askRunner, jwtFrom } from '../client/evidence.ts'
+import { askRunner, jwtFrom, type Presented } from '../client/evidence.ts'
 import { MayflyError } from '../client/mayfly-error.ts'
 import { given } from './broker-url.ts'
+import { certificateFiles } from './certified-fetch.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { CommandError, EXIT, errorCode, type Terminal } from './terminal.ts'
+import { CommandError, EXIT, errorCode, type Terminal, usageError } from './terminal.ts'
 
 export type EvidenceOption = { evidenceFile?: string }
 
@@ -13,13 +14,31 @@ export const EVIDENCE_VARIABLES = [
   'ACTIONS_ID_TOKEN_REQUEST_URL',
   'ACTIONS_ID_TOKEN_REQUEST_TOKEN',
   'MAYFLY_EVIDENCE_FILE',
+  'MAYFLY_CLIENT_CERT_FILE',
+  'MAYFLY_CLIENT_KEY_FILE',
 ] as const
 
 export const EVIDENCE_HELP = `Evidence, the first of:
   --evidence-file FILE, or - for stdin   a file with a JWT, a JWT-SVID for example
   MAYFLY_EVIDENCE_FILE                   the same
+  MAYFLY_CLIENT_CERT_FILE, ..._KEY_FILE  PEM, shown to the broker at MAYFLY_URL: an X.509-SVID
   a GitHub Actions job                   with permissions: id-token: write
 The audience of a job's token is MAYFLY_AUDIENCE, or the address of the broker.`
+
+/** What is presented: a token, or the certificate that every connection to the broker shows. */
+export async function presentEvidence(
+  terminal: Terminal,
+  url: string,
+  options: EvidenceOption,
+): Promise<Presented> {
+  const { env } = terminal
+  const isNamed = (options.evidenceFile ?? given(env.MAYFLY_EVIDENCE_FILE)) !== undefined
+  if (!isNamed && certificateFiles(env) !== undefined) return { type: 'client_certificate' }
+  const [cert, key] = [given(env.MAYFLY_CLIENT_CERT_FILE), given(env.MAYFLY_CLIENT_KEY_FILE)]
+  if ((cert === undefined) !== (key === undefined))
+    throw usageError('MAYFLY_CLIENT_CERT_FILE and MAYFLY_CLIENT_KEY_FILE come together')
+  return (await findEvidence(terminal, url, options)).reveal()
+}
 
 /** @param url the broker's address, the audience where none is set. @throws CommandError that lists the ways */
 export async function findEvidence(

@@ -4,7 +4,7 @@ import { createMayfly, type Mayfly } from '../client/mayfly.ts'
 import type { Task } from '../client/task.ts'
 import type { OpenOptions } from '../client/task-calls.ts'
 import type { AskDetail } from './ask.ts'
-import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
+import { type EvidenceOption, presentEvidence, readHuman } from './evidence.ts'
 import { note } from './print.ts'
 import { makeOwnKey, type Opener, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { TaskOptions } from './task-session.ts'
@@ -18,7 +18,7 @@ export function connectMayfly(
 ): Mayfly {
   return createMayfly({
     url,
-    evidence: async () => (await findEvidence(terminal, url, options)).reveal(),
+    evidence: () => presentEvidence(terminal, url, options),
     boundKey: options.boundKey === true,
     fetch: terminal.fetch,
     now: terminal.now,

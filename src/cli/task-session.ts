@@ -1,5 +1,7 @@
 /** One task from the command line: opened with evidence, given credentials, ended, and watched until it is over. */
+
 import type { Secret } from '../../issuers/shared/secret.ts'
+import type { Presented } from '../client/evidence.ts'
 import {
   completeCall,
   type Declared,
@@ -41,12 +43,12 @@ export type TaskOptions = {
 /** @throws BrokerRefusal, CommandError */
 export async function openTask(
   client: Client,
-  evidence: Secret,
+  evidence: Presented,
   asks: readonly AskDetail[],
   options: TaskOptions & { purpose: string },
   human?: Secret,
 ): Promise<{ held: HeldTask; task: TaskAnswer }> {
-  const call = openCall(evidence.reveal(), asks, options)
+  const call = openCall(evidence, asks, options)
   const behalf = human === undefined ? {} : { on_behalf_of: { type: 'jwt', token: human.reveal() } }
   const answer = await client.call({ ...call, body: { ...(call.body as object), ...behalf } }, openAnswer)
   return { held: { broker: client.url, id: answer.task.id, token: answer.task_token }, task: answer.task }

@@ -4,7 +4,7 @@ import type { TaskAnswer } from './answers.ts'
 import { readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
 import { type Client, createClient } from './client.ts'
-import { type EvidenceOption, findEvidence, readHuman } from './evidence.ts'
+import { type EvidenceOption, presentEvidence, readHuman } from './evidence.ts'
 import { note, printable, printJson, shortTime, showAsk } from './print.ts'
 import { reserveSecretFile } from './secret-file.ts'
 import { type HeldTask, readTaskFile, type TaskFileOption, taskFilePath, writeTaskFile } from './task-file.ts'
@@ -52,7 +52,7 @@ export async function openToFile(
   asks: ReturnType<typeof readAsks>,
 ) {
   const client = createClient(terminal, brokerUrl(terminal, options))
-  const evidence = await findEvidence(terminal, client.url, options)
+  const evidence = await presentEvidence(terminal, client.url, options)
   const human = await readHuman(terminal, options)
   const { held, task } = await openTask(client, evidence, asks, options, human)
   try {
