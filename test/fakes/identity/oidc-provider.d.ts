@@ -26,7 +26,10 @@ declare module 'oidc-provider' {
     }
   }
 
-  export type OidcContext = { body: { id_token?: string } | null | undefined }
+  export type OidcContext = {
+    body: { id_token?: string; device_code?: string; interval?: number } | null | undefined
+    oidc?: { entities?: { DeviceCode?: { params?: { nonce?: string } } } }
+  }
   export type Interaction = {
     prompt: { name: string }
     params: Record<string, unknown>

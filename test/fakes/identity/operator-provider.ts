@@ -13,6 +13,8 @@ import { formOf, signInPage } from './sign-in-page.ts'
 import { createSigningKey, type SigningKey } from './signing-key.ts'
 
 export const OPERATOR_CLIENT = 'mayfly-cli'
+/** Where humans sign in for processes on their own machines. */
+export const LAPTOP_CLIENT = 'mayfly-laptop'
 const SCOPES = 'openid profile email groups'
 
 export type Person = {
@@ -52,6 +54,8 @@ export type OperatorProvider = {
   setClaims(id: string, claims: Record<string, unknown> | undefined): void
   /** While down every request is answered 503. */
   setDown(down: boolean): void
+  /** Whether ID tokens of the device flow carry the nonce of its request, which is in no standard. */
+  setDeviceNonce(passes: boolean): void
   close(): Promise<void>
 }
 
@@ -62,6 +66,7 @@ export async function startOperatorProvider(people: readonly Person[] = []): Pro
   const key = createSigningKey('RS256', 'operators-1', { privateKey: standingKey('operator-provider') })
   let now: () => number = Date.now
   let down = false
+  let passesDeviceNonce = false
   let handler: RequestListener = () => {}
 
   const server = createServer((request, response) => {
@@ -79,8 +84,9 @@ export async function startOperatorProvider(people: readonly Person[] = []): Pro
     return at
   }
 
-  function resign(token: string): string {
+  function resign(token: string, deviceNonce?: string): string {
     const { payload } = decode(token)
+    if (deviceNonce !== undefined && passesDeviceNonce) payload.nonce = deviceNonce
     const aheadS = Math.round((now() - Date.now()) / 1_000)
     for (const name of ['iat', 'exp', 'auth_time']) {
       const at = payload[name]
@@ -122,6 +128,9 @@ export async function startOperatorProvider(people: readonly Person[] = []): Pro
     setDown(value) {
       down = value
     },
+    setDeviceNonce(passes) {
+      passesDeviceNonce = passes
+    },
     async close() {
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
@@ -139,19 +148,17 @@ function createProvider({
   issuer: string
   key: SigningKey
   persons: ReadonlyMap<string, Person>
-  resign: (token: string) => string
+  resign: (token: string, deviceNonce?: string) => string
 }): Provider {
   const provider = new Provider(issuer, {
-    clients: [
-      {
-        client_id: OPERATOR_CLIENT,
-        application_type: 'native',
-        token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
-        response_types: ['code'],
-        redirect_uris: ['http://127.0.0.1/callback'],
-      },
-    ],
+    clients: [OPERATOR_CLIENT, LAPTOP_CLIENT].map(client_id => ({
+      client_id,
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
+      response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1/callback'],
+    })),
     findAccount: (_context: unknown, id: string) => {
       const person = persons.get(id)
       if (person === undefined) return undefined
@@ -190,9 +197,12 @@ function createProvider({
   })
   provider.use(async (context: OidcContext, next: () => Promise<void>) => {
     await next()
-    const body = context.body
-    if (typeof body === 'object' && body !== null && typeof body.id_token === 'string')
-      body.id_token = resign(body.id_token)
+    const { body, oidc } = context
+    if (typeof body !== 'object' || body === null) return
+    // Nobody here waits for five seconds.
+    if (body.device_code !== undefined) body.interval = 1
+    if (typeof body.id_token === 'string')
+      body.id_token = resign(body.id_token, oidc?.entities?.DeviceCode?.params?.nonce)
   })
   return provider
 }
