@@ -19,6 +19,7 @@ export function doorsFor({ identityProvider }: Pick<Installation, 'identityProvi
     owner: { business: 'product@acme.test', technical: 'platform@acme.test' },
     ceiling: { permissions: { contents: 'write', issues: 'write' } },
     expires_at: '2040-01-01T00:00:00Z',
+    trusted_issuers_file: false,
   }
   return {
     attestors: {

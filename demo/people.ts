@@ -24,3 +24,6 @@ export const PAUL = {
   name: 'Paul',
   groups: ['mayfly-platform', 'payments'],
 } as const satisfies Person
+
+/** Ada runs the installation. */
+export const ADA = { id: 'ada', name: 'Ada', groups: ['mayfly-admin'] } as const satisfies Person

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { AUDIENCE, RESOURCE_SERVER } from '../test/fakes/installation.ts'
 import { startRunner } from '../test/fakes/runner.ts'
 import { OCTO_STS_DOMAIN, OCTO_STS_POLICY } from './doors.ts'
-import { GIT_ENVIRONMENT, startGitHost } from './git-host.ts'
+import { startGitHost } from './git-host.ts'
 import { openStage, type Stage } from './stage.ts'
 import { startSvidServer } from './svid-server.ts'
 
@@ -37,7 +37,6 @@ export async function runPlayground({ out, interrupted }: PlaygroundOptions): Pr
     MAYFLY_AUDIENCE: AUDIENCE,
     MAYFLY_OPERATOR_TOKEN_FILE: operatorFile,
     ...runner.env,
-    ...GIT_ENVIRONMENT,
     ...(git !== undefined && { GIT_SERVER: git.url }),
     GITHUB_API: installation.github.url,
     ...{ AWS_REGION: 'eu-central-1', AWS_ENDPOINT_URL_S3: installation.aws.url, ROLE: installation.roleArn },
@@ -45,6 +44,7 @@ export async function runPlayground({ out, interrupted }: PlaygroundOptions): Pr
     RESOURCE_SERVER: `${RESOURCE_SERVER.id}:${RESOURCE_SERVER.secret}`,
     SVIDS: platform.url,
     XDG_STATE_HOME: join(home, 'job'),
+    XDG_CONFIG_HOME: join(home, 'job'),
   }
   putPolicy(installation)
   const human = { MAYFLY_URL: broker.url, XDG_CONFIG_HOME: join(home, 'human') }
@@ -74,7 +74,8 @@ const AS_AN_AGENT = `An approval by hand. In that terminal start an agent of the
 npx node demo/upgrader.ts`
 
 const AS_A_HUMAN = `In a second terminal be that human. The command line prints an address each time: open it in a browser and
-say who you are. Cleo may approve. Olga may not, since the agent is of her team; Vera only looks on.`
+say who you are. Cleo may approve. Olga may not, since the agent is of her team; Vera only looks on. Paul's team
+has the namespace "payments", and Ada runs it all.`
 
 const APPROVE = `npx mayfly login
 npx mayfly approvals
@@ -83,4 +84,5 @@ npx mayfly approvals approve APPROVAL
 Then log in once more, as Olga, and stop it: npx mayfly agents quarantine upgrader --reason 'odd commits'
 Without a browser sign in from a third terminal, here: npx node demo/sign-in.ts cleo 'ADDRESS'`
 
-const LAST = 'Ctrl-C ends it and leaves nothing behind.'
+const LAST = `What else there is to do, for whom: "Five minutes" in README.md, with the terminals above.
+Ctrl-C ends it and leaves nothing behind.`

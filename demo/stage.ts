@@ -9,7 +9,7 @@ import { createPeopledInstallation, type PeopledInstallation } from '../test/fak
 import { doorsFor } from './doors.ts'
 import { canServeGit } from './git-host.ts'
 import { type MayflyClient, mayflyAt } from './mayfly-client.ts'
-import { CLEO, OLGA, PAUL, VERA } from './people.ts'
+import { ADA, CLEO, OLGA, PAUL, VERA } from './people.ts'
 import { type Providers, providersAt } from './providers.ts'
 import { type ResourceServer, startResourceServer } from './resource-server.ts'
 import { type SecondTerminal, secondTerminal } from './second-terminal.ts'
@@ -38,7 +38,7 @@ export const POLICIES = join(import.meta.dirname, 'policies.cedar')
 
 export async function openStage(): Promise<Stage> {
   await using opened = new AsyncDisposableStack()
-  const installation = await createPeopledInstallation({ people: [OLGA, CLEO, VERA, PAUL] })
+  const installation = await createPeopledInstallation({ people: [OLGA, CLEO, VERA, PAUL, ADA] })
   opened.defer(() => installation.close())
   await configure(installation)
   const payrollApi = { id: 'payroll-api', secret: randomUUID() }

@@ -1,53 +1,96 @@
-/** The README is typed in as a stranger would, block by block, in one shell. */
-import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+/** The README is typed in as a stranger would, block by block, in one shell beside the playground that it names. */
+import { type ChildProcess, execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createOperatorToken } from '../src/broker/people/create-operator-token.ts'
-import type { RunningServer } from '../src/server.ts'
+import { parse } from 'yaml'
+import { runPlayground } from '../demo/playground.ts'
 import { runInProcess } from './cli/in-process.ts'
-import { AUDIENCE, createInstallation, type Installation, startBroker } from './fakes/installation.ts'
-import { type Runner, startRunner } from './fakes/runner.ts'
 
 const root = join(import.meta.dirname, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
-let installation: Installation
-let broker: RunningServer
-let runner: Runner
+let home: string
+/** What the playground prints to be pasted: into the terminal of a job, and into a human's. */
+let exports: string[]
+let leave: () => Promise<void>
 
 beforeAll(async () => {
-  installation = await createInstallation()
-  broker = await startBroker(installation)
-  runner = await startRunner(installation)
+  home = await mkdtemp(join(tmpdir(), 'mayfly-readme-'))
+  const { promise: interrupted, reject } = Promise.withResolvers<never>()
+  const { promise: printed, resolve } = Promise.withResolvers<string>()
+  const ended = runPlayground({ out: resolve, interrupted }).catch(() => {})
+  leave = async () => {
+    reject(new Error('read to its end'))
+    await ended
+    await rm(home, { recursive: true, force: true })
+  }
+  exports = [...(await printed).matchAll(/(?:^export .*\n)+/gm)].map(([block]) => block)
 })
-afterAll(async () => {
-  await runner?.close()
-  await broker?.stop()
-  await installation?.close()
-})
+afterAll(() => leave?.())
+
+/** `npx` would find the same, and takes its time over it. Where somebody is to sign in, `$who` does. */
+const SHELL = `
+npx() {
+  [ "$1" = mayfly ] || { "$@"; return; }
+  node bin/mayfly.js "\${@:2}" 2> >(while IFS= read -r line; do
+    case "$line" in
+      "  http://"*) node demo/sign-in.ts "$who" "\${line#  }" > /dev/null ;;
+      *) printf '%s\\n' "$line" >&2 ;;
+    esac
+  done)
+}
+`
 
 describe('README', () => {
-  test('the exchange by hand works as written, and prints what it says', async () => {
-    const operatorFile = join(installation.directory, 'operator.token')
-    const { token } = await createOperatorToken(broker.broker, 'reader')
-    await writeFile(operatorFile, token.reveal(), { mode: 0o600 })
-    const script = blocks('sh run').join('\n')
-    const { stdout } = await promisify(execFile)('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
-      cwd: root,
-      env: {
-        ...{ PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, HOME: installation.directory },
-        ...{ MAYFLY_URL: broker.url, MAYFLY_AUDIENCE: AUDIENCE, GITHUB_API: installation.github.url },
-        ...{ MAYFLY_OPERATOR_TOKEN_FILE: operatorFile, ...runner.env },
-        NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/mayfly'),
-      },
-    })
-    expect(stdout).toBe(blocks('text output').join(''))
+  test('every path works as written, and prints what it says', async () => {
+    const [job = '', human = ''] = exports
+    const steps = blocks(/^sh (?:run|as (\w+))$/).map(({ text, group: who }) =>
+      who === undefined ? text : `(\nunset MAYFLY_OPERATOR_TOKEN_FILE\nwho=${who}\n${human}${text})`,
+    )
+    const script = [SHELL, job, ...steps].join('\n')
+    const env = {
+      ...{ PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, HOME: home, TMPDIR: home },
+      NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/mayfly'),
+    }
+    const shell = execFile('bash', ['--norc', '-euo', 'pipefail', '-c', script], { cwd: root, env })
+    const { code, out, err } = await screenOf(shell)
+    expect(code, `${out}\n${err}`).toBe(0)
+    const expected = textsOf('text output').join('')
+    expect(out.split('\n')).toEqual(expected.split('\n').map(asPrinted))
   }, 60_000)
 
+  test('has a path for everybody, each with commands that were just run', () => {
+    const paths = sectionOf('## Five minutes').split(/^### /m).slice(1)
+    const names = paths.map(path => path.split('\n')[0])
+    expect(names).toEqual([
+      ...['A CI job', 'A coding agent', 'An AWS user', 'An octo-sts user', 'A client of its own'],
+      ...['An auditor', 'On call', 'A platform team'],
+    ])
+    for (const path of paths) expect(path).toMatch(/^```sh (run|as \w+)$/m)
+  })
+
+  test('its table has every page, once', () => {
+    const links = [...sectionOf('## The pages').matchAll(/\]\((docs\/[^)#]+)\)/g)].map(match => match[1]!)
+    const pages = ['docs', 'docs/attestors'].flatMap(folder =>
+      readdirSync(join(root, folder)).flatMap(name => (name.endsWith('.md') ? [`${folder}/${name}`] : [])),
+    )
+    expect(links.toSorted()).toEqual(pages.toSorted())
+  })
+
+  test('what is for other programs to read parses', () => {
+    // The steps of our own action are held to action.yml by test/action/manifest.test.ts.
+    for (const block of textsOf('yaml')) expect(parse(block)).toBeTypeOf('object')
+    for (const block of textsOf('json')) expect(Object.keys(JSON.parse(block))).toEqual(['mcpServers'])
+    const octoSts = textsOf('yaml').map(block => (parse(block) as { steps?: { with: object }[] }).steps?.[0])
+    expect(octoSts.flatMap(step => (step === undefined ? [] : [Object.keys(step.with)]))).toEqual([
+      ['domain', 'scope', 'identity'],
+    ])
+  })
+
   test('carries the two commands', () => {
-    const commands = blocks('sh')
+    const commands = textsOf('sh')
     expect(commands[0]).toBe('npm ci && npm run demo\n')
     expect(commands[1]).toBe('npm ci && npm test\n')
   })
@@ -62,7 +105,7 @@ describe('README', () => {
       const write = (text: string) => {
         out += text
       }
-      const given = { home: installation.directory, env: {}, input: '', out: write, err: write }
+      const given = { home, env: {}, input: '', out: write, err: write }
       expect(await runInProcess([...command.split(' '), '--help'], given)).toBe(0)
       expect(out, command).toContain(`mayfly ${command}`)
     }
@@ -88,9 +131,34 @@ describe('README', () => {
   })
 })
 
-/** The contents of fenced blocks with exactly this info string, in order. */
-function blocks(info: string): string[] {
-  return [...readme.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)]
-    .filter(match => match[1] === info)
-    .map(match => match[2]!)
+/** Fenced blocks whose info string matches, in order, with the first group of the pattern. */
+function blocks(info: RegExp): { text: string; group: string | undefined }[] {
+  return [...readme.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].flatMap(([, given = '', text = '']) => {
+    const match = info.exec(given)
+    return match === null ? [] : [{ text, group: match[1] }]
+  })
+}
+
+const textsOf = (info: string) => blocks(new RegExp(`^${info}$`)).map(({ text }) => text)
+
+function sectionOf(heading: string): string {
+  return readme.split(/^(?=## )/m).find(section => section.startsWith(`${heading}\n`))!
+}
+
+/** A line of output, where `…` stands for anything. */
+function asPrinted(line: string): unknown {
+  if (!line.includes('…')) return line
+  const parts = line.split('…').map(part => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return expect.stringMatching(new RegExp(`^${parts.join('.*')}$`))
+}
+
+function screenOf(shell: ChildProcess): Promise<{ code: number | null; out: string; err: string }> {
+  const screen = { out: '', err: '' }
+  shell.stdout?.on('data', text => {
+    screen.out += text
+  })
+  shell.stderr?.on('data', text => {
+    screen.err += text
+  })
+  return new Promise(resolve => shell.on('close', code => resolve({ code, ...screen })))
 }
