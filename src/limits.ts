@@ -92,7 +92,7 @@ export const LIMITS = {
   shadowKinds: 1_000,
 
   // What the broker itself sends.
-  outboundDeadlineMs: 10 * second,
+  outboundDeadlineMs: 5 * second,
   outboundBodyBytes: 256 * kibibyte,
   /** Ways out kept open for attestors that trust an authority of their own. */
   outboundAuthorities: 32,
