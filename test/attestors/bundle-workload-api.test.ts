@@ -15,13 +15,10 @@ import {
 } from 'vitest'
 import { AttestationUnavailable, type Attestor, type Verdict } from '../../attestors/attestor.ts'
 import { backoffMs, WORKLOAD_API_LIMITS } from '../../attestors/shared/workload-api.ts'
-import { createWorkloadBundles } from '../../attestors/shared/workload-bundles.ts'
 import { FEED_TIMES } from '../../attestors/shared/workload-feed.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
-import { spiffeX509 } from '../../attestors/spiffe-x509.ts'
 import { describeAttestor } from '../conformance/attestor.ts'
 import { createSpiffeAuthority, type SpiffeAuthority } from '../fakes/identity/spiffe-authority.ts'
-import { createSpiffeX509Authority, type Svid } from '../fakes/identity/spiffe-x509-authority.ts'
 import {
   plainJwks,
   startWorkloadApiServer,
@@ -356,81 +353,6 @@ test('2,000 attestations while bundles are replaced 20 times: not one fails', as
   expect(agent.calls).toEqual(['FetchJWTBundles'])
 })
 
-describe('X.509 authorities', () => {
-  const der = (...content: number[]) => Uint8Array.from([0x30, content.length, ...content])
-  const long = Uint8Array.from([0x30, 0x82, 0x01, 0x00, ...Array(256).fill(7)])
-  const source = (trustDomain = DOMAIN) => {
-    const { schedule } = timers
-    const made = createWorkloadBundles({ socket: agent.socket, trustDomain }, [], {
-      now,
-      schedule,
-      jitter: () => 0,
-    })
-    opened.push(made)
-    return made
-  }
-  const give = (own: Uint8Array, other = der(9)) =>
-    agent.give({ x509Bundles: { [`spiffe://${DOMAIN}`]: own, [`spiffe://${OTHER}`]: other } })
-
-  test('are told apart, per domain, and stay the same array until they change', async () => {
-    give(Buffer.concat([der(1), long, der(2, 3)]))
-    const [own, other] = [source(), source(OTHER)]
-    const authorities = await own.authorities()
-    expect(authorities).toEqual([der(1), long, der(2, 3)])
-    expect(await other.authorities()).toEqual([der(9)])
-    expect(agent.calls).toEqual(['FetchX509Bundles', 'FetchX509Bundles'])
-    give(Buffer.concat([der(1), long, der(2, 3)]), der(8))
-    await soon(async () => expect(await other.authorities()).toEqual([der(8)]))
-    expect(await own.authorities()).toBe(authorities)
-    give(Buffer.alloc(0), der(8))
-    await soon(async () => expect(await own.authorities()).toEqual([]))
-    expect(own.doubt()).toBeUndefined()
-  })
-
-  test.each([
-    ['cut off', [0x30, 0x05, 1]],
-    ['of another tag', [0x31, 0x01, 1]],
-    ['of indefinite length', [0x30, 0x80, 0, 0]],
-    ['of a length beyond all reason', [0x30, 0x84, 0xff, 0xff, 0xff, 0xff]],
-    ['a tag and no more', [0x30]],
-    ['too many', Array(300).fill([0x30, 0x00]).flat()],
-  ])('%s: those before are used, in doubt', async (_what, bytes) => {
-    give(der(1))
-    const own = source()
-    await own.authorities()
-    give(Uint8Array.from(bytes))
-    await soon(async () => {
-      await own.authorities()
-      expect(own.doubt()).toBeInstanceOf(AttestationUnavailable)
-    })
-    expect(await own.authorities()).toEqual([der(1)])
-  })
-})
-
-test('X.509-SVIDs are judged by the authorities that the agent has now', async () => {
-  const authority = await createSpiffeX509Authority({ trustDomain: DOMAIN, now })
-  const publishRoots = (...roots: Uint8Array[]) =>
-    agent.give({ x509Bundles: { [`spiffe://${DOMAIN}`]: Buffer.concat(roots) } })
-  const settings = { trust_domain: DOMAIN, bundle: { workload_api: { socket: agent.socket } } }
-  const attestor = open(spiffeX509, settings, { now, schedule: timers.schedule })
-  opened.push(attestor)
-  const show = ({ chain }: Svid) => attestor.attest({ type: 'certificates', chain })
-  publishRoots(authority.root.der)
-  const first = await authority.issue('/agent/coder')
-  expect(await show(first)).toMatchObject({ ok: true, proof: { subject: 'spiffe://acme.test/agent/coder' } })
-  const { der: old } = authority.root
-  await authority.rotate()
-  const second = await authority.issue('/agent/coder')
-  expect(await show(second)).toMatchObject({ rejection: 'chain_not_trusted' })
-  publishRoots(old, authority.root.der)
-  await soon(async () => expect(await show(second)).toMatchObject({ ok: true }))
-  expect(await show(first)).toMatchObject({ ok: true })
-  publishRoots(authority.root.der)
-  await soon(async () => expect(await show(first)).toMatchObject({ rejection: 'chain_not_trusted' }))
-  agent.give({ x509Bundles: { [`spiffe://${OTHER}`]: old } })
-  await soon(async () => expect(await show(second)).toMatchObject({ rejection: 'chain_not_trusted' }))
-})
-
 describe('the agent’s stand-in', () => {
   const client = () => {
     const proto = loadSync(join(import.meta.dirname, '../fakes/identity/workload.proto'), { keepCase: true })
@@ -447,50 +369,18 @@ describe('the agent’s stand-in', () => {
   })
 })
 
-describe('settings', () => {
-  const good = { trust_domain: DOMAIN, audience: AUDIENCE }
-  const fits = (settings: object) => spiffeJwt.settings.safeParse({ ...good, ...settings }).success
-  test.each([
-    ['both', { bundle_file: 'a', bundle: { file: 'b' } }],
-    ['no source', { bundle: {} }],
-    ['two sources', { bundle: { file: 'a', workload_api: {} } }],
-    ['a relative socket', { bundle: { workload_api: { socket: 'agent.sock' } } }],
-    ['a socket longer than a socket can be', { bundle: { workload_api: { socket: `/${'a'.repeat(107)}` } } }],
-    ['http', { bundle: { https_web: { url: 'http://acme.test/bundle' } } }],
-    ['an address with a user name', { bundle: { https_web: { url: 'https://me@acme.test/' } } }],
-    ['https_spiffe', { bundle: { https_spiffe: { url: 'https://acme.test/' } } }],
-    ['a refresh of nothing', { bundle: { https_web: { url: 'https://acme.test/', refresh_seconds: 0 } } }],
-  ])('%s is refused', (_what, settings) => {
-    expect(fits(settings)).toBe(false)
-  })
-
-  test.each([
-    ['a file', { bundle: { file: 'bundle.json' } }],
-    ['an endpoint', { bundle: { https_web: { url: 'https://acme.test/bundle?v=1', refresh_seconds: 60 } } }],
-    ['a socket', { bundle: { workload_api: { socket: '/run/spire/agent.sock' } } }],
-  ])('%s is a bundle', (_what, settings) => {
-    expect(fits(settings)).toBe(true)
-  })
-
-  test('without a socket the host says where it is', async () => {
-    const opened = (workloadApi?: string) => () =>
-      open(
-        spiffeJwt,
-        { ...good, bundle: { workload_api: {} } },
-        { now, workloadApi, schedule: timers.schedule },
-      )
-    expect(opened()).toThrow('SPIFFE_ENDPOINT_SOCKET is not')
-    expect(opened('')).toThrow('SPIFFE_ENDPOINT_SOCKET is not')
-    for (const uri of ['tcp://127.0.0.1:8081', 'unix:relative', 'unix:///a?b', '/run/agent.sock'])
-      expect(opened(uri), uri).toThrow('is no Unix socket')
-    const attestor = opened(`unix://${agent.socket}`)()
-    expect(await attest(attestor)).toMatchObject({ ok: true })
-    attestor.close?.()
-  })
-
-  test('a team’s attestor does not speak with the agent of the broker', () => {
-    const uses = (bundle: object) => spiffeJwt.usesHost?.(spiffeJwt.settings.parse({ ...good, bundle }))
-    expect(uses({ workload_api: {} })).toContain('Workload API')
-    expect(uses({ https_web: { url: 'https://acme.test/' } })).toBeUndefined()
-  })
+test('without a socket the host says where it is', async () => {
+  const opened = (workloadApi?: string) => () =>
+    open(
+      spiffeJwt,
+      { trust_domain: DOMAIN, audience: AUDIENCE, bundle: { workload_api: {} } },
+      { now, workloadApi, schedule: timers.schedule },
+    )
+  expect(opened()).toThrow('SPIFFE_ENDPOINT_SOCKET is not')
+  expect(opened('')).toThrow('SPIFFE_ENDPOINT_SOCKET is not')
+  for (const uri of ['tcp://127.0.0.1:8081', 'unix:relative', 'unix:///a?b', '/run/agent.sock'])
+    expect(opened(uri), uri).toThrow('is no Unix socket')
+  const attestor = opened(`unix://${agent.socket}`)()
+  expect(await attest(attestor)).toMatchObject({ ok: true })
+  attestor.close?.()
 })
