@@ -17,8 +17,17 @@ export type Desk = PeopledInstallation & {
   broker: RunningServer
   /** `ISSUER#hanna`, who is an engineer, and an approver as well. */
   hanna: string
-  /** What the attestor's settings have besides; the broker reads them when it is started again. */
+  /** Settings, with what the attestor's have besides. */
+  settingsWith(laptops: Record<string, unknown>): Record<string, unknown>
+  /** Starts the broker again, with what the attestor's settings have besides. */
   restart(laptops: Record<string, unknown>): Promise<void>
+}
+
+/** What the agent of the desk has beside those of other tests. */
+export const DESK = {
+  attest: [{ attestor: 'laptops', claims: { key_bound: true } }],
+  may_act_for: { groups: ['engineering'] },
+  may_delegate_to: [],
 }
 
 export async function createDesk(): Promise<Desk> {
@@ -38,14 +47,12 @@ export async function createDesk(): Promise<Desk> {
       ...{ audience: 'https://mayfly.test', bundle_file: 'bundle.json' },
     },
   })
-  const desk = {
-    ...agents.coder,
-    attest: [{ attestor: 'laptops', claims: { key_bound: true } }],
-    may_act_for: { groups: ['engineering'] },
-    may_delegate_to: [],
-  }
+  const settingsWith = (laptops: Record<string, unknown>) => ({ attestors: attestors(laptops) })
   const configure = (laptops: Record<string, unknown>) =>
-    installation.configure({ settings: { attestors: attestors(laptops) }, agents: { desk } })
+    installation.configure({
+      settings: settingsWith(laptops),
+      agents: { desk: { ...agents.coder, ...DESK } },
+    })
   await configure({})
   installation.people.setClaims('hanna', { github_login: 'hanna' })
   installation.github.setCollaborator(1, { login: 'hanna', id: 4711, role: 'write' })
@@ -53,6 +60,7 @@ export async function createDesk(): Promise<Desk> {
     ...installation,
     broker: await startBroker(installation),
     hanna: `${installation.people.issuer}#hanna`,
+    settingsWith,
     async restart(laptops) {
       await configure(laptops)
       await made.broker.stop()

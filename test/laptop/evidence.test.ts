@@ -2,14 +2,15 @@
 import * as DPoP from 'dpop'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { signInNonce } from '../../attestors/shared/sign-in-nonce.ts'
-import { sessionNonce } from '../../src/broker/people/operator-nonce.ts'
+import { bindingOf } from '../../src/broker/approvals/answer-approval.ts'
+import { freshNonce, sessionNonce } from '../../src/broker/people/operator-nonce.ts'
 import { signedForDigest } from '../../src/broker/people/signed-for.ts'
-import { loadSettings } from '../../src/config.ts'
 import { LAPTOP_CLIENT, OPERATOR_CLIENT } from '../fakes/identity/operator-provider.ts'
-import { asks } from '../fakes/installation.ts'
+import { asks, startBroker } from '../fakes/installation.ts'
 import { type Answer, createApi } from '../support/api.ts'
+import { askingPolicy, requirement } from '../support/asking-policy.ts'
 import { operatorTokenOf } from '../support/operator.ts'
-import { createDesk, type Desk, PUBLIC } from './desk.ts'
+import { createDesk, DESK, type Desk, PUBLIC } from './desk.ts'
 
 let desk: Desk
 let keys: DPoP.KeyPair
@@ -186,5 +187,81 @@ describe('for anything else', () => {
       const answer = await api.call('POST', '/v1/operator-sessions', undefined, { challenge, id_token })
       expect(outcome(answer)).toEqual(REFUSED)
     }
+  })
+})
+
+describe('an approval of what it asks for', () => {
+  test('is not given by the laptop, nor by who sits at it, but by somebody else', async () => {
+    const { broker } = desk.broker
+    const before = broker.policy
+    const requires = [requirement({ groups: ['mayfly-approver'] })]
+    broker.policy = Object.assign(askingPolicy(), { requires })
+    try {
+      const api = createApi(desk.broker, desk)
+      const request = { ...wanted, authorization_details: [asks.api] }
+      const waiting = await open(await signIn(await nonceFor(request)), request)
+      expect(waiting.status, JSON.stringify(waiting.body)).toBe(202)
+      const { task, task_token: token } = waiting.body
+      const [{ id, ask }] = task.approvals
+      const { body: shown } = await api.call('GET', `/v1/approvals/${id}`, await operatorTokenOf(desk.broker))
+      const nonce = freshNonce(bindingOf('approve', shown))
+      const approve = async (idToken: string) =>
+        outcome(await send(`/v1/approvals/${id}/approve`, { id_token: idToken, reason: 'yes' }))
+
+      // A sign-in at the laptop's client, whatever it says it is for.
+      expect(await approve(await signIn(nonce))).toEqual(REFUSED)
+      expect(await approve(await signIn(await nonceFor(request)))).toEqual(REFUSED)
+      // The same human as the approver that they are, for what runs in their own name.
+      expect((await approve(await signIn(nonce, { clientId: OPERATOR_CLIENT })))[0]).toBe(403)
+      expect((await send(`/v1/tasks/${task.id}/credentials`, { ask }, keys, token)).status).not.toBe(201)
+
+      const cleo = await signIn(nonce, { id: 'cleo', clientId: OPERATOR_CLIENT })
+      expect(await approve(cleo)).toEqual([200, undefined])
+      expect((await send(`/v1/tasks/${task.id}/credentials`, { ask }, keys, token)).status).toBe(201)
+    } finally {
+      broker.policy = before
+    }
+  })
+})
+
+describe('where the provider of a device flow gives no nonce, and the settings take it', () => {
+  beforeAll(() => desk.restart({ device_flow: 'unbound' }))
+
+  test('a key is needed all the same, the token counts once, and a rule can keep it out', async () => {
+    const token = await signIn(undefined)
+    // The rule of the agent asks for key_bound.
+    expect(outcome(await open(token))).toEqual([403, 'agent_unmatched'])
+    const { agents } = desk
+    await desk.configure({
+      settings: desk.settingsWith({ device_flow: 'unbound' }),
+      agents: { desk: { ...agents.coder, ...DESK, attest: [{ attestor: 'laptops', subject: 'hanna' }] } },
+    })
+    await desk.broker.reload()
+    expect(outcome(await withoutKey(token))).toEqual([403, 'key_needed'])
+    expect((await open(token)).status).toBe(201)
+    expect(outcome(await open(token, {}, others))).toEqual(REFUSED)
+  })
+})
+
+describe('settings are refused', () => {
+  const started = async (changes: Parameters<Desk['configure']>[0]) => {
+    await desk.configure(changes)
+    return startBroker(desk).then(
+      running => running.stop().then(() => 'it started'),
+      (thrown: unknown) => String(thrown),
+    )
+  }
+
+  test('with the client of the operators', async () => {
+    await desk.broker.stop()
+    const settings = desk.settingsWith({ audience: OPERATOR_CLIENT })
+    expect(await started({ settings, agents: {} })).toContain('another audience than operators have')
+  })
+
+  test('with an agent that may act for nobody', async () => {
+    const { may_act_for: _, ...nobody } = DESK
+    const settings = desk.settingsWith({})
+    const agents = { desk: { ...desk.agents.coder, ...nobody } }
+    expect(await started({ settings, agents })).toContain('expected may_act_for.groups beside it')
   })
 })
