@@ -85,7 +85,11 @@ export function connectSidecar(address: SidecarAddress): Sidecar {
   const taskPath = (id: string) => `/v1/tasks/${encodeURIComponent(id)}`
   return {
     tasks: async ({ signal } = {}) => (await call(tasksAnswer, 'GET', '/v1/tasks', undefined, signal)).tasks,
-    open: (body, { signal } = {}) => call(taskAnswer, 'POST', '/v1/tasks', body, signal),
+    open: (body, { signal } = {}) =>
+      callSidecar(address, {
+        ...{ shape: taskAnswer, method: 'POST', path: '/v1/tasks', body, signal },
+        deadlineMs: SIDECAR_LIMITS.openMs,
+      }),
     read: (task, { waitSeconds, signal } = {}) => {
       const query = waitSeconds === undefined ? '' : `?wait=${waitSeconds}`
       return call(taskAnswer, 'GET', taskPath(task) + query, undefined, signal)
@@ -108,6 +112,7 @@ type Call<T> = {
   path: string
   body: unknown
   signal: AbortSignal | undefined
+  deadlineMs?: number
   shape: z.ZodType<T>
 }
 
@@ -127,10 +132,10 @@ async function callSidecar<T>(address: SidecarAddress, { shape, ...what }: Call<
 
 async function send(
   address: SidecarAddress,
-  { method, path, body, signal }: Omit<Call<unknown>, 'shape'>,
+  { method, path, body, signal, deadlineMs = SIDECAR_LIMITS.callMs }: Omit<Call<unknown>, 'shape'>,
 ): Promise<{ status: number; text: string }> {
   signal?.throwIfAborted()
-  const deadline = AbortSignal.timeout(SIDECAR_LIMITS.callMs)
+  const deadline = AbortSignal.timeout(deadlineMs)
   const text = body === undefined ? undefined : JSON.stringify(body)
   const options: RequestOptions = {
     ...placeOf(address),

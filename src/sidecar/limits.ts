@@ -18,6 +18,8 @@ export const SIDECAR_LIMITS = {
 
   /** One call to it: a mint may wait for a provider, and is asked of the broker once. */
   callMs: 90 * second,
+  /** Of a call that opens a task: a human may sign in for it first, as long as a device code lives. */
+  openMs: 16 * minute,
   /** The most that one look waits for humans. */
   waitSeconds: 30,
 
