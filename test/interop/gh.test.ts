@@ -21,7 +21,6 @@ beforeAll(async () => {
   broker = await startBroker(installation)
   proxy = await startProxy(installation.github.url)
   shell = await createShell({ MAYFLY_URL: broker.url })
-  await writeFile(join(shell.home, 'svid'), installation.svid('spiffe://acme.test/agent/coder'))
   env = {
     MAYFLY_EVIDENCE_FILE: join(shell.home, 'svid'),
     // gh speaks plain http to this one host, api.github.localhost, and asks the proxy for it.
@@ -57,8 +56,11 @@ async function startProxy(to: string): Promise<Server> {
 }
 
 const exec = (ask: string, ...command: string[]): Promise<Ran> => execWith('auto', ask, ...command)
-const execWith = (style: string, ask: string, ...command: string[]): Promise<Ran> =>
-  shell.run(['exec', '--quiet', '--env', style, '--ask', ask, '--', ...command], { env })
+/** Each with an SVID of its own: one that was used is good for reading only. */
+async function execWith(style: string, ask: string, ...command: string[]): Promise<Ran> {
+  await writeFile(join(shell.home, 'svid'), installation.svid('spiffe://acme.test/agent/coder'))
+  return shell.run(['exec', '--quiet', '--env', style, '--ask', ask, '--', ...command], { env })
+}
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 const READ = 'github=acme/api:contents:read'
