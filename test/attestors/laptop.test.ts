@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { laptop } from '../../attestors/laptop.ts'
 import { signInNonce } from '../../attestors/shared/sign-in-nonce.ts'
 import { freshNonce, sessionNonce } from '../../src/broker/people/operator-nonce.ts'
@@ -53,6 +56,15 @@ describe('a sign-in', () => {
     expect(await unchecked.attest({ auth_time: NOON / 1_000 - 86_400 })).toMatchObject({ ok: true })
     expect(await unchecked.attest({ auth_time: undefined })).toMatchObject({ ok: true })
   })
+})
+
+test('the guide’s settings are taken, and its agent may act for somebody', async () => {
+  const guide = await readFile(join(import.meta.dirname, '../../docs/laptops.md'), 'utf8')
+  const [settings, agent] = [...guide.matchAll(/```yaml\n(.*?)```/gs)].map(([, block = '']) => parse(block))
+  const { type, ...laptops } = settings.attestors.laptops
+  expect(laptop.settings.safeParse(laptops).error).toBeUndefined()
+  expect([type, agent.attest[0].attestor]).toEqual(['laptop', 'laptops'])
+  expect(agent.may_act_for.groups).not.toEqual([])
 })
 
 describe('refused', () => {

@@ -85,6 +85,7 @@ describe('the example configuration', () => {
       'gitlab',
       'spire',
       'spire-certificates',
+      'laptops',
     ])
     expect(Object.keys(settings.issuers)).toEqual(['jwt', 'github-app', 'aws', 'databases'])
     expect(settings.operator_listen?.port).toBe(8481)

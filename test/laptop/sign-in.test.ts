@@ -183,6 +183,17 @@ describe('mayfly exec --sign-in', () => {
     expect(seat.started).toEqual([])
   })
 
+  test('an identity provider that is away is an outage, and a place that is not there is told', async () => {
+    const ask = { broker: PUBLIC, signIn: true, ask: ['github=acme/api:contents:read'] }
+    const elsewhere = exec(seat.terminal, ['sh', 'true'], { ...ask, signInAt: 'nowhere' })
+    await expect(elsewhere).rejects.toThrow(`humans cannot sign in so at ${PUBLIC}: it has laptops`)
+    desk.people.setDown(true)
+    const running = exec(seat.terminal, ['sh', 'true'], ask)
+    await expect(running).rejects.toMatchObject({ exitCode: 4 })
+    desk.people.setDown(false)
+    expect(seat.started).toEqual([])
+  })
+
   test.each([
     ['a file of evidence beside it', { signIn: true, evidenceFile: 'x' }],
     ['a device without it', { device: true }],
