@@ -52,12 +52,13 @@ export function policyRoutes(broker: Broker): Hono<Env> {
 type Body = ReturnType<(typeof simulateBody)['parse']>
 
 function toRequest(body: Body): SimulateRequest {
-  const { evidence, task, agent, purpose, minutes } = body
+  const { evidence, posture: statements, task, agent, purpose, minutes } = body
   const of =
     evidence === undefined
       ? { task: task! } // the schema takes one of the two
       : {
           ...{ evidence, purpose },
+          ...(statements === undefined ? {} : { statements }),
           ...(agent === undefined ? {} : { agent }),
           ...(minutes === undefined ? {} : { minutes }),
         }

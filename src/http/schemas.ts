@@ -73,6 +73,8 @@ export const openTaskBody = z
 export const simulateBody = z
   .strictObject({
     evidence: z.strictObject({ type: z.literal('jwt'), token: z.string() }).optional(),
+    /** Beside evidence; the keys that they name are taken to be shown. */
+    posture: posture.optional(),
     task: name.optional(),
     agent: name.optional(),
     purpose: words(LIMITS.purposeChars).min(1).default('a simulation'),
@@ -83,6 +85,10 @@ export const simulateBody = z
   .refine(
     ({ evidence, task }) => (evidence === undefined) !== (task === undefined),
     'expected evidence or a task',
+  )
+  .refine(
+    ({ task, posture: statements }) => task === undefined || statements === undefined,
+    'expected no posture beside a task: it has what it was opened with',
   )
   .openapi('SimulatePolicies')
 

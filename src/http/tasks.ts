@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { asTheyStand } from '../broker/approvals/ask-approval.ts'
+import { certificateKey } from '../broker/bound/held-keys.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { type CredentialRequest, requestCredential } from '../broker/credentials/grant-ask.ts'
@@ -16,7 +17,7 @@ import { openTicket } from '../broker/tasks/open-ticket.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
-import { certificateEvidence } from './client-certificate.ts'
+import { certificateEvidence, clientCertificates } from './client-certificate.ts'
 import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
 import { accepted, approvalsOf, comeBack, isPending } from './pending.ts'
@@ -121,7 +122,8 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   routes.post('/:id/heartbeat', async c => {
     const task = await authorise(c)
     const { posture = [] } = await readJsonIfAny(c, heartbeatBody, bodyBytes)
-    const due = await heartbeat(c.get('broker'), task, posture)
+    const [certificate] = clientCertificates(c)
+    const due = await heartbeat(c.get('broker'), task, posture, certificateKey(certificate))
     return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
   })
 

@@ -7,18 +7,28 @@ import type { Agent } from '../../policy/agent.ts'
 import type { Declared } from '../../policy/facts.ts'
 import { matchAgent } from '../../policy/match-agent.ts'
 import type { DecisionRow } from '../../store/rows.ts'
-import type { Broker } from '../broker.ts'
+import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { type ParsedAsk, parseAsks, type WantedAsk } from '../credentials/resolve-asks.ts'
 import { examine } from '../tasks/attest.ts'
 import { boundsOf } from '../tasks/bounds.ts'
 import { deadlineOf } from '../tasks/new-task.ts'
+import { examinePosture, missingPosture } from '../tasks/posture.ts'
 import { verifiedTask } from '../verified-rows.ts'
 import { type AskVerdict, decide } from './decide.ts'
 import { identityFacts, type Judged, judgedTask } from './judged.ts'
 
 export type SimulateRequest = {
-  of: { task: string } | { evidence: Evidence; agent?: string; purpose: string; minutes?: number }
+  of:
+    | { task: string }
+    | {
+        evidence: Evidence
+        /** About where it runs; the keys that they name are taken to be shown. */
+        statements?: readonly Evidence[]
+        agent?: string
+        purpose: string
+        minutes?: number
+      }
   asks: readonly WantedAsk[]
   declared?: Declared
 }
@@ -59,11 +69,20 @@ export async function simulate(broker: Broker, request: SimulateRequest): Promis
     const { attestor, rejection, detail } = examined
     return refused('attest', [`${attestor}: ${rejection}: ${detail}`], {})
   }
-  const { identity } = examined
+  const stated = await examinePosture(aside, of.statements ?? [], { ...examined.identity, held: 'any' })
+  if (!stated.ok) {
+    const { attestor, rejection, detail } = stated
+    return refused('attest', [`${attestor}: ${rejection}: ${detail}`], {})
+  }
+  const claims = Object.assign({}, examined.identity.claims, ...stated.proven.values())
+  const identity: Identity = { ...examined.identity, claims }
   const used = (await aside.ledger.read.evidence(identity.replay.id)) !== undefined
   const match = matchAgent(aside.agents().values(), identity, of.agent, await aside.ledger.now())
   if (!match.ok) return refused('match', [`agent: ${match.why}: ${match.near}`], { evidenceUsed: used })
   const { agent } = match
+  const missing = missingPosture(agent, claims)
+  if (missing !== undefined)
+    return refused('match', [`posture: a statement of ${missing} is needed`], { agent: agent.name })
   const about: Judged = {
     ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose: of.purpose, line: [] },
     deadline: deadlineFor(aside, agent, of.minutes),

@@ -49,7 +49,22 @@ export async function examine(
     )
   }
   if (!verdict.ok) return rejected(name, verdict.rejection, verdict.detail)
-  return { ok: true, identity: { ...verdict.proof, attestor: name } }
+  const { proof } = verdict
+  const claims = of === 'identity' ? ownClaims(broker.attestors, proof.claims) : proof.claims
+  return { ok: true, identity: { ...proof, claims, attestor: name } }
+}
+
+/** Whether a claim has the name of one that a statement about surroundings proves: `ATTESTOR.CLAIM`. */
+export function isOfPosture(attestors: ReadonlyMap<string, Attestor>, claim: string): boolean {
+  if (!claim.includes('.')) return false
+  return [...attestors].some(([name, { posture }]) => posture === true && claim.startsWith(`${name}.`))
+}
+
+/** Whoever names the claims of an identity, as tags are named, does not speak of its surroundings with that. */
+function ownClaims(attestors: ReadonlyMap<string, Attestor>, claims: Identity['claims']): Identity['claims'] {
+  const names = Object.keys(claims)
+  if (!names.some(name => isOfPosture(attestors, name))) return claims
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => !isOfPosture(attestors, name)))
 }
 
 export type Unexamined = { ok: false; attestor: string; rejection: Rejection; detail: string }

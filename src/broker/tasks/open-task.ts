@@ -59,7 +59,7 @@ import {
 import { denyUnmatched } from './deny-unmatched.ts'
 import { endTask } from './end-task.ts'
 import { deadlineOf, newAsk, newTask, type Parent } from './new-task.ts'
-import { withPosture } from './posture.ts'
+import { demandPosture, postureOf, withPosture } from './posture.ts'
 import { demandNewer } from './restored.ts'
 import { type Reuse, reuseEvidence, reuseOf } from './reused-evidence.ts'
 import { demandRunning } from './verify-running.ts'
@@ -203,7 +203,7 @@ async function judgeRequest(
   request: OpenRequest,
   { identity, presented, now }: { identity: Identity; presented: PresentedHuman | undefined; now: number },
 ) {
-  const digest = digestOfRequest(request, identity, presented)
+  const digest = digestOfRequest(broker, request, identity, presented)
   const used = claimsOf(broker, identity, { parent: undefined, presented }, digest)
   const refuseUsed = async () => {
     for (const one of [used.claim, used.beside]) await refuseSpent(broker, one)
@@ -213,6 +213,7 @@ async function judgeRequest(
   try {
     const agent = await identifyAgent(broker, identity, request, now)
     await holdEvidenceToBuild(broker, agent, identity)
+    demandPosture(agent, identity)
     // What bounds it: its own ceiling, and the ticket's and the ancestors' where it is a child.
     const parent = await parentOf(broker, request.ticket, agent)
     const claims = claimsOf(broker, identity, { parent, presented }, digest)
@@ -381,8 +382,9 @@ async function redeem(
 
 /** What a retry must repeat to be one: the request, by the same workload. The ticket is named by its hash. */
 function digestOfRequest(
+  broker: Broker,
   request: OpenRequest,
-  { attestor, issuer, subject }: Identity,
+  { attestor, issuer, subject, claims }: Identity,
   presented: PresentedHuman | undefined,
 ): string {
   const { agent = null, purpose, minutes = null, heartbeatSeconds = null, asks, mintFirst } = request
@@ -392,5 +394,8 @@ function digestOfRequest(
   const human = presented === undefined ? {} : { human: presented.human.use }
   // A thief's copy of the request without the key is another request.
   const key = request.held?.jkt === undefined ? {} : { jkt: request.held.jkt }
-  return canonicalDigest({ ...wanted, wish, ...human, ...key, by: { attestor, issuer, subject } })
+  // Fresh statements that say the same are the same request; those that say something else are judged anew.
+  const proven = postureOf(broker, claims)
+  const posture = Object.keys(proven).length === 0 ? {} : { posture: proven }
+  return canonicalDigest({ ...wanted, wish, ...human, ...key, ...posture, by: { attestor, issuer, subject } })
 }
