@@ -5,12 +5,13 @@ import { githubActions } from '../../attestors/github-actions.ts'
 import { gitlabCi } from '../../attestors/gitlab-ci.ts'
 import { googleCloud } from '../../attestors/google-cloud.ts'
 import { kubernetes } from '../../attestors/kubernetes.ts'
+import { laptop } from '../../attestors/laptop.ts'
 import { oidc } from '../../attestors/oidc.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
 import { githubClaims } from '../fakes/identity/github-claims.ts'
 import type { TestAlgorithm } from '../fakes/identity/signing-key.ts'
 import { at, type Claims, type Expectation, isNumeral, isUsable } from './fuzz-reference.ts'
-import { AUDIENCE } from './issuer-subject.ts'
+import { AUDIENCE, NOON } from './issuer-subject.ts'
 
 export type FuzzSubject = {
   type: AttestorType
@@ -23,12 +24,16 @@ export type FuzzSubject = {
   expectation: Omit<Expectation, 'keys' | 'nowS'>
   /** Where a claim of the proof stands in the token. */
   pathOf: (claim: string) => readonly string[]
+  /** Claims of the proof that stand nowhere in the token as they are, and what they have to be. */
+  made?: Readonly<Record<string, (claims: Claims) => unknown>>
 }
 
 export const ISSUER = 'https://issuer.test'
 const ACCOUNT = '123456789012'
 const AWS = 'https://sts.amazonaws.com/'
 const UID = 'b1c2d3e4-0000-4000-8000-00000000000'
+
+const SIGN_IN = `mayfly-laptop-v1.${'k'.repeat(43)}.${'a'.repeat(64)}`
 
 const byIssuer: Expectation['isOurs'] = (claims, { issuer }) => claims.get('iss') === issuer
 const own = (claim: string) => [claim]
@@ -56,6 +61,25 @@ export const FUZZ_SUBJECTS: readonly FuzzSubject[] = [
         typeFault(claims, { project: isText, run: isWhole, tagged: isFlag, groups: isTexts }),
     },
     pathOf: own,
+  },
+  {
+    type: laptop,
+    algorithm: 'ES256',
+    settings: { ...common, algorithms: ['ES256', 'RS256'] },
+    claims: { sub: 'hanna', name: 'Hanna', groups: ['a', 'b'], auth_time: NOON / 1_000, nonce: SIGN_IN },
+    subjects: ['', 'a\nb', 'hanna ', 'bob'],
+    expectation: {
+      ...{ ...idToken, algorithms: ['ES256', 'RS256'], maxLifetimeS: 86_400, needsId: false },
+      promise(claims) {
+        if (claims.get('nonce') !== SIGN_IN) return 'a nonce of something else'
+        const at = claims.get('auth_time')
+        if (!isNumeral(at) || Math.abs(NOON / 1_000 - Number(at.digits)) > 3_660) return 'nobody was there'
+        if (!Number.isSafeInteger(Number(at.digits))) return 'no whole second'
+        return groupsOf(claims).every(isUsable) ? undefined : 'groups that nobody can read'
+      },
+    },
+    pathOf: own,
+    made: { key_bound: () => true, groups: claims => [...new Set(groupsOf(claims))] },
   },
   {
     type: kubernetes,
@@ -246,6 +270,13 @@ function SVID() {
   return ['RS', 'ES', 'PS'].flatMap(family => ['256', '384', '512'].map(size => family + size))
 }
 const isDots = (segment: string) => segment === '.' || segment === '..'
+
+/** One of them may stand alone. */
+function groupsOf(claims: Claims): readonly unknown[] {
+  const groups = claims.get('groups')
+  if (groups === undefined) return []
+  return Array.isArray(groups) ? groups : [groups]
+}
 
 type Judge = (value: ReturnType<Claims['get']>) => boolean
 const isText: Judge = value => typeof value === 'string' && !/\p{Cc}/u.test(value)
