@@ -6,13 +6,17 @@ import type { CompiledQuery } from 'kysely'
 import type { Answer, Statement } from './postgres-batch.ts'
 import { isAnswer, isPassing, outcomeUnknown, StatementRefused, Unexpected } from './postgres-errors.ts'
 import { asksForNul, type PoolClient, sendOn } from './postgres-pool.ts'
+import type { Recollections } from './postgres-recall.ts'
 import type { Statements } from './postgres-statements.ts'
-import { askingAll, type Expect, type Run, type Send } from './sql/prepare.ts'
+import { askingAll, type Expect, type Recall, type Run, type Send } from './sql/prepare.ts'
 
 export type Pipeline = {
   run: Run
   send: Send
   expect: Expect
+  recall: Recall
+  /** Whether the body was told from memory what the database has not confirmed. */
+  readonly isSupposing: boolean
   /** The first failure: no statement runs after it. */
   readonly failure: { error: unknown } | undefined
   /** No statement is taken from now on. */
@@ -37,15 +41,17 @@ type Entry = {
   reject(error: unknown): void
 }
 
-/** @param trusting whether what is expected is taken for granted. */
+/** @param trusting whether what is expected, and what was so before, is taken for granted. */
 export function openPipeline(
   client: PoolClient,
-  kept: Statements,
+  { kept, recollections }: { kept: Statements; recollections: Recollections },
   { trusting }: { trusting: boolean },
 ): Pipeline {
   let queue: Entry[] = []
   let isLive = true
   let isScheduled = false
+  /** How much of what the body was told from memory the database has not confirmed. */
+  let supposed = 0
   let failure: { error: unknown } | undefined
 
   async function flush(): Promise<void> {
@@ -98,6 +104,20 @@ export function openPipeline(
       if (!trusting || queue.length >= heldMax) return askingAll(run).expect(query)
       hold({ sql: demanding(query), parameters: query.parameters }, true)
       return true
+    },
+    async recall(query) {
+      const known = trusting && queue.length < heldMax ? recollections.of(query) : undefined
+      if (known === undefined)
+        return recollections.keep(query, (await run(recollections.telling(query))).rows)
+      supposed += 1
+      enqueue(known.check, true).then(
+        () => (supposed -= 1),
+        () => {},
+      )
+      return known.rows
+    },
+    get isSupposing() {
+      return supposed > 0
     },
     get failure() {
       return failure

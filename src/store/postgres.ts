@@ -18,6 +18,7 @@ import {
   say,
   sendOn,
 } from './postgres-pool.ts'
+import { openRecollections, type Recollections } from './postgres-recall.ts'
 import { preparePostgres, refuseAsynchronous, UnsafeDatabase } from './postgres-schema.ts'
 import { openStatements, type Statements } from './postgres-statements.ts'
 import { sharingNext } from './shared-reads.ts'
@@ -75,6 +76,7 @@ function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings)
   const dialect = postgresDialect()
   const writes = ledgerWrites(dialect)
   const kept = openStatements()
+  const recollections = openRecollections()
   const underway = new Set<Promise<unknown>>()
   let closing: Promise<void> | undefined
 
@@ -98,8 +100,9 @@ function ledgerOver(pool: Pool, connections: number, { now, log }: Surroundings)
     write: body =>
       admit(() =>
         transact(
-          { pool, kept },
-          async ({ run, send, expect }, at) => body(writes({ run, send, expect, now: now?.() ?? at })),
+          { pool, kept, recollections },
+          async ({ run, send, expect, recall }, at) =>
+            body(writes({ run, send, expect, recall, now: now?.() ?? at })),
           log,
         ),
       ),
@@ -129,8 +132,8 @@ async function databaseTime(pool: Pool): Promise<number> {
   return (await say<{ at: number }>(pool, `select ${databaseClock} as at`)).rows[0]!.at
 }
 
-type Database = { pool: Pool; kept: Statements }
-type Body<T> = (statements: Pick<Pipeline, 'run' | 'send' | 'expect'>, now: number) => Promise<T>
+type Database = { pool: Pool; kept: Statements; recollections: Recollections }
+type Body<T> = (statements: Pick<Pipeline, 'run' | 'send' | 'expect' | 'recall'>, now: number) => Promise<T>
 
 /**
  * One body, committed. It runs again from its start where the database took it back for another's sake, or
@@ -154,17 +157,17 @@ async function transact<T>(on: Database, body: Body<T>, log: Surroundings['log']
 
 /** @throws what is final: the body's own error, a refused statement, an outage, an unknown outcome. */
 async function attemptOnce<T>(
-  { pool, kept }: Database,
+  { pool, ...shared }: Database,
   body: Body<T>,
   trusting: boolean,
 ): Promise<{ value: T } | { again: Error }> {
   const client = await connect(pool)
   // A connection in a state that is not known is never used again.
-  let broken: unknown = new Error('the transaction did not come to its end')
+  let broken: unknown = true
   try {
-    const begun = await begin(client, kept)
+    const begun = await begin(client, shared.kept)
     if ('error' in begun) return { again: begun.error }
-    const pipeline = openPipeline(client, kept, { trusting })
+    const pipeline = openPipeline(client, shared, { trusting })
     const outcome = await runBody(pipeline, body, begun.at)
     if ('error' in outcome) {
       broken = await rollBack(client, outcome.error)
@@ -177,7 +180,7 @@ async function attemptOnce<T>(
     if (!runsAgain(failed.refused)) throw failed.refused
     return { again: failed.refused }
   } finally {
-    client.release(broken as Error | undefined)
+    client.release(broken !== undefined)
   }
 }
 
@@ -231,7 +234,11 @@ async function runBody<T>(
     const value = await body(pipeline, at)
     return pipeline.failure ?? { value }
   } catch (error) {
-    return pipeline.failure ?? { error }
+    if (pipeline.failure !== undefined) return pipeline.failure
+    // It may have failed over what is no longer so.
+    return {
+      error: pipeline.isSupposing ? new Unexpected('it failed over what it was told from memory') : error,
+    }
   } finally {
     pipeline.close()
   }

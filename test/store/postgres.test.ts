@@ -34,6 +34,11 @@ describe.skipIf(missing !== undefined)(missing ?? 'on PostgreSQL', () => {
   describe('the shared ledger', () => sharedLedgerTests(() => postgres))
 })
 
+const block = (id: string) =>
+  `insert into revocations (id, filter, actor, reason, hold, state, blocking, created_at, tasks_ended,
+     finished_at)
+   values ('${id}', '{}', 'somebody', 'why', 1, 'done', 1, 1, 0, 1)`
+
 /** One ledger after the other, on one database: to take every row out is quicker than to make another. */
 const emptied = `do $$ declare each record; begin
   set local session_replication_role = replica;
@@ -231,6 +236,78 @@ function sharedLedgerTests(started: () => TestPostgres): void {
         return taken
       })
     expect([await take(), await take(), told]).toEqual([true, false, [true, true, false]])
+  })
+
+  test('what was so before is taken for granted, and where it is not so any more the body runs again', async () => {
+    const [a, b] = [await open(), await open()]
+    const told: unknown[] = []
+    const look = (fails: (digest: string | undefined) => boolean = () => false) =>
+      a.write(async tx => {
+        const [row, generation, blocks] = await Promise.all([
+          tx.lockAgent('x', 'share'),
+          tx.registryGeneration(),
+          tx.blocks(),
+        ])
+        told.push([row?.digest, generation, blocks.length])
+        if (fails(row?.digest)) throw new Error(`not ${row?.digest}`)
+        return row?.digest
+      })
+    const runs = async (looking: Promise<unknown>) => [await looking, told.splice(0)]
+
+    expect(await runs(look())).toEqual([undefined, [[undefined, 0, 0]]])
+    await b.write(tx => tx.putAgent(agent('x', { digest: 'one' })))
+    const [before, one] = [
+      [undefined, 0, 0],
+      ['one', 0, 0],
+    ]
+    expect(await runs(look())).toEqual(['one', [before, one]])
+    expect(await runs(look())).toEqual(['one', [one]])
+    // Of every column that is read, not only of those that a body looks at.
+    await sql("update agents set updated_at = updated_at + 1 where name = 'x'")
+    expect(await runs(look())).toEqual(['one', [one, one]])
+    await sql("update agents set digest = 'two' where name = 'x'")
+    expect(await runs(look(digest => digest === 'one'))).toEqual(['two', [one, ['two', 0, 0]]])
+    await expect(look(digest => digest === 'two')).rejects.toThrow('not two')
+    expect(told.splice(0)).toEqual([
+      ['two', 0, 0],
+      ['two', 0, 0],
+    ])
+    await sql(block('r1'))
+    expect(await runs(look())).toEqual([
+      'two',
+      [
+        ['two', 0, 0],
+        ['two', 0, 1],
+      ],
+    ])
+    await sql(block('r2'))
+    expect(await runs(look())).toEqual([
+      'two',
+      [
+        ['two', 0, 1],
+        ['two', 0, 2],
+      ],
+    ])
+    await sql('update revocations set blocking = 0')
+    expect(await runs(look())).toEqual(['two', [['two', 0, 0]]])
+    await sql("delete from agents where name = 'x'")
+    expect(await runs(look())).toEqual([undefined, [['two', 0, 0], before]])
+  })
+
+  test('what changes while a lock is waited for is not what was so before', async () => {
+    const [a, b] = [await open(), await open()]
+    await a.write(tx => tx.putAgent(agent('x', { digest: 'one' })))
+    const look = () => a.write(async tx => (await tx.lockAgent('x', 'share'))?.digest)
+    expect(await look()).toBe('one')
+    let looking: Promise<unknown> = Promise.resolve()
+    await b.write(async tx => {
+      await tx.putAgent(agent('x', { digest: 'two' }))
+      looking = look()
+      await until(
+        async () => (await sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'")).length > 0,
+      )
+    })
+    expect(await looking).toBe('two')
   })
 
   test('kept statements outlive other columns, and whoever forgets them', async () => {

@@ -21,12 +21,14 @@ export function agentWrites(dialect: SqlDialect): (tx: Transaction) => AgentWrit
     )
   const byLock = { share: locked('share'), update: locked('update') }
 
-  return ({ run, now }) => ({
+  return ({ run, recall, now }) => ({
     async putAgent(row) {
       await run(put(row))
     },
     async lockAgent(name, mode) {
-      return (await run(byLock[mode]({ name }))).rows[0]
+      const query = byLock[mode]({ name })
+      // Whoever locks it for an update is about to make it another.
+      return mode === 'share' ? (await recall(query))[0] : (await run(query)).rows[0]
     },
     async moveAgent(name, from, to) {
       return (await run(move({ ...to, name, from, now }))).changed > 0

@@ -24,17 +24,29 @@ export type Send = (query: CompiledQuery) => Promise<unknown>
  */
 export type Expect = (query: CompiledQuery) => Promise<boolean>
 
+/**
+ * What a SELECT answers that nearly always answers as it did before. It may be answered from memory, and sent later,
+ * like {@link Expect}: where it then answers otherwise, the whole body runs again and is told so.
+ */
+export type Recall = <R>(query: CompiledQuery<R>) => Promise<R[]>
+
 /** What the operations of one transaction share. */
 export type Transaction = {
   readonly run: Run
   readonly send: Send
   readonly expect: Expect
+  readonly recall: Recall
   readonly now: number
 }
 
 /** Where every statement is answered at once, and nothing is gained by sending one later. */
-export function askingAll(run: Run): Pick<Transaction, 'run' | 'send' | 'expect'> {
-  return { run, send: run, expect: async query => (await run(query)).changed > 0 }
+export function askingAll(run: Run): Omit<Transaction, 'now'> {
+  return {
+    run,
+    send: run,
+    expect: async query => (await run(query)).changed > 0,
+    recall: async query => (await run(query)).rows,
+  }
 }
 
 class Placeholder {

@@ -127,13 +127,13 @@ export function registryWrites({ db, lock }: SqlDialect): (tx: Transaction) => R
       .limit(sql.lit(1)),
   )
 
-  return ({ run }) => ({
+  return ({ run, recall }) => ({
     async lockRegistry() {
       await run(begin({}))
       const [row] = (await run(locked({}))).rows
       return row === undefined || row.generation === 0 ? undefined : row
     },
-    registryGeneration: async () => (await run(generation({}))).rows[0]?.generation ?? 0,
+    registryGeneration: async () => (await recall(generation({})))[0]?.generation ?? 0,
     async setRegistry(row) {
       await run(set(row))
     },

@@ -21,12 +21,12 @@ export type RevocationWrites = Pick<
 export function revocationWrites(dialect: SqlDialect): (tx: Transaction) => RevocationWrites {
   const { insert, blocks, reach, note, finish, unblock } = revocationQueries(dialect)
   const { gate, agents } = lockQueries(dialect)
-  return ({ run, now }) => ({
+  return ({ run, recall, now }) => ({
     async insertRevocation(row) {
       await run(insert(row))
     },
     async blocks() {
-      return (await run(blocks({}))).rows
+      return recall(blocks({}))
     },
     async lockMintGate() {
       if (dialect.rowLocks) await run(gate.share({}))
