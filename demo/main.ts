@@ -88,8 +88,8 @@ does not go as it should, the demo says NOT AS PROMISED, and fails.`
 
 const WHERE_TO_GO_NEXT = `
 Where to go next
-  npm run demo -- --stay   this world, to play in: one exchange with curl, an approval by hand
-  README.md                what Mayfly does, a page for each part of it, and a GitHub Actions job that uses it
+  npm run demo -- --stay   this world, to play in: an approval by hand, and what the README has for you
+  README.md                five minutes for a CI job, a coding agent, an AWS or octo-sts user, ...; then the pages
   config/mayfly.yaml       what Mayfly trusts and issues; config/agents/ and policies/ say who may have what
   data/mayfly.db           where the ledger will be, once you run: npm start
 `

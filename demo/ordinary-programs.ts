@@ -59,8 +59,9 @@ export async function ordinaryPrograms({ installation, ...stage }: Stage, timeli
   const token = github.credentials().find(({ sha256 }) => sha256 === push?.sha256)
   timeline.ensure(token !== undefined, 'git pushes with a token of the task')
   timeline.ensure(token?.alive === false, 'the token that git pushed with is dead when the script is over')
+  const mark = `sha256 ${push?.sha256?.slice(0, 8)}...`
   timeline.step(
     'GitHub',
-    `let the push in, with the token (sha256 ${push?.sha256?.slice(0, 8)}...); alive now: ${token?.alive ? 'yes' : 'no'}`,
+    `took the push, by a token (${mark}) that is ${token?.alive ? 'alive' : 'dead'} by now`,
   )
 }

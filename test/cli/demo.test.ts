@@ -31,7 +31,7 @@ describe('mayfly demo', () => {
     // git and the AWS SDK work as they are, and what git pushed with is dead.
     expect(stdout).toMatch(/nightly job +\$ mayfly exec --env handles [\s\S]*\| \$ git push --quiet\n/)
     expect(stdout).toContain('| secrets of GitHub or AWS in this environment: 0\n')
-    expect(stdout).toMatch(/GitHub +let the push in, with the token \(sha256 \w{8}\.\.\.\); alive now: no\n/)
+    expect(stdout).toMatch(/GitHub +took the push, by a token \(sha256 \w{8}\.\.\.\) that is dead by now\n/)
     // A write waits for a human, who is shown all of it, and is good for one credential.
     expect(lines).toContainEqual(line('upgrader', 'asks to read, and to write', 'waits    Mayfly: 202'))
     expect(lines).toContainEqual(line('upgrader', 'asks for the token to write', 'refused  Mayfly: 409'))
