@@ -182,7 +182,8 @@ export type SignInPlace = {
   scopes: readonly string[]
   /** Ports of the loopback redirect, tried in order; any free one where there are none. */
   redirectPorts: readonly number[]
-  deviceFlow: boolean
+  /** RFC 8628. `bound`: its ID tokens have to carry the nonce of the request. */
+  deviceFlow: 'off' | 'bound' | 'unbound'
   /** How long ago humans may have proven who they are; absent: that is not looked at. */
   maxAuthenticationAgeS?: number
 }

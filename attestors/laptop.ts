@@ -155,7 +155,7 @@ function signInOf(chosen: Settings): NonNullable<Attestor['signIn']> {
     clientId: chosen.client_id ?? chosen.audience,
     scopes: chosen.scopes,
     redirectPorts: chosen.loopback_redirect_ports,
-    deviceFlow: chosen.device_flow !== 'off',
+    deviceFlow: chosen.device_flow,
     ...(minutes === 'unchecked' ? {} : { maxAuthenticationAgeS: minutes * 60 }),
   }
 }

@@ -35,7 +35,7 @@ const placesAnswer = z.looseObject({
       client_id: z.string(),
       scopes: z.array(z.string()),
       redirect_ports: z.array(z.int()),
-      device_flow: z.boolean(),
+      device_flow: z.enum(['off', 'bound', 'unbound']),
       max_age_seconds: z.int().optional(),
     }),
   ),
@@ -118,10 +118,32 @@ async function signInFor(
     ...(place.max_age_seconds === undefined ? {} : { maxAgeS: place.max_age_seconds }),
   }
   // Loaded when it is used: most commands sign nobody in.
-  return device
-    ? (await import('./sign-in-device.ts')).deviceSignIn(terminal, provider, how)
-    : (await import('./sign-in-browser.ts')).browserSignIn(terminal, provider, { ...how, isFresh: false })
+  if (!device)
+    return (await import('./sign-in-browser.ts')).browserSignIn(terminal, provider, {
+      ...how,
+      isFresh: false,
+    })
+  const idToken = await (await import('./sign-in-device.ts')).deviceSignIn(terminal, provider, how)
+  if (place.device_flow === 'bound' && nonceOf(idToken) !== nonce) throw unbound()
+  return idToken
 }
+
+/** Unverified, as for saying early what the broker would refuse. */
+function nonceOf(idToken: Secret): string | undefined {
+  const [, payload = ''] = idToken.reveal().split('.')
+  try {
+    return (JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as { nonce?: string }).nonce
+  } catch {
+    return undefined
+  }
+}
+
+const unbound = () =>
+  new CommandError(
+    'the identity provider leaves the nonce out of what a device flow gives: it is bound to no key.\n' +
+      '  Sign in without --device, or have the operators read docs/laptops.md (device_flow: unbound).',
+    { exitCode: EXIT.denied },
+  )
 
 /** As the broker will read it: what JSON does not say is not there. */
 function plain(ask: object): Record<string, unknown> {
@@ -130,7 +152,8 @@ function plain(ask: object): Record<string, unknown> {
 
 function choose(places: readonly Place[], { signInAt, device }: SignInOption, url: string): Place {
   const usable = places.filter(
-    one => (signInAt === undefined || one.attestor === signInAt) && (device !== true || one.device_flow),
+    one =>
+      (signInAt === undefined || one.attestor === signInAt) && (device !== true || one.device_flow !== 'off'),
   )
   const [only] = usable
   if (only !== undefined && usable.length === 1) return only

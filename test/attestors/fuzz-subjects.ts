@@ -72,9 +72,9 @@ export const FUZZ_SUBJECTS: readonly FuzzSubject[] = [
       ...{ ...idToken, algorithms: ['ES256', 'RS256'], maxLifetimeS: 86_400, needsId: false },
       promise(claims) {
         if (claims.get('nonce') !== SIGN_IN) return 'a nonce of something else'
-        const at = claims.get('auth_time')
-        if (!isNumeral(at) || Math.abs(NOON / 1_000 - Number(at.digits)) > 3_660) return 'nobody was there'
-        if (!Number.isSafeInteger(Number(at.digits))) return 'no whole second'
+        const seen = claims.get('auth_time')
+        if (!isNumeral(seen) || !Number.isSafeInteger(Number(seen.digits))) return 'no whole second'
+        if (Math.abs(NOON / 1_000 - Number(seen.digits)) > 3_660) return 'nobody was there'
         return groupsOf(claims).every(isUsable) ? undefined : 'groups that nobody can read'
       },
     },
@@ -272,7 +272,7 @@ function SVID() {
 const isDots = (segment: string) => segment === '.' || segment === '..'
 
 /** One of them may stand alone. */
-function groupsOf(claims: Claims): readonly unknown[] {
+function groupsOf(claims: Claims): readonly ReturnType<Claims['get']>[] {
   const groups = claims.get('groups')
   if (groups === undefined) return []
   return Array.isArray(groups) ? groups : [groups]

@@ -81,7 +81,7 @@ describe('to the human', () => {
     expect(body.sign_in).toEqual([
       {
         ...{ attestor: 'laptops', issuer: desk.people.issuer, client_id: LAPTOP_CLIENT },
-        ...{ scopes: SCOPE.split(' '), redirect_ports: [], device_flow: true, max_age_seconds: 3_600 },
+        ...{ scopes: SCOPE.split(' '), redirect_ports: [], device_flow: 'bound', max_age_seconds: 3_600 },
       },
     ])
   })
