@@ -23,7 +23,8 @@ export const EVIDENCE_HELP = `Evidence, the first of:
   MAYFLY_EVIDENCE_FILE                   the same
   MAYFLY_CLIENT_CERT_FILE, ..._KEY_FILE  PEM, shown to the broker at MAYFLY_URL: an X.509-SVID
   a GitHub Actions job                   with permissions: id-token: write
-The audience of a job's token is MAYFLY_AUDIENCE, or the address of the broker.`
+The audience of a job's token is MAYFLY_AUDIENCE, or the address of the broker.
+On your own machine: mayfly exec, agent and mcp --sign-in, with no evidence at all (docs/laptops.md).`
 
 /** What is presented: a token, or the certificate that every connection to the broker shows. */
 export async function presentEvidence(
