@@ -90,8 +90,8 @@ export type Seat = {
   sleep(): void
   /** What it started, and with which environment. */
   started: { line: string[]; env: Readonly<Record<string, string>> }[]
-  /** Where in its HOME one of the secrets stands. */
-  leftBehind(): Promise<string[]>
+  /** Files in its HOME, or in another folder, in which one of the secrets stands. */
+  leftBehind(folder?: string): Promise<string[]>
   close(): Promise<void>
 }
 
@@ -168,7 +168,7 @@ export async function takeSeat(
     sleep() {
       asleep = true
     },
-    leftBehind: () => found(home, secrets),
+    leftBehind: (folder = home) => found(folder, secrets),
     async close() {
       for (const timer of timers) clearTimeout(timer)
       await rm(home, { recursive: true, force: true })

@@ -89,7 +89,7 @@ describe('mayfly agent --sign-in', () => {
     await end()
     expect(await row(id)).toMatchObject({ end: 'cancelled', end_detail: 'mayfly agent ended' })
     await until(() => alive().length === 0)
-    expect(await seat.leftBehind()).toEqual([])
+    for (const folder of [seat.home, git.home]) expect(await seat.leftBehind(folder)).toEqual([])
     for (const secret of seat.secrets) expect(seat.err() + seat.out()).not.toContain(secret)
   })
 
