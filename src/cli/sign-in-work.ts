@@ -67,7 +67,7 @@ export async function makeOwnKey(terminal: Pick<Terminal, 'fetch' | 'now'>, url:
 /**
  * Opens tasks for a human who signs in for each, one after the other: two sign-ins at once look alike.
  *
- * @param ended gives up the sign-in that is under way
+ * @param options.ended gives up the sign-in that is under way, and ends what is opened all the same
  */
 export function openSignedIn(
   terminal: Terminal,
@@ -75,7 +75,7 @@ export function openSignedIn(
   options: SignInOption & { key: OwnKey; ended: AbortSignal },
 ): Opener {
   const { now, schedule } = terminal
-  const { fetch } = options.key
+  const { key, ended } = options
   let before: Promise<unknown> = Promise.resolve()
   return {
     async openTask(wanted) {
@@ -83,10 +83,15 @@ export function openSignedIn(
       before = turn.catch(() => {})
       const idToken = await turn
       const evidence = () => idToken.reveal()
-      return createMayfly({ url, evidence, fetch, now, schedule }).openTask(wanted)
+      const mayfly = createMayfly({ url, evidence, fetch: key.fetch, now, schedule })
+      return mayfly.openTask({ ...wanted, signal: ended }).catch((error: unknown) => {
+        throw ended.aborted ? ending() : error
+      })
     },
   }
 }
+
+const ending = () => new CommandError('nothing is opened any more: this is ending')
 
 type Wanted = { purpose: string; agent?: string; minutes?: number; asks: readonly AskDetail[] }
 
@@ -98,7 +103,7 @@ async function signInFor(
   options: SignInOption & { key: OwnKey; ended: AbortSignal },
 ): Promise<Secret> {
   const { key, ended: signal, device = false } = options
-  if (signal.aborted) throw new CommandError('nobody signs in any more: this is ending')
+  if (signal.aborted) throw ending()
   const client = createClient(terminal, url)
   const { sign_in: places } = await client.call(
     { method: 'GET', path: '/v1/sign-in', whenLost: 'repeat' },

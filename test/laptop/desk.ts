@@ -86,6 +86,8 @@ export type Seat = {
   signal(name: NodeJS.Signals): void
   /** Every secret that went through the command's hands. */
   secrets: Set<string>
+  /** Runs when the broker has opened a task, before the command is told. */
+  onTask(run: () => void): void
   /** Its timers stop, as with a laptop that was closed. */
   sleep(): void
   /** What it started, and with which environment. */
@@ -109,11 +111,13 @@ export async function takeSeat(
   let out = ''
   let err = ''
   let seen = 0
+  let opened = () => {}
 
   const watched: typeof fetch = async (input, init) => {
     const url = String(input)
     const place = url.startsWith(`${PUBLIC}/`) ? desk.broker.url + url.slice(PUBLIC.length) : url
     const response = await fetch(place, init)
+    if (url === `${PUBLIC}/v1/tasks` && response.status === 201) opened()
     noteSecrets(secrets, `${init?.body ?? ''}\n${await response.clone().text()}`)
     return response
   }
@@ -165,6 +169,9 @@ export async function takeSeat(
       return found
     },
     signal: name => handlers.get(name)?.forEach(handler => void handler()),
+    onTask(handler) {
+      opened = handler
+    },
     sleep() {
       asleep = true
     },

@@ -135,6 +135,17 @@ describe('mayfly agent --sign-in', () => {
     await running.catch(() => {})
   })
 
+  test('Ctrl-C while the broker is asked: what is opened all the same is ended', async () => {
+    const { running } = agent({ purpose: 'too late', ask: ['github=acme/api:contents:write'] })
+    const told = expect(running).rejects.toThrow('nothing is opened any more')
+    seat.onTask(() => seat.signal('SIGINT'))
+    await signIn()
+    await told
+    const { items } = await desk.broker.broker.ledger.read.tasks({}, { limit: 1 })
+    await until(async () => (await row(items[0]!.id)).state !== 'active')
+    expect(items[0]).toMatchObject({ purpose: 'too late' })
+  })
+
   test('who is in none of the groups, and who was switched off, is told no', async () => {
     const { ready, end } = agent()
     const sidecar = await ready
