@@ -82,7 +82,8 @@ npx mayfly approvals
 npx mayfly approvals approve APPROVAL
 
 Then log in once more, as Olga, and stop it: npx mayfly agents quarantine upgrader --reason 'odd commits'
-Without a browser sign in from a third terminal, here: npx node demo/sign-in.ts cleo 'ADDRESS'`
+A browser stays signed in: for another human open the address in a private window. Without a browser sign in
+from a third terminal, here: npx node demo/sign-in.ts cleo 'ADDRESS'`
 
-const LAST = `What else there is to do, for whom: "Five minutes" in README.md, with the terminals above.
+const LAST = `What there is for whom: "Five minutes" in README.md, with these two terminals.
 Ctrl-C ends it and leaves nothing behind.`
