@@ -13,6 +13,7 @@ import { beginScan } from './exec-scan.ts'
 import { type Signals, watchSignals } from './exec-signals.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { connectMayfly, giveUp, openLiveTask } from './live-task.ts'
+import type { PostureOption } from './posture.ts'
 import { note, printable, shortTime, showAsk } from './print.ts'
 import { checkSignIn, makeOwnKey, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { HeldTask } from './task-file.ts'
@@ -29,6 +30,7 @@ import { type Child, type ChildEnd, CommandError, EXIT, type Terminal, usageErro
 
 export type ExecOptions = BrokerOption &
   EvidenceOption &
+  PostureOption &
   SignInOption &
   TaskOptions & {
     ask?: string[]

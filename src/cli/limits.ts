@@ -7,6 +7,8 @@ const kibibyte = 1_024
 export const CLI_LIMITS = {
   // Of every call, of evidence and of waiting for humans.
   ...CLIENT_LIMITS,
+  /** One statement about where this runs; a request with all of them has 64 KiB. */
+  statementBytes: 48 * kibibyte,
 
   // A human who signs in. As long as the broker takes a fresh sign-in.
   signInMs: 5 * 60 * second,

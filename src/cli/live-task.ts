@@ -5,21 +5,24 @@ import type { Task } from '../client/task.ts'
 import type { OpenOptions } from '../client/task-calls.ts'
 import type { AskDetail } from './ask.ts'
 import { type EvidenceOption, presentEvidence, readHuman } from './evidence.ts'
+import { type PostureOption, readPosture } from './posture.ts'
 import { note } from './print.ts'
 import { makeOwnKey, type Opener, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { TaskOptions } from './task-session.ts'
-import type { Terminal } from './terminal.ts'
+import { type Terminal, usageError } from './terminal.ts'
 
 /** @param options.boundKey its tasks are bound to one key, made for it */
 export function connectMayfly(
   terminal: Terminal,
   url: string,
-  options: EvidenceOption & { boundKey?: boolean },
+  options: EvidenceOption & PostureOption & { boundKey?: boolean },
 ): Mayfly {
+  const posture = options.postureFile && { posture: () => readPosture(terminal, options) }
   return createMayfly({
     url,
     evidence: () => presentEvidence(terminal, url, options),
     boundKey: options.boundKey === true,
+    ...posture,
     fetch: terminal.fetch,
     now: terminal.now,
     schedule: terminal.schedule,
@@ -30,10 +33,14 @@ export function connectMayfly(
 export async function connectOpener(
   terminal: Terminal,
   url: string,
-  options: EvidenceOption & SignInOption & { boundKey?: boolean },
+  options: EvidenceOption & PostureOption & SignInOption & { boundKey?: boolean },
   ended: AbortSignal,
 ): Promise<Opener> {
   if (options.signIn !== true) return connectMayfly(terminal, url, options)
+  if (options.postureFile !== undefined)
+    throw usageError(
+      'statements of --posture-file go with the evidence of a workload, and not with --sign-in',
+    )
   return openSignedIn(terminal, url, { ...options, key: await makeOwnKey(terminal, url), ended })
 }
 

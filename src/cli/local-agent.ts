@@ -12,6 +12,7 @@ import { told } from './client.ts'
 import type { EvidenceOption } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { connectOpener, openLiveTask } from './live-task.ts'
+import type { PostureOption } from './posture.ts'
 import { count, note, printable, shortTime } from './print.ts'
 import { checkSignIn, type Opener, type SignInOption } from './sign-in-work.ts'
 import type { TaskOptions } from './task-session.ts'
@@ -21,6 +22,7 @@ export type SocketOption = { socket?: string }
 
 export type AgentOptions = BrokerOption &
   EvidenceOption &
+  PostureOption &
   SignInOption &
   TaskOptions &
   SocketOption & { ask?: string[]; askJson?: string[]; boundKey?: boolean }

@@ -6,6 +6,7 @@ import { type BrokerOption, brokerUrl, operatorUrl } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { type EvidenceOption, findEvidence } from './evidence.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
+import { type PostureOption, readPosture } from './posture.ts'
 import { printable, printJson } from './print.ts'
 import { EXIT, type Terminal, usageError } from './terminal.ts'
 
@@ -29,6 +30,7 @@ const answer = z.looseObject({
 type Options = BrokerOption &
   OperatorTokenOption &
   EvidenceOption &
+  PostureOption &
   Declared & {
     ask?: string[]
     askJson?: string[]
@@ -55,7 +57,9 @@ export async function policySimulate(terminal: Terminal, options: Options): Prom
           },
         }
       : { task }
+  const posture = await readPosture(terminal, options)
   const body = {
+    ...(posture.length === 0 ? {} : { posture }),
     ...{ ...who, authorization_details: asks, ...declared(options) },
     ...(agent === undefined ? {} : { agent }),
     ...(purpose === undefined ? {} : { purpose }),

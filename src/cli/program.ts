@@ -412,6 +412,7 @@ function withOpening(command: Command): Command {
       new Option('--urgency <how>', 'how urgent it is; as confidence').choices(['low', 'normal', 'high']),
     )
     .option('--evidence-file <file>', 'a JWT that proves what this is; - for stdin')
+    .option('--posture-file <file>', 'a signed statement of where this runs; may be repeated', gather)
     .option('--broker <url>', 'where the broker is (MAYFLY_URL, or http://127.0.0.1:8480)')
 }
 

@@ -2,6 +2,7 @@
 
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { Presented } from '../client/evidence.ts'
+import type { Statement } from '../client/posture.ts'
 import {
   completeCall,
   type Declared,
@@ -45,10 +46,10 @@ export async function openTask(
   client: Client,
   evidence: Presented,
   asks: readonly AskDetail[],
-  options: TaskOptions & { purpose: string },
+  options: TaskOptions & { purpose: string; statements?: readonly Statement[] },
   human?: Secret,
 ): Promise<{ held: HeldTask; task: TaskAnswer }> {
-  const call = openCall(evidence, asks, options)
+  const call = openCall(evidence, asks, options, options.statements)
   const behalf = human === undefined ? {} : { on_behalf_of: { type: 'jwt', token: human.reveal() } }
   const answer = await client.call({ ...call, body: { ...(call.body as object), ...behalf } }, openAnswer)
   return { held: { broker: client.url, id: answer.task.id, token: answer.task_token }, task: answer.task }

@@ -5,6 +5,7 @@ import { readAsks } from './ask.ts'
 import { type BrokerOption, brokerUrl } from './broker-url.ts'
 import { type Client, createClient } from './client.ts'
 import { type EvidenceOption, presentEvidence, readHuman } from './evidence.ts'
+import { type PostureOption, readPosture } from './posture.ts'
 import { note, printable, printJson, shortTime, showAsk } from './print.ts'
 import { reserveSecretFile } from './secret-file.ts'
 import { type HeldTask, readTaskFile, type TaskFileOption, taskFilePath, writeTaskFile } from './task-file.ts'
@@ -26,6 +27,7 @@ type JsonOption = { json?: boolean }
 
 export type OpenOptions = BrokerOption &
   EvidenceOption &
+  PostureOption &
   TaskOptions &
   TaskFileOption &
   JsonOption & { ask?: string[]; askJson?: string[] }
@@ -48,13 +50,14 @@ export async function taskOpen(terminal: Terminal, options: OpenOptions): Promis
 /** Opens a task and keeps its token in a file; a task whose token cannot be kept is ended again. */
 export async function openToFile(
   terminal: Terminal,
-  options: BrokerOption & EvidenceOption & TaskOptions & TaskFileOption & { purpose: string },
+  options: BrokerOption & EvidenceOption & PostureOption & TaskOptions & TaskFileOption & { purpose: string },
   asks: ReturnType<typeof readAsks>,
 ) {
   const client = createClient(terminal, brokerUrl(terminal, options))
   const evidence = await presentEvidence(terminal, client.url, options)
   const human = await readHuman(terminal, options)
-  const { held, task } = await openTask(client, evidence, asks, options, human)
+  const statements = await readPosture(terminal, options)
+  const { held, task } = await openTask(client, evidence, asks, { ...options, statements }, human)
   try {
     return { client, held, task, file: await writeTaskFile(terminal, held, options) }
   } catch (error) {

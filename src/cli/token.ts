@@ -5,6 +5,7 @@ import { type BrokerOption, given } from './broker-url.ts'
 import { createClient } from './client.ts'
 import type { EvidenceOption } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
+import type { PostureOption } from './posture.ts'
 import { note, printJson, shortTime } from './print.ts'
 import { openToFile } from './task.ts'
 import { readTaskFile, type TaskFileOption } from './task-file.ts'
@@ -21,6 +22,7 @@ import { type Terminal, usageError } from './terminal.ts'
 
 export type TokenOptions = BrokerOption &
   EvidenceOption &
+  PostureOption &
   TaskOptions &
   TaskFileOption & {
     ask?: string[]

@@ -32,5 +32,6 @@ export {
 } from './evidence.ts'
 export { createMayfly, type Mayfly, type MayflyOptions, type TaskOptions } from './mayfly.ts'
 export { isDenied, isPending, isUnavailable, MayflyError, type Problem } from './mayfly-error.ts'
+export { type PostureSource, type Statement, statementFrom } from './posture.ts'
 export type { EndOptions, Task, TaskAsk, TaskAsks } from './task.ts'
 // biome-ignore-end lint/performance/noBarrelFile: this is the package's entry, and nothing of ours imports it.

@@ -64,9 +64,10 @@ export function keepAlive(world: Pick<World, 'schedule' | 'now'>, task: Pulse): 
   }
 }
 
-/** The task is over (409), or this broker's ledger does not know it (401, 404). */
+/** The task is over (409), or this broker's ledger does not know it (401, 404). A statement that is refused ends nothing. */
 export function isOver(error: unknown): boolean {
-  return error instanceof MayflyError && error.status !== undefined && ENDED.has(error.status)
+  if (!(error instanceof MayflyError) || error.code === 'evidence_rejected') return false
+  return error.status !== undefined && ENDED.has(error.status)
 }
 
 const ENDED: ReadonlySet<number> = new Set([401, 404, 409])

@@ -2,6 +2,7 @@
 import { readAsked, readCredential, readTask, readTicket, readTime } from './answers.ts'
 import type { Ask } from './asks.ts'
 import { Credential } from './credential.ts'
+import { heartbeats } from './heartbeats.ts'
 import { type HeldCredentials, holdCredentials } from './held-credentials.ts'
 import { keepAlive } from './keep-alive.ts'
 import { CLIENT_LIMITS } from './limits.ts'
@@ -14,7 +15,6 @@ import {
   type Declared,
   extendCall,
   giveBackCall,
-  heartbeatCall,
   mintCall,
   type Outcome,
   readCall,
@@ -32,10 +32,11 @@ type Live = {
   record: TaskRecord
   held: HeldCredentials
   call(what: Call, options?: Signal): Promise<unknown>
+  beat: ReturnType<typeof heartbeats>
 }
 
 export function liveTask<Asks extends readonly Ask[]>(
-  { world, url }: Pick<Broker, 'world' | 'url'>,
+  { world, url, posture }: Pick<Broker, 'world' | 'url' | 'posture'>,
   asked: Asks,
   opened: OpenedTask,
 ): Task<Asks> {
@@ -65,10 +66,11 @@ export function liveTask<Asks extends readonly Ask[]>(
       return new Credential(record.asks.find(one => one.id === ask)!.asked, minted)
     },
   })
+  const beat = heartbeats(key, call, posture)
   const life = keepAlive(world, {
     ...{ id, heartbeatSeconds },
     deadline: () => record.deadline.getTime() - aheadMs,
-    beat: ({ signal, deadlineMs }) => call({ ...heartbeatCall(key), deadlineMs }, { signal }),
+    beat: ({ signal, deadlineMs }) => beat({ signal }, deadlineMs),
   })
   life.whenEnded(() => record.close())
   if (record.state !== 'active') record.close()
@@ -94,7 +96,7 @@ export function liveTask<Asks extends readonly Ask[]>(
       // Its first ones are those of the opening, in their order.
       return [...record.asks] as unknown as TaskAsks<Asks>
     },
-    ...methodsOf({ key, record, held, call }),
+    ...methodsOf({ key, record, held, call, beat }),
     async waitForApproval({ ask, ...options } = {}) {
       const wait = { ...options, ...(ask && { ask: record.find(ask).id }) }
       await waitForApproval(what => call(what, options), world, key, { ...wait, note: record.note })
@@ -111,7 +113,7 @@ export function liveTask<Asks extends readonly Ask[]>(
 
 type Methods = 'credential' | 'giveBack' | 'ask' | 'read' | 'ticket' | 'extend' | 'heartbeat'
 
-function methodsOf({ key, record, held, call }: Live): Pick<Task, Methods> {
+function methodsOf({ key, record, held, call, beat }: Live): Pick<Task, Methods> {
   return {
     async credential<A extends Ask>(
       ask: A | TaskAsk<A>,
@@ -148,7 +150,7 @@ function methodsOf({ key, record, held, call }: Live): Pick<Task, Methods> {
       return record.deadline
     },
     async heartbeat(options) {
-      return readTime(await call(heartbeatCall(key), options), 'heartbeat_due')
+      return readTime(await beat(options), 'heartbeat_due')
     },
   }
 }

@@ -13,6 +13,7 @@ export type Problem = { title: string; detail: string; code: string; decision?: 
  *   answer_unexpected    a broker answered, but not as this version expects
  *   url_invalid          no address for a broker
  *   evidence_missing, evidence_unreadable, evidence_unavailable, evidence_malformed
+ *   posture_malformed    a file holds no statement
  *   ask_unknown          the ask is not one of the task's
  *
  * The message holds no secret: neither evidence, nor a token, nor what an answer carried.

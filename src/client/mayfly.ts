@@ -9,6 +9,7 @@ import { brokerOrigin } from './broker-origin.ts'
 import type { EvidenceSource } from './evidence.ts'
 import { liveTask } from './live-task.ts'
 import { openTask, resumeTask } from './open-task.ts'
+import type { PostureSource } from './posture.ts'
 import { surroundings } from './surroundings.ts'
 import type { Signal, Task } from './task.ts'
 import type { OpenOptions } from './task-calls.ts'
@@ -19,6 +20,11 @@ export type MayflyOptions = Partial<World> & {
   url: string
   /** What the workload proves itself with, each time a task is opened. */
   evidence: EvidenceSource
+  /**
+   * Statements about where the workload runs, for brokers that want to know: docs/posture.md. Heartbeats bring fresh
+   * ones along where the agent says so.
+   */
+  posture?: PostureSource
   /**
    * Tasks are bound to a key of this process, or to the one given: their tokens are of no use to anybody else. The
    * broker must be reached at its own `public_url`. Off unless said; agents may be made to need it.
@@ -54,12 +60,14 @@ export type Mayfly = {
 }
 
 /** @throws MayflyError `url_invalid` */
-export function createMayfly({ url: address, evidence, boundKey = false, ...given }: MayflyOptions): Mayfly {
+export function createMayfly(options: MayflyOptions): Mayfly {
+  const { url: address, evidence, posture, boundKey = false, ...given } = options
   const url = brokerOrigin(address)
   const world = { ...surroundings, ...given }
   const signed =
     boundKey === false ? {} : { fetch: signingFetch(world, url, boundKey === true ? undefined : boundKey) }
-  const broker = { world: { ...world, ...signed }, url, evidence }
+  const stated = posture === undefined ? {} : { posture }
+  const broker = { world: { ...world, ...signed }, url, evidence, ...stated }
 
   async function open<const Asks extends readonly Ask[]>(options: TaskOptions<Asks>): Promise<Task<Asks>> {
     return liveTask(broker, options.asks, await openTask(broker, options.asks, options))

@@ -3,12 +3,13 @@ import { type Opened, readOpened, readTask } from './answers.ts'
 import type { Ask } from './asks.ts'
 import { type EvidenceSource, jwtFrom, type Presented } from './evidence.ts'
 import { MayflyError } from './mayfly-error.ts'
+import type { PostureSource } from './posture.ts'
 import { completeCall, type OpenOptions, openCall, readCall } from './task-calls.ts'
 import { demandSameAsks } from './task-record.ts'
 import { request } from './transport.ts'
 import { orAborted, type World } from './world.ts'
 
-export type Broker = { world: World; url: string; evidence: EvidenceSource }
+export type Broker = { world: World; url: string; evidence: EvidenceSource; posture?: PostureSource }
 
 /** `aheadMs`: how far the broker's clock is ahead of this one, and what the answer took: never less than that. */
 export type OpenedTask = Omit<Opened, 'decision'> & { decision: string | null; aheadMs: number }
@@ -19,7 +20,7 @@ export type OpenedTask = Omit<Opened, 'decision'> & { decision: string | null; a
  * @throws MayflyError; the signal's reason
  */
 export async function openTask(
-  { world, url, evidence }: Broker,
+  { world, url, evidence, posture }: Broker,
   asks: readonly Ask[],
   options: OpenOptions & { signal?: AbortSignal },
 ): Promise<OpenedTask> {
@@ -30,9 +31,10 @@ export async function openTask(
       code: 'ask_unknown',
     })
   const presented = await evidenceFrom({ world, url, evidence }, signal)
+  const statements = posture === undefined ? [] : await orAborted(Promise.resolve().then(posture), signal)
   let sentAt = world.now()
   const call = {
-    ...openCall(presented, asks, options),
+    ...openCall(presented, asks, options, statements),
     ...(signal && { unwanted: signal }),
     onSend: () => {
       sentAt = world.now()

@@ -2,6 +2,7 @@
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { Presented } from './evidence.ts'
 import { CLIENT_LIMITS } from './limits.ts'
+import type { Statement } from './posture.ts'
 import type { Call } from './transport.ts'
 
 /** A task as its holder knows it. */
@@ -41,12 +42,18 @@ export type OpenOptions = Declared &
 
 export type Outcome = 'completed' | 'failed' | 'cancelled'
 
-export function openCall(evidence: Presented, asks: readonly AskDetail[], options: OpenOptions): Call {
+export function openCall(
+  evidence: Presented,
+  asks: readonly AskDetail[],
+  options: OpenOptions,
+  statements: readonly Statement[] = [],
+): Call {
   const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket, onBehalfOf } = options
   const body = {
     evidence: typeof evidence === 'string' ? { type: 'jwt', token: evidence } : { type: evidence.type },
     purpose,
     authorization_details: asks,
+    ...(statements.length === 0 ? {} : { posture: statements }),
     ...(agent === undefined ? {} : { agent }),
     ...(minutes === undefined ? {} : { minutes }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeat_seconds: heartbeatSeconds }),
@@ -90,8 +97,9 @@ export function waitCall(task: TaskKey, seconds: number): Call {
   }
 }
 
-export function heartbeatCall({ id, token }: TaskKey): Call {
-  return { method: 'POST', path: `${pathOf(id)}/heartbeat`, token, whenLost: 'repeat' }
+export function heartbeatCall({ id, token }: TaskKey, statements?: readonly Statement[]): Call {
+  const body = statements === undefined ? {} : { body: { posture: statements } }
+  return { method: 'POST', path: `${pathOf(id)}/heartbeat`, token, ...body, whenLost: 'repeat' }
 }
 
 /** The new deadline counts from when the broker takes it: a second call moves it by the time between them. */

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import * as DPoP from 'dpop'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { createMayfly } from '../../src/client/index.ts'
+import { isOver } from '../../src/client/keep-alive.ts'
+import { runInProcess } from '../cli/in-process.ts'
 import { status } from '../fakes/identity/key-server.ts'
 import { type Sandbox, startSandbox } from '../fakes/identity/sandbox.ts'
 import { createSigstore, type Sigstore } from '../fakes/identity/sigstore.ts'
@@ -89,7 +92,7 @@ afterAll(async () => {
   await Promise.all([installation?.close(), sandbox?.close()])
 })
 
-const jwt = (token: string) => ({ type: 'jwt', token })
+const jwt = (token: string) => ({ type: 'jwt', token }) as const
 const named = (who: string) => `spiffe://acme.test/agent/${who}`
 const stated = (who = 'coder', over: Record<string, unknown> = {}) =>
   jwt(sandbox.state({ sub: named(who), image_digest: IMAGE, network: 'none', ...over }))
@@ -99,7 +102,7 @@ const old = () => {
   return { iat: nowS - 400, exp: nowS + 120 }
 }
 const built = async (over: object = {}) => ({
-  type: 'sigstore',
+  type: 'sigstore' as const,
   bundle: await sigstore.attest({ image: IMAGE, ...over }),
 })
 const both = async (who = 'coder') => [stated(who), await built()]
@@ -420,5 +423,86 @@ describe('operators', () => {
     expect(refused.body).toMatchObject({ outcome: 'deny', stage: 'attest' })
     expect(refused.body.reasons[0]).toMatch(/^sandbox: not_of_this_workload/)
     expect((await broker.broker.ledger.read.audit({}, { limit: 1_000 })).items.length).toBe(before)
+  })
+})
+
+describe('clients', () => {
+  test('open with statements, and bring fresh ones from the first heartbeat on that wants them', async () => {
+    let asked = 0
+    const calls: string[] = []
+    const mayfly = createMayfly({
+      url: broker.url,
+      evidence: () => installation.svid('/agent/beating'),
+      async posture() {
+        asked += 1
+        return [stated('beating'), await built()]
+      },
+      async fetch(input, init) {
+        const response = await fetch(input, init)
+        calls.push(`${new URL(String(input)).pathname.split('/').at(-1)} ${response.status}`)
+        return response
+      },
+    })
+    const task = await mayfly.openTask({ purpose: 'beats', asks: [] })
+    await task.heartbeat()
+    await task.heartbeat()
+    expect(calls).toEqual(['tasks 201', 'heartbeat 400', 'heartbeat 200', 'heartbeat 200'])
+    expect(asked).toBe(3)
+    await task.complete()
+  })
+
+  test('a heartbeat whose statement is refused has not ended the task', async () => {
+    let network = 'none'
+    const mayfly = createMayfly({
+      url: broker.url,
+      evidence: () => installation.svid('/agent/beating'),
+      posture: async () => [
+        stated('beating', { sub: network === 'none' ? named('beating') : 'x' }),
+        await built(),
+      ],
+    })
+    const task = await mayfly.openTask({ purpose: 'beats', asks: [] })
+    network = 'other'
+    const refused = await task.heartbeat().catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code: 'evidence_rejected' })
+    expect(isOver(refused)).toBe(false)
+    network = 'none'
+    await task.heartbeat()
+    await task.complete()
+  })
+
+  test('mayfly task open reads them from files', async () => {
+    const { directory } = installation
+    await writeFile(join(directory, 'job.jwt'), installation.svid('/agent/ruled'))
+    await writeFile(join(directory, 'sandbox.jwt'), `${stated('ruled').token}\n`)
+    await writeFile(join(directory, 'image.sigstore.json'), JSON.stringify((await built()).bundle, null, 2))
+    await writeFile(join(directory, 'neither.txt'), 'not a statement')
+    const run = async (...files: string[]) => {
+      const said: string[] = []
+      const code = await runInProcess(
+        [
+          ...['task', 'open', '--purpose', 'by hand', '--broker', broker.url, '--evidence-file', 'job.jwt'],
+          ...['--task-token-file', 'task.json', ...files.flatMap(file => ['--posture-file', file])],
+        ],
+        {
+          ...{ home: directory, env: {}, input: '' },
+          out: text => said.push(text),
+          err: text => said.push(text),
+        },
+      )
+      return { code, said: said.join('') }
+    }
+    expect(await run('neither.txt')).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('neither a signed'),
+    })
+    expect(await run('absent.txt')).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('cannot be read'),
+    })
+    expect(await run('sandbox.jwt', 'image.sigstore.json')).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('agent     ruled'),
+    })
   })
 })
