@@ -163,7 +163,6 @@ describe('T: the token endpoint', () => {
     ],
     ...[
       'authorization_code',
-      'client_credentials',
       'password',
       'refresh_token',
       'token-exchange',
