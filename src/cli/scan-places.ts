@@ -1,5 +1,5 @@
 /** Where `mayfly scan` looks, and what it finds there. */
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { readDiff } from '../scan/diff.ts'
 import type { KnownSecrets } from '../scan/known-secrets.ts'
 import { type SecretFinding, scanText } from '../scan/scan-text.ts'
@@ -22,8 +22,12 @@ const pieceBytes = 1_048_576
 /** Longer than any secret in any of its spellings: nothing hides where a file was cut. */
 const overlapBytes = 131_072
 
-/** Files and folders, whole: everything in them counts as added. */
-export async function scanPaths(scan: Scan, paths: readonly string[]): Promise<Scanned> {
+/** Files and folders, whole: everything in them counts as added. What is not `named` by anybody is no link that leads on. */
+export async function scanPaths(
+  scan: Scan,
+  paths: readonly string[],
+  { named = true }: { named?: boolean } = {},
+): Promise<Scanned> {
   const scanned: Scanned = { findings: [], skipped: [] }
   let files = 0
   async function visit(path: string, isNamed: boolean): Promise<void> {
@@ -42,7 +46,7 @@ export async function scanPaths(scan: Scan, paths: readonly string[]): Promise<S
         scanned.skipped.push(`${path} (${errorCode(error)})`)
     }
   }
-  for (const path of paths) await visit(path, true)
+  for (const path of paths) await visit(path, named)
   return scanned
 }
 
@@ -95,10 +99,10 @@ export async function scanChanges(
   { staged = false, since }: { staged?: boolean; since?: string },
 ): Promise<Scanned> {
   const git = gitIn(scan, repository)
+  const root = await rootOf(git)
   const base = since ?? (await git.maybe(HEAD))?.trim()
   const before = base === undefined || base === '' ? EMPTY_TREE : base
   const diff = await git.bytes([...DIFF, ...(staged ? ['--cached'] : []), '--end-of-options', before, '--'])
-  const root = (await git.bytes(['rev-parse', '--show-toplevel'])).toString().trim()
   const findings: Finding[] = []
   for (const { path, added } of readDiff(diff.toString('latin1'))) {
     findings.push(...secretsIn(scan.known, path, added))
@@ -113,6 +117,19 @@ export async function scanChanges(
     findings.push(...accessAdded(fresh, gone).map(one => ({ path, ...one })))
   }
   return { findings, skipped: [] }
+}
+
+/** Files that git neither tracks nor ignores, whole: the next `git add` takes them. */
+export async function scanUntracked(scan: Scan, repository: string): Promise<Scanned> {
+  const root = await rootOf(gitIn(scan, repository))
+  const listed = await gitIn(scan, root).bytes(['ls-files', '--others', '--exclude-standard', '-z'])
+  const paths = listed.toString().split('\0').filter(Boolean)
+  const { findings, skipped } = await scanPaths(
+    scan,
+    paths.map(path => join(root, path)),
+    { named: false },
+  )
+  return { findings: findings.map(one => ({ ...one, path: relative(root, one.path) })), skipped }
 }
 
 /** What commits added that are reached from `refs` and not from `before`, also where a later one took it away. */
@@ -159,6 +176,10 @@ export function gitIn({ sources, env }: Pick<Scan, 'sources' | 'env'>, repositor
     },
   }
 }
+
+/** @throws GitFailed where there is no repository */
+const rootOf = async ({ bytes }: ReturnType<typeof gitIn>): Promise<string> =>
+  (await bytes(['rev-parse', '--show-toplevel'])).toString().replace(/\n$/, '')
 
 async function textOf({ sources }: Scan, path: string): Promise<string | undefined> {
   const pieces: Uint8Array[] = []

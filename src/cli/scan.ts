@@ -3,7 +3,15 @@ import { type ByteSources, GitFailed, hostSources } from './byte-sources.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { count, note, printJson } from './print.ts'
 import { heldTask, knownOf } from './scan-known.ts'
-import { type Scan, type Scanned, scanBytes, scanChanges, scanDiff, scanPaths } from './scan-places.ts'
+import {
+  type Scan,
+  type Scanned,
+  scanBytes,
+  scanChanges,
+  scanDiff,
+  scanPaths,
+  scanUntracked,
+} from './scan-places.ts'
 import { toLines, toSarif } from './scan-report.ts'
 import type { TaskFileOption } from './task-file.ts'
 import { CommandError, errorCode, type Terminal, usageError } from './terminal.ts'
@@ -66,7 +74,13 @@ async function look(
     return looksLikeDiff(text) ? scanDiff(scan, Buffer.from(text)) : scanBytes(scan, '-', Buffer.from(text))
   }
   if (paths.length > 0) return scanPaths(scan, paths)
-  if (typeof diff !== 'string') return scanChanges(scan, repository, { staged })
-  if (diff.startsWith('-')) throw usageError('--diff takes a commit to compare with')
-  return scanChanges(scan, repository, { since: diff })
+  if (typeof diff === 'string' && diff.startsWith('-'))
+    throw usageError('--diff takes a commit to compare with')
+  if (staged) return scanChanges(scan, repository, { staged })
+  const changed = await scanChanges(scan, repository, typeof diff === 'string' ? { since: diff } : {})
+  const fresh = await scanUntracked(scan, repository)
+  return {
+    findings: [...changed.findings, ...fresh.findings],
+    skipped: [...changed.skipped, ...fresh.skipped],
+  }
 }

@@ -97,6 +97,8 @@ const PATTERNS: readonly (readonly [AccessKind, RegExp])[] = [
   ['pull_request_target', /^["']?on["']?\s*:.*\bpull_request_target\b/],
 ]
 
+const USES = /(?:^\s*(?:-\s*)?|[{,]\s*)["']?uses["']?\s*:\s*["']?([^\s"'#,}]+)/g
+
 /** The same by lines alone, where there is no whole file: of a diff that somebody hands in. */
 export function accessInLines(lines: readonly { text: string; line: number }[]): Access[] {
   return lines.flatMap(({ text, line }) => {
@@ -106,9 +108,8 @@ export function accessInLines(lines: readonly { text: string; line: number }[]):
       of: '',
       line,
     }))
-    const uses = /^\s*(?:-\s*)?["']?uses["']?\s*:\s*["']?([^\s"'#]+)/.exec(said)?.[1]
-    if (uses !== undefined && isUnpinned(uses))
-      found.push({ kind: 'unpinned-uses', of: actionOf(uses), line })
+    for (const [, uses = ''] of said.matchAll(USES))
+      if (isUnpinned(uses)) found.push({ kind: 'unpinned-uses', of: actionOf(uses), line })
     return found
   })
 }

@@ -157,6 +157,22 @@ describe('scan', () => {
     expect((await inDiff('--diff', 'HEAD~1')).code).toBe(1)
   })
 
+  test('a file that git does not know yet is looked at whole; one that it ignores, and where a link leads, is not', async () => {
+    await put('.gitignore', 'ignored.txt\n')
+    await put('ignored.txt', secret)
+    await put('new/notes.txt', `one\n${secret}\n`)
+    await put('.github/workflows/new.yml', 'permissions: write-all\n')
+    await symlink(join(repository, 'ignored.txt'), join(repository, 'link'))
+    const places = ['.github/workflows/new.yml:1: write-all', 'new/notes.txt:2: credential']
+    for (const args of [[], ['--diff'], ['--diff', 'HEAD'], ['--repository', join(repository, 'new')]]) {
+      const ran = await inDiff(...args)
+      expect(ran.code).toBe(1)
+      const found = ran.out.trim().split('\n')
+      expect(found.map(line => line.split(': ').slice(0, 2).join(': '))).toEqual(places)
+    }
+    expect(await inDiff('--staged')).toMatchObject({ code: 0, out: '' })
+  })
+
   test('as SARIF', async () => {
     await put('README.md', `hello\nworld ${secret}\n`)
     const ran = await inDiff('--json')
@@ -226,7 +242,10 @@ describe('scan', () => {
 
   test('what cannot be looked at is no clean bill', async () => {
     expect((await scan(join(folder, 'nowhere'))).code).toBe(2)
-    expect((await scan('--repository', folder, '--diff')).code).toBe(2)
+    for (const args of [[], ['--diff'], ['--staged']])
+      expect(await scan('--repository', folder, ...args)).toMatchObject({
+        ...{ code: 2, err: expect.stringContaining('not a git repository') },
+      })
     expect((await inDiff('--diff', 'no-such-commit')).code).toBe(2)
     expect((await inDiff('--diff', '--staged')).code).toBe(2)
     const gone = { ...env, MAYFLY_TASK_TOKEN_FILE: join(folder, 'none.json') }
@@ -256,6 +275,11 @@ describe('scan', () => {
       changed.replace('third/party@v1', 'third/party@v2').replace(/^on:/m, '\n\non:'),
     )
     expect(await inDiff()).toMatchObject({ code: 0, out: '' })
+    // A diff has no whole file to parse: what stands in braces is found all the same.
+    const inBraces = WORKFLOW.replace('- run: make', '- {uses: evil/act@main, with: {a: b}}')
+    await put('.github/workflows/ci.yml', inBraces)
+    expect((await mayfly(['scan', '-'], { env, input: git('diff') })).out).toContain('evil/act')
+    await put('.github/workflows/ci.yml', changed)
     // A whole file is looked at as it stands.
     expect(kinds((await scan(join(repository, '.github'))).out)).toContain('write-all')
   })
