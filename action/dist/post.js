@@ -715,6 +715,100 @@ var Credential = class {
   }
 };
 
+// src/client/task-calls.ts
+function openCall(evidence, asks, options, statements = []) {
+  const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket, onBehalfOf } = options;
+  const body = {
+    evidence: typeof evidence === "string" ? { type: "jwt", token: evidence } : { type: evidence.type },
+    purpose,
+    authorization_details: asks,
+    ...statements.length === 0 ? {} : { posture: statements },
+    ...agent === void 0 ? {} : { agent },
+    ...minutes === void 0 ? {} : { minutes },
+    ...heartbeatSeconds === void 0 ? {} : { heartbeat_seconds: heartbeatSeconds },
+    ...lifetime === void 0 ? {} : { lifetime },
+    ...ticket === void 0 ? {} : { ticket: plain2(ticket) },
+    ...onBehalfOf === void 0 ? {} : { on_behalf_of: { type: "jwt", token: plain2(onBehalfOf) } },
+    ...declared(options),
+    ...wish(options)
+  };
+  return { method: "POST", path: "/v1/tasks", body, whenLost: "reopen" };
+}
+function mintCall({ id, token }, what) {
+  const body = "ask" in what ? { ask: what.ask } : { authorization_details: what.authorization_details, ...declared(what), ...wish(what) };
+  return { method: "POST", path: `${pathOf(id)}/credentials`, token, body, whenLost: "never" };
+}
+function giveBackCall({ id, token }, lease) {
+  const path2 = `${pathOf(id)}/credentials/${encodeURIComponent(lease)}`;
+  return { method: "DELETE", path: path2, token, whenLost: "repeat" };
+}
+function readCall({ id, token }) {
+  return { method: "GET", path: pathOf(id), token, whenLost: "repeat" };
+}
+function waitCall(task, seconds) {
+  return {
+    ...readCall(task),
+    prefer: `wait=${Math.min(seconds, CLIENT_LIMITS.waitSeconds)}`,
+    deadlineMs: CLIENT_LIMITS.callMs + CLIENT_LIMITS.waitSeconds * 1e3
+  };
+}
+function heartbeatCall({ id, token }, statements) {
+  const body = statements === void 0 ? {} : { body: { posture: statements } };
+  return { method: "POST", path: `${pathOf(id)}/heartbeat`, token, ...body, whenLost: "repeat" };
+}
+function extendCall({ id, token }, body) {
+  return { method: "POST", path: `${pathOf(id)}/extend`, token, body, whenLost: "repeat" };
+}
+function completeCall({ id, token }, outcome, detail2) {
+  const body = { outcome, ...detail2 === void 0 ? {} : { detail: detail2 } };
+  return { method: "POST", path: `${pathOf(id)}/complete`, token, body, whenLost: "repeat" };
+}
+function ticketCall({ id, token }, body) {
+  return { method: "POST", path: `${pathOf(id)}/tickets`, token, body, whenLost: "never" };
+}
+function receiptCall({ id, token }) {
+  return {
+    ...{ method: "GET", path: `${pathOf(id)}/receipt`, token },
+    whenLost: "repeat"
+  };
+}
+function plain2(token) {
+  return typeof token === "string" ? token : token.reveal();
+}
+function pathOf(id) {
+  return `/v1/tasks/${encodeURIComponent(id)}`;
+}
+function declared({ confidence, urgency }) {
+  return {
+    ...confidence === void 0 ? {} : { confidence },
+    ...urgency === void 0 ? {} : { urgency }
+  };
+}
+function wish({ justification, mints }) {
+  return {
+    ...justification === void 0 ? {} : { justification },
+    ...mints === void 0 ? {} : { mints }
+  };
+}
+
+// src/client/heartbeats.ts
+function heartbeats(key, call, posture) {
+  let isWanted = false;
+  return async (options, deadlineMs) => {
+    const within = deadlineMs === void 0 ? {} : { deadlineMs };
+    if (!isWanted) {
+      try {
+        return await call({ ...heartbeatCall(key), ...within }, options);
+      } catch (error2) {
+        const isAsked = error2 instanceof MayflyError && error2.code === "posture_needed";
+        if (posture === void 0 || !isAsked) throw error2;
+        isWanted = true;
+      }
+    }
+    return call({ ...heartbeatCall(key, await posture?.()), ...within }, options);
+  };
+}
+
 // src/client/held-credentials.ts
 function holdCredentials({ mint, now, deadline }) {
   const held = /* @__PURE__ */ new Map();
@@ -799,85 +893,12 @@ function keepAlive(world, task) {
   };
 }
 function isOver(error2) {
-  return error2 instanceof MayflyError && error2.status !== void 0 && ENDED.has(error2.status);
+  if (!(error2 instanceof MayflyError) || error2.code === "evidence_rejected") return false;
+  return error2.status !== void 0 && ENDED.has(error2.status);
 }
 var ENDED = /* @__PURE__ */ new Set([401, 404, 409]);
 var MARGIN_MS = 1e3;
 var DAY_MS = 864e5;
-
-// src/client/task-calls.ts
-function openCall(evidence, asks, options) {
-  const { purpose, agent, minutes, heartbeatSeconds, lifetime, ticket, onBehalfOf } = options;
-  const body = {
-    evidence: typeof evidence === "string" ? { type: "jwt", token: evidence } : { type: evidence.type },
-    purpose,
-    authorization_details: asks,
-    ...agent === void 0 ? {} : { agent },
-    ...minutes === void 0 ? {} : { minutes },
-    ...heartbeatSeconds === void 0 ? {} : { heartbeat_seconds: heartbeatSeconds },
-    ...lifetime === void 0 ? {} : { lifetime },
-    ...ticket === void 0 ? {} : { ticket: plain2(ticket) },
-    ...onBehalfOf === void 0 ? {} : { on_behalf_of: { type: "jwt", token: plain2(onBehalfOf) } },
-    ...declared(options),
-    ...wish(options)
-  };
-  return { method: "POST", path: "/v1/tasks", body, whenLost: "reopen" };
-}
-function mintCall({ id, token }, what) {
-  const body = "ask" in what ? { ask: what.ask } : { authorization_details: what.authorization_details, ...declared(what), ...wish(what) };
-  return { method: "POST", path: `${pathOf(id)}/credentials`, token, body, whenLost: "never" };
-}
-function giveBackCall({ id, token }, lease) {
-  const path2 = `${pathOf(id)}/credentials/${encodeURIComponent(lease)}`;
-  return { method: "DELETE", path: path2, token, whenLost: "repeat" };
-}
-function readCall({ id, token }) {
-  return { method: "GET", path: pathOf(id), token, whenLost: "repeat" };
-}
-function waitCall(task, seconds) {
-  return {
-    ...readCall(task),
-    prefer: `wait=${Math.min(seconds, CLIENT_LIMITS.waitSeconds)}`,
-    deadlineMs: CLIENT_LIMITS.callMs + CLIENT_LIMITS.waitSeconds * 1e3
-  };
-}
-function heartbeatCall({ id, token }) {
-  return { method: "POST", path: `${pathOf(id)}/heartbeat`, token, whenLost: "repeat" };
-}
-function extendCall({ id, token }, body) {
-  return { method: "POST", path: `${pathOf(id)}/extend`, token, body, whenLost: "repeat" };
-}
-function completeCall({ id, token }, outcome, detail2) {
-  const body = { outcome, ...detail2 === void 0 ? {} : { detail: detail2 } };
-  return { method: "POST", path: `${pathOf(id)}/complete`, token, body, whenLost: "repeat" };
-}
-function ticketCall({ id, token }, body) {
-  return { method: "POST", path: `${pathOf(id)}/tickets`, token, body, whenLost: "never" };
-}
-function receiptCall({ id, token }) {
-  return {
-    ...{ method: "GET", path: `${pathOf(id)}/receipt`, token },
-    whenLost: "repeat"
-  };
-}
-function plain2(token) {
-  return typeof token === "string" ? token : token.reveal();
-}
-function pathOf(id) {
-  return `/v1/tasks/${encodeURIComponent(id)}`;
-}
-function declared({ confidence, urgency }) {
-  return {
-    ...confidence === void 0 ? {} : { confidence },
-    ...urgency === void 0 ? {} : { urgency }
-  };
-}
-function wish({ justification, mints }) {
-  return {
-    ...justification === void 0 ? {} : { justification },
-    ...mints === void 0 ? {} : { mints }
-  };
-}
 
 // src/client/receipt.ts
 async function waitForReceipt(call, world, task, { waitMs = CLIENT_LIMITS.receiptWaitMs, signal } = {}) {
@@ -1092,7 +1113,7 @@ function named({ approvals }, asks, state) {
 }
 
 // src/client/live-task.ts
-function liveTask({ world, url }, asked, opened) {
+function liveTask({ world, url, posture }, asked, opened) {
   const { aheadMs } = opened;
   const { id, agent, heartbeatSeconds } = opened.task;
   const key = { id, token: opened.token };
@@ -1118,10 +1139,11 @@ function liveTask({ world, url }, asked, opened) {
       return new Credential(record.asks.find((one) => one.id === ask).asked, minted);
     }
   });
+  const beat = heartbeats(key, call, posture);
   const life = keepAlive(world, {
     ...{ id, heartbeatSeconds },
     deadline: () => record.deadline.getTime() - aheadMs,
-    beat: ({ signal, deadlineMs }) => call({ ...heartbeatCall(key), deadlineMs }, { signal })
+    beat: ({ signal, deadlineMs }) => beat({ signal }, deadlineMs)
   });
   life.whenEnded(() => record.close());
   if (record.state !== "active") record.close();
@@ -1142,7 +1164,7 @@ function liveTask({ world, url }, asked, opened) {
     get asks() {
       return [...record.asks];
     },
-    ...methodsOf({ key, record, held, call }),
+    ...methodsOf({ key, record, held, call, beat }),
     async waitForApproval({ ask, ...options } = {}) {
       const wait = { ...options, ...ask && { ask: record.find(ask).id } };
       await waitForApproval((what) => call(what, options), world, key, { ...wait, note: record.note });
@@ -1156,7 +1178,7 @@ function liveTask({ world, url }, asked, opened) {
     }
   };
 }
-function methodsOf({ key, record, held, call }) {
+function methodsOf({ key, record, held, call, beat }) {
   return {
     async credential(ask, { atLeastMs = CLIENT_LIMITS.leftMs, signal } = {}) {
       return await held.get(record.find(ask).id, { atLeastMs, signal });
@@ -1189,13 +1211,13 @@ function methodsOf({ key, record, held, call }) {
       return record.deadline;
     },
     async heartbeat(options) {
-      return readTime(await call(heartbeatCall(key), options), "heartbeat_due");
+      return readTime(await beat(options), "heartbeat_due");
     }
   };
 }
 
 // src/client/open-task.ts
-async function openTask({ world, url, evidence }, asks, options) {
+async function openTask({ world, url, evidence, posture }, asks, options) {
   const { signal } = options;
   signal?.throwIfAborted();
   if (new Set(asks).size !== asks.length)
@@ -1203,9 +1225,10 @@ async function openTask({ world, url, evidence }, asks, options) {
       code: "ask_unknown"
     });
   const presented = await evidenceFrom({ world, url, evidence }, signal);
+  const statements = posture === void 0 ? [] : await orAborted(Promise.resolve().then(posture), signal);
   let sentAt = world.now();
   const call = {
-    ...openCall(presented, asks, options),
+    ...openCall(presented, asks, options, statements),
     ...signal && { unwanted: signal },
     onSend: () => {
       sentAt = world.now();
@@ -1260,13 +1283,15 @@ function unref(timer) {
 }
 
 // src/client/mayfly.ts
-function createMayfly({ url: address, evidence, boundKey = false, ...given }) {
+function createMayfly(options) {
+  const { url: address, evidence, posture, boundKey = false, ...given } = options;
   const url = brokerOrigin(address);
   const world = { ...surroundings, ...given };
   const signed = boundKey === false ? {} : { fetch: signingFetch(world, url, boundKey === true ? void 0 : boundKey) };
-  const broker = { world: { ...world, ...signed }, url, evidence };
-  async function open(options) {
-    return liveTask(broker, options.asks, await openTask(broker, options.asks, options));
+  const stated = posture === void 0 ? {} : { posture };
+  const broker = { world: { ...world, ...signed }, url, evidence, ...stated };
+  async function open(options2) {
+    return liveTask(broker, options2.asks, await openTask(broker, options2.asks, options2));
   }
   return {
     url,
@@ -1276,10 +1301,10 @@ function createMayfly({ url: address, evidence, boundKey = false, ...given }) {
       const asks = found.task.asks.map((one) => one.authorizationDetails);
       return liveTask(broker, asks, found);
     },
-    async withTask(options, work) {
-      const task = await open(options);
+    async withTask(options2, work) {
+      const task = await open(options2);
       const worked = await Promise.resolve(task).then(work).catch(async (error2) => {
-        await endAfter(task, options.signal?.aborted === true);
+        await endAfter(task, options2.signal?.aborted === true);
         throw error2;
       });
       await task[Symbol.asyncDispose]();

@@ -20,7 +20,7 @@ export async function mintAll(
   for (const { kind, ask } of asks) {
     const credential = await withPatience(job, signal, () => task.credential(ask, { signal }))
     const value = credential.reveal()
-    for (const text of textsOf(value)) job.mask(text)
+    for (const text of secretsOf(kind, value)) job.mask(text)
     if (typeof value !== 'string') job.mask(JSON.stringify(value))
     demandForm(kind, ask, value)
     minted.push({ kind, ask, credential })
@@ -29,6 +29,12 @@ export async function mintAll(
     )
   }
   return minted
+}
+
+/** When an AWS session ends is no secret: masked, it would be taken out of `aws-expiration`, `expires-at` and the log. */
+function secretsOf(kind: WantedAsk['kind'], value: unknown): string[] {
+  if (kind !== 'aws' || typeof value !== 'object') return textsOf(value)
+  return textsOf({ ...value, Expiration: undefined })
 }
 
 /** For a plain ask its issuer decides what the credential is made of. */

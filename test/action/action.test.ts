@@ -123,6 +123,11 @@ describe('what is handed out', () => {
       AWS_SESSION_TOKEN: left.outputs['aws-session-token'],
     })
     expect(Object.keys(left.exported)).not.toContain('GITHUB_TOKEN')
+    // Until when it is good is for everybody to read, in outputs that other jobs may have.
+    const until = ['aws-expiration', 'expires-at'].map(name => left.outputs[name]!)
+    for (const { text } of left.events.filter(one => one.text.startsWith('::add-mask::')))
+      expect(until).not.toContain(text.slice(12))
+    expect(left.log()).toContain(`aws: until ${until[0]}`)
     expect([left.hasFailed(), done.hasFailed()]).toEqual([false, false])
     expect(await isAlive(left.outputs.token)).toBe(false)
   })
