@@ -12,6 +12,7 @@ import { bundleSettings, hostOfBundle, openBundle, refuseNotOneBundle } from './
 import { refuse } from './shared/checked.ts'
 import { seconds } from './shared/settings.ts'
 import { TRUST_DOMAIN } from './shared/spiffe-id.ts'
+import { tell, timeShown } from './shared/tell.ts'
 import { type Certificate, readCertificate, readCertificates } from './shared/x509-certificate.ts'
 import { findPath, MAX_PATH } from './shared/x509-path.ts'
 import { authorityIdFault, claimedDomain, judgeWorkload } from './shared/x509-svid.ts'
@@ -38,30 +39,37 @@ export const spiffeX509 = defineAttestor({
     return {
       claimTypes: CLAIM_TYPES,
       recognises: evidence => claimsDomain(evidence, trustDomain),
-      async attest(evidence) {
+      takes: { issuer: `spiffe://${trustDomain}` },
+      async attest(evidence, observe) {
         // 1. The certificate by itself, before anything is looked up for it.
         if (evidence.type !== 'certificates') return refuse('malformed', 'not certificates')
         const [first, ...rest] = evidence.chain
         if (first === undefined || rest.length >= MAX_PATH)
           return refuse('malformed', `expected 1 to ${MAX_PATH} certificates`)
-        const read = readCertificate(first)
+        const read = tell(observe, 'form', readCertificate(first))
         if (!read.ok) return read
         const leaf = read.value
         const nowMs = now()
-        const id = judgeWorkload(leaf, { trustDomain, maxLifetimeS, nowMs })
+        const id = tell(
+          observe,
+          'certificate',
+          judgeWorkload(leaf, { trustDomain, maxLifetimeS, nowMs }),
+          () => ({
+            ...{ expected: `at most ${maxLifetimeS} s`, found: periodShown(leaf) },
+          }),
+        )
         if (!id.ok) return id
 
         // 2. Who vouches for it. What this bundle does not know, a newer one might.
-        const others = readCertificates(rest)
+        const others = tell(observe, 'chain_form', readCertificates(rest))
         if (!others.ok) return others
         const trusted = authoritiesOf(await bundle.authorities())
         const judgeAuthority = (authority: Certificate) => authorityIdFault(authority, trustDomain)
         const path = findPath(leaf, others.value, trusted, { nowMs, judgeAuthority })
-        if (!path.ok) {
-          const doubt = bundle.doubt()
-          if (doubt !== undefined) throw doubt
-          return path
-        }
+        const doubt = path.ok ? undefined : bundle.doubt()
+        if (doubt !== undefined) throw doubt
+        tell(observe, 'chain', path, () => ({ found: `${trusted.length} authorities in the bundle` }))
+        if (!path.ok) return path
 
         // 3. What was proven.
         const issuer = `spiffe://${trustDomain}`
@@ -87,6 +95,11 @@ export const spiffeX509 = defineAttestor({
 })
 
 const CLAIM_TYPES = { trust_domain: 'string', path: 'string' } as const
+
+/** Epoch ms, as an operator reads it. */
+function periodShown({ notBefore, notAfter }: Certificate): string {
+  return `${timeShown(notBefore / 1000)} to ${timeShown(notAfter / 1000)}`
+}
 
 /** RFC 8705 section 3.1. */
 function thumbprint({ der }: Certificate): string {

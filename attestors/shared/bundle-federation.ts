@@ -70,7 +70,8 @@ export function createFederatedBundle(
       await state.pending
     }
     const stale = elapsedMs(deps.now(), state.goodAtMs) >= FEDERATION_TIMES.maxStaleMs
-    return { bundle: stale ? undefined : state.good?.bundle, failure: state.failure }
+    const bundle = stale ? undefined : state.good?.bundle
+    return { bundle, failure: state.failure, from: endpoint.url, readAtMs: state.goodAtMs }
   })
 }
 

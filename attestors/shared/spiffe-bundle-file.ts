@@ -51,7 +51,8 @@ export function createBundleFile(
       await state.pending
     }
     const stale = elapsedMs(deps.now(), state.goodAtMs) >= BUNDLE_TIMES.maxStaleMs
-    return { bundle: stale ? undefined : state.good?.bundle, failure: state.failure }
+    const bundle = stale ? undefined : state.good?.bundle
+    return { bundle, failure: state.failure, from: path, readAtMs: state.goodAtMs }
   })
 }
 

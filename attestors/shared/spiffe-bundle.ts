@@ -4,7 +4,14 @@
  */
 import { AttestationUnavailable } from '../attestor.ts'
 import type { Algorithm } from './algorithms.ts'
-import { type KeySet, type KeySource, MAX_KEYS, pickKey, readKeySet } from './key-set.ts'
+import {
+  type KeySet,
+  type KeySource,
+  type KeySourceStatus,
+  MAX_KEYS,
+  pickKey,
+  readKeySet,
+} from './key-set.ts'
 import { isJsonObject, type JsonObject, member, parseStrictJsonObject } from './strict-json.ts'
 
 /** The bundle of one trust domain, wherever it comes from. Nothing in it: everything is revoked. */
@@ -38,7 +45,13 @@ export type Bundle = {
 }
 
 /** What a source knows at one moment: the last good bundle, where it may still be used, and what is wrong now. */
-export type BundleState = { bundle: Bundle | undefined; failure: string | undefined }
+export type BundleState = {
+  bundle: Bundle | undefined
+  failure: string | undefined
+  /** Where it comes from, and when it was last seen to be good, epoch ms: for whoever asks what is wrong. */
+  from?: string
+  readAtMs?: number
+}
 
 /** @param look brings the state up to date first where that is due; it does not throw. */
 export function bundleSource(look: () => Promise<BundleState>, close?: () => void): BundleSource {
@@ -60,11 +73,18 @@ export function bundleSource(look: () => Promise<BundleState>, close?: () => voi
         }
         return picked
       },
+      status: () => statusOf(state),
     },
     authorities: async () => (await current()).authorities,
     doubt,
     ...(close && { close }),
   }
+}
+
+function statusOf({ bundle, failure, from = 'the trust bundle', readAtMs }: BundleState): KeySourceStatus {
+  const read = bundle === undefined || readAtMs === undefined ? {} : { readAtMs }
+  const trouble = failure === undefined ? {} : { failure }
+  return { from, keys: bundle?.keys.usable.length ?? 0, ...read, ...trouble }
 }
 
 const MAX_BUNDLE_CHARACTERS = 1024 * 1024

@@ -106,10 +106,10 @@ export async function checkSignature(
 function keyFigures({ kid }: JoseHeader, status: KeySourceStatus | undefined, nowMs: number) {
   if (status === undefined) return { found: `kid ${shown(kid)}` }
   const { from, readAtMs, keys, failure, serverAheadMs } = status
-  const age = readAtMs === undefined ? 'never read' : `read ${Math.round((nowMs - readAtMs) / 1000)} s ago`
+  const age = readAtMs === undefined ? '' : `, read ${Math.round((nowMs - readAtMs) / 1000)} s ago`
   const trouble = failure === undefined ? '' : `, and could not be read again: ${failure}`
   return {
-    found: `kid ${shown(kid)}; ${keys} usable keys at ${from}, ${age}${trouble}`,
+    found: `kid ${shown(kid)}; ${keys} usable keys at ${from}${age}${trouble}`,
     ...(serverAheadMs === undefined ? {} : { clockAheadMs: serverAheadMs }),
   }
 }

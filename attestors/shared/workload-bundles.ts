@@ -35,6 +35,7 @@ export function createWorkloadBundles(
           ? picked
           : refuse('issuer_not_trusted', 'the Workload API has no bundle of this trust domain')
       },
+      ...(ofTokens.keys.status && { status: ofTokens.keys.status }),
     },
     authorities: ofCertificates.authorities,
     doubt: () => ofTokens.doubt() ?? ofCertificates.doubt(),
@@ -48,7 +49,7 @@ export function createWorkloadBundles(
 function stateOf(feed: Feed<Entry>) {
   return async () => {
     const { value, failure } = await feed.look()
-    return { bundle: value?.bundle, failure }
+    return { bundle: value?.bundle, failure, from: 'the Workload API' }
   }
 }
 

@@ -1,7 +1,7 @@
 /** `mayfly attest check`: what is right and wrong with evidence. Nothing is opened, and it is not used up. */
+import type { Evidence } from '../../attestors/attestor.ts'
 import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
-import { Secret } from '../../issuers/shared/secret.ts'
 import { checkEvidence } from '../broker/tasks/check-evidence.ts'
 import { withoutEvidence } from '../broker/tasks/without-evidence.ts'
 import { loadConfig } from '../config.ts'
@@ -15,7 +15,7 @@ import { findEvidence, readEvidence } from './evidence.ts'
 import { failureOf } from './failure.ts'
 import { readOperatorToken } from './operator-token.ts'
 import { printJson } from './print.ts'
-import { CommandError, type Terminal } from './terminal.ts'
+import { CommandError, type Terminal, usageError } from './terminal.ts'
 
 type Options = {
   config: string
@@ -55,8 +55,12 @@ async function checked(terminal: Terminal, options: Options): Promise<AttestRepo
 async function byBroker(terminal: Terminal, { agent, ...options }: Options): Promise<AttestReport> {
   const url = operatorUrl(terminal, options)
   const operator = await readOperatorToken(terminal, options)
-  const token = await evidenceOf(terminal, url, options)
-  const body = { evidence: { type: 'jwt', token: token.reveal() }, ...(agent === undefined ? {} : { agent }) }
+  const evidence = await evidenceOf(terminal, url, options)
+  if (evidence.type !== 'jwt')
+    throw usageError(
+      'certificates are evidence of a connection: leave --broker away, and they are checked by the settings',
+    )
+  const body = { evidence, ...(agent === undefined ? {} : { agent }) }
   return createClient(terminal, url).call(
     { method: 'POST', path: '/v1/attestors/check', token: operator, body, whenLost: 'repeat' },
     attestReport,
@@ -73,7 +77,7 @@ async function byConfiguration(
     ...{ attestorTypes, issuerTypes },
     openIssuers: settings => openIssuers(settings, edge, nobody),
   })
-  const token = await evidenceOf(terminal, loaded.settings.public_url, options)
+  const evidence = await evidenceOf(terminal, loaded.settings.public_url, options)
   const outbound = openOutbound(loaded.settings, LIMITS)
   const attestors = openAttestors(loaded, edge, outbound.get)
   try {
@@ -81,7 +85,6 @@ async function byConfiguration(
     const checking = { attestors, agents: () => agents, now: edge.now } satisfies Parameters<
       typeof checkEvidence
     >[0]
-    const evidence = { type: 'jwt', token: token.reveal() } as const
     const shown = renderEvidenceCheck(await checkEvidence(checking, evidence, agent), undefined)
     return attestReport.parse(withoutEvidence(shown, evidence))
   } finally {
@@ -90,16 +93,26 @@ async function byConfiguration(
   }
 }
 
-/** A file as it is, so that what is wrong with its form is told like all the rest; otherwise from the surroundings. */
+/**
+ * A file as it is, so that what is wrong with its form is told like all the rest; otherwise from the surroundings.
+ * Certificates are in PEM, the leaf first; that their key is held is not looked at.
+ */
 async function evidenceOf(
   terminal: Terminal,
   url: string,
   { evidenceFile }: Pick<Options, 'evidenceFile'>,
-): Promise<Secret> {
+): Promise<Evidence> {
   const file = evidenceFile ?? given(terminal.env.MAYFLY_EVIDENCE_FILE)
-  if (file === undefined) return findEvidence(terminal, url, {})
-  return new Secret((await readEvidence(terminal, file)).trim())
+  if (file === undefined) return { type: 'jwt', token: (await findEvidence(terminal, url, {})).reveal() }
+  const text = (await readEvidence(terminal, file)).trim()
+  if (!text.startsWith('-----BEGIN CERTIFICATE-----')) return { type: 'jwt', token: text }
+  const chain = [...text.matchAll(PEM)].map(
+    ([, base64 = '']) => new Uint8Array(Buffer.from(base64, 'base64')),
+  )
+  return { type: 'certificates', chain }
 }
+
+const PEM = /-----BEGIN CERTIFICATE-----([\s\S]*?)-----END CERTIFICATE-----/g
 
 /** Opening an issuer makes no call and no signature, so there is nothing to lend it here. */
 const nobody: Pick<Parameters<typeof openIssuers>[2], 'fetch' | 'sign' | 'signIdentity'> = {

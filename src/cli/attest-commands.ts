@@ -19,7 +19,7 @@ export function addAttestCommands(
     .command('check')
     .description('what is right and wrong with evidence, check by check; nothing is opened')
     .option('--config <file>', 'settings', config)
-    .option('--evidence-file <file>', 'a JWT that proves what this is; - for stdin')
+    .option('--evidence-file <file>', 'a JWT, or certificates in PEM; - for stdin')
     .option('--agent <name>', 'which agent it should be')
     .option('--broker <url>', 'ask this broker, at the operators’ address, instead of the settings')
     .option('--operator-token-file <file>', 'with --broker: mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')

@@ -1,4 +1,5 @@
 /** `mayfly attest check` says what is right and wrong with evidence, uses nothing up, and shows no part of it. */
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -145,6 +146,14 @@ describe('by the configuration alone', () => {
       expect((await check(nonsense, 1)).report.rejection.code).toBe('issuer_not_trusted')
     const padded = `${await installation.jobToken()}=`
     expect((await check(padded, 1)).report).toMatchObject({ outcome: 'rejected' })
+  })
+
+  test('certificates in PEM are read as such', async () => {
+    const pem = readFileSync(new URL('../fakes/identity/tls/cert.pem', import.meta.url), 'utf8')
+    expect((await check(pem, 1)).report.rejection.code).toBe('issuer_not_trusted')
+    const file = join(shell.home, 'evidence')
+    const args = ['attest', 'check', '--broker', broker.url, '--evidence-file', file]
+    expect((await shell.fails(2, args, asOperator)).err).toContain('evidence of a connection')
   })
 
   test('keys that cannot be had are no rejection', async () => {
