@@ -52,8 +52,21 @@ const otherAsk = z.strictObject({
     .describe("One entry of authorization_details (RFC 9396); type is the issuer's configured name"),
 })
 
-export const askShape = z.union([githubAsk, awsAsk, jwtAsk, otherAsk])
+const asksByKind = { github: githubAsk, aws: awsAsk, jwt: jwtAsk, other: otherAsk }
+
+export const askShape = z.union([githubAsk, awsAsk, jwtAsk, otherAsk], {
+  error: ({ input }) => mistakeIn(input),
+})
 export type WantedAsk = z.infer<typeof askShape>
+
+/** What a model is told, so that it gets the next one right: what is wrong for the kind that it named. */
+function mistakeIn(input: unknown): string {
+  const { kind } = (typeof input === 'object' && input !== null ? input : {}) as { kind?: unknown }
+  const shape = Object.entries(asksByKind).find(([name]) => name === kind)?.[1]
+  const issues = shape?.safeParse(input).error?.issues
+  if (issues === undefined) return `expected kind to be one of ${Object.keys(asksByKind).join(', ')}`
+  return issues.map(({ path, message }) => [...path, message].join(': ')).join('; ')
+}
 
 /** As the broker takes it. */
 export function toAsk(wanted: WantedAsk): Ask {

@@ -25,7 +25,11 @@ export async function demandTrustedIssuer(
   broker: Broker,
   { owner, settings, identity, admit }: Federating,
 ): Promise<void> {
-  if (!settings.attestors.includes(identity.attestor)) throw notPermitted()
+  if (!settings.attestors.includes(identity.attestor)) {
+    const remedy = `a token with the audience of ${settings.attestors.join(' or ')}, or that attestor in octo_sts.owners.${owner}.attestors`
+    broker.log.warn({ owner, attestor: identity.attestor, remedy }, 'a token is of an attestor of others')
+    throw notPermitted()
+  }
   if (!settings.trusted_issuers_file) return
   const repository = facade.settings.organization_repository
   const place = { issuer: settings.issuer, owner, repository, path: TRUSTED_ISSUERS_PATH }

@@ -122,6 +122,18 @@ describe('a task', () => {
     expect(over).toMatchObject({ isError: true, meta: { 'mayfly/error': { code: 'task_not_active' } } })
   })
 
+  test.each([
+    [{ type: 'github', repositories: ['acme/api'] }, 'expected kind to be one of github, aws, jwt, other'],
+    ['acme/api', 'expected kind to be one of github, aws, jwt, other'],
+    [{ kind: 'toString' }, 'expected kind to be one of github, aws, jwt, other'],
+    [{ kind: 'github', repositories: ['acme'] }, 'repositories: 0: '],
+    [{ kind: 'github', repositories: ['acme/api'] }, 'permissions: '],
+    [{ kind: 'jwt', audience: 'x', scope: 'y' }, '"scope"'],
+  ])('is not opened for %j, and the model is told what to write', async (ask, told) => {
+    const refused = await room.call('open_task', { purpose, asks: [ask] })
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining(told) })
+  })
+
   test('that somebody signs in for tells the client where', async () => {
     const messages: (string | undefined)[] = []
     const { promise: asked, resolve } = Promise.withResolvers<void>()

@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
-import { startBroker } from '../fakes/installation.ts'
+import { silent, startBroker } from '../fakes/installation.ts'
 import {
   createOctoInstallation,
   exchangeAt,
@@ -13,10 +13,11 @@ import {
 
 let installation: OctoInstallation
 let broker: RunningServer
+const warned: unknown[] = []
 
 beforeAll(async () => {
   installation = await createOctoInstallation()
-  broker = await startBroker(installation)
+  broker = await startBroker(installation, { ...silent, warn: fields => void warned.push(fields) })
 })
 afterAll(async () => {
   await broker?.stop()
@@ -300,6 +301,9 @@ describe('the organization', () => {
       7,
       'issuer not permitted by organization policy',
     ])
+    expect(warned).toContainEqual(
+      expect.objectContaining({ owner: 'acme', remedy: expect.stringContaining('octo_sts.owners.acme') }),
+    )
   })
 })
 
