@@ -212,6 +212,20 @@ describe('a task token that is bound to a certificate (X7)', () => {
     expect([stolen.status, stolen.body.code]).toEqual([401, 'key_not_proven'])
   })
 
+  test('a copy of the opening that comes with another certificate does not take its place', async () => {
+    const { clock, jobToken } = certified.installation
+    const body = { ...opening, evidence: { type: 'jwt', token: await jobToken() } }
+    const first = await certified.call('/v1/tasks', { body, as: bound })
+    clock.advance(2_000)
+    for (const as of [coder, undefined]) {
+      const stolen = await certified.call('/v1/tasks', { body, as })
+      expect([stolen.status, stolen.body.code]).toEqual([401, 'evidence_rejected'])
+    }
+    // The answer was lost: whoever had sent it may come again.
+    const again = await certified.call('/v1/tasks', { body, as: bound })
+    expect([first.status, again.status]).toEqual([201, 201])
+  })
+
   test('and the JWT minted for it names the certificate', async () => {
     const answer = await token(bound, form('spiffe://acme.test/agent/bound'))
     const claims = JSON.parse(Buffer.from(answer.body.access_token.split('.')[1], 'base64url').toString())

@@ -392,10 +392,10 @@ function digestOfRequest(
   const ticket = request.ticket === undefined ? null : canonicalDigest(request.ticket.reveal())
   const wanted = { agent, purpose, minutes, heartbeatSeconds, asks, mintFirst, ticket, lifetime, declared }
   const human = presented === undefined ? {} : { human: presented.human.use }
-  // A thief's copy of the request without the key is another request.
-  const key = request.held?.jkt === undefined ? {} : { jkt: request.held.jkt }
+  // A thief's copy of the request without the keys that were shown with it, or with another, is another request.
+  const keys = request.held ?? {}
   // Fresh statements that say the same are the same request; those that say something else are judged anew.
   const proven = postureOf(broker, claims)
   const posture = Object.keys(proven).length === 0 ? {} : { posture: proven }
-  return canonicalDigest({ ...wanted, wish, ...human, ...key, ...posture, by: { attestor, issuer, subject } })
+  return canonicalDigest({ ...wanted, wish, ...human, ...keys, ...posture, by: { attestor, issuer, subject } })
 }
