@@ -13,8 +13,9 @@ export function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Setti
     if (attestor === undefined) {
       return [file.problem(['attest', index, 'attestor'], oneOf('attestors', Object.keys(attestors)))]
     }
+    const stated = statedProblems(file, rule, index, attestors)
     const facts = attestor.rules
-    if (facts === undefined) return []
+    if (facts === undefined) return stated
     if (facts.posture)
       return [
         file.problem(
@@ -24,9 +25,37 @@ export function ruleProblems(file: YamlFile, shape: AgentShape, attestors: Setti
       ]
     return [
       ...humanProblems(file, shape, index, facts),
+      ...stated,
       ...claimProblems(file, rule, index, facts),
       ...chosenProblems(file, rule, index, facts),
       ...pinProblems(file, rule, index, facts),
+    ]
+  })
+}
+
+/**
+ * Claims of statements about surroundings (`sandbox.network`), in a rule of whatever attestor. Nobody else may say
+ * what such an attestor says, so that a claim which it does not say would wait for ever.
+ */
+function statedProblems(
+  file: YamlFile,
+  rule: Rule,
+  index: number,
+  attestors: Settings['attestors'],
+): Problem[] {
+  return Object.entries(attestors).flatMap(([name, { rules: facts, posture }]) => {
+    if (posture !== true || facts === undefined) return []
+    const claimTypes = Object.fromEntries(
+      Object.entries(facts.claimTypes).map(([claim, type]) => [`${name}.${claim}`, type]),
+    )
+    const unknown = Object.keys(rule.claims).filter(
+      claim => claim.startsWith(`${name}.`) && !Object.hasOwn(claimTypes, claim),
+    )
+    return [
+      ...unknown.map(claim =>
+        file.problem(['attest', index, 'claims', claim], oneOf(`claims of ${name}`, Object.keys(claimTypes))),
+      ),
+      ...claimProblems(file, { ...rule, attestor: name }, index, { claimTypes }),
     ]
   })
 }

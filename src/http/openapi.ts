@@ -22,6 +22,7 @@ import {
   drillBody,
   drillsQuery,
   extendBody,
+  heartbeatBody,
   leasesQuery,
   openTaskBody,
   operatorTokenBody,
@@ -84,8 +85,9 @@ const ROUTES: readonly Described[] = [
   {
     method: 'post',
     path: '/v1/tasks/{id}/heartbeat',
-    summary: 'Say that the work goes on',
+    summary: 'Say that the work goes on; with fresh statements where the agent says so, else without a body',
     auth: 'taskToken',
+    body: heartbeatBody,
     ok: 200,
   },
   {

@@ -10,6 +10,10 @@ const INSTANCES = {
   google: { type: 'google-cloud', audience: 'a' },
   aws: { type: 'aws-web-identity', audience: 'a', issuer: 'https://x.example', account: '123456789012' },
   cluster: { type: 'kubernetes', audience: 'a', issuer: 'https://kubernetes.default.svc' },
+  sandbox: {
+    ...{ type: 'signed-statement', issuer: 'https://sandbox.example', audience: 'a', about: 'key' },
+    claims: { network: 'string', cpus: 'integer' },
+  },
 }
 
 type Rule = { subject?: string[]; claims?: Record<string, string | number> }
@@ -34,6 +38,7 @@ test.each<[Attestor, Rule]>([
   ['cluster', { subject: ['system:serviceaccount:release:coder'] }],
   ['cluster', { claims: { service_account: 'coder', namespace: 'release' } }],
   ['cluster', { claims: { service_account_uid: 'b1c2' } }],
+  ['cluster', { claims: { service_account_uid: 'b1c2', 'sandbox.network': 'none', 'sandbox.cpus': 2 } }],
 ])('%s takes %j', (attestor, rule) => {
   expect(problemsOf(attestor, rule)).toEqual([])
 })
@@ -49,6 +54,13 @@ test.each<[Attestor, Rule, RegExp]>([
   ['aws', { claims: { aws_account: '123456789012' } }, /subjects like arn/],
   ['cluster', { claims: { namespace: 'release' } }, /service_account_uid or service_account/],
   ['cluster', { claims: { service_account: 'coder' } }, /namespace beside it/],
+  ['cluster', { claims: { service_account_uid: 'b1c2', 'sandbox.cpus': '2' } }, /expected a whole number/],
+  [
+    'cluster',
+    { claims: { service_account_uid: 'b1c2', 'sandbox.net': 'none' } },
+    /claims of sandbox: sandbox.network/,
+  ],
+  ['sandbox', { claims: { network: 'none' } }, /an attestor of identities/],
 ])('%s refuses %j', (attestor, rule, expected) => {
   const problems = problemsOf(attestor, {
     ...rule,
