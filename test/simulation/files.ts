@@ -18,7 +18,7 @@ export type Files = {
 
 export const firstFiles = (chance: Chance): Files => ({
   ...{ agents: 'wide', edition: 1, version: 1 },
-  policies: chance.pick(['none', 'asking', 'asking', 'strict']),
+  policies: chance.pick(['none', 'asking', 'asking', 'strict', 'apart']),
 })
 
 /** Others, with a higher version or without: those that were in force before may come again. */

@@ -6,7 +6,7 @@ import type { ApprovalRow, LeaseRow, TaskRow } from '../../src/store/rows.ts'
 import { approvalProblems } from './approval-truth.ts'
 import type { Change } from './ledger/tables.ts'
 import type { Facts } from './oracle.ts'
-import { agentsInLine, verdictOf } from './registered.ts'
+import { agentsInLine, keptApart, verdictOf } from './registered.ts'
 import { isWithin, type Scope } from './scope.ts'
 
 export function* mintChecks(facts: Facts, changes: readonly Change[], by: string): Generator<string> {
@@ -51,6 +51,8 @@ function* boundChecks(facts: Facts, lease: LeaseRow, changes: readonly Change[])
   yield* agentChecks(facts, lease)
   const { forbids, asks } = verdictOf(rows, lease)
   for (const rule of forbids) yield `${lease.id} was minted, and ${rule.id} forbids it`
+  for (const { rule, given } of keptApart(rows, lease))
+    yield `${lease.id} (${lease.phase}) was minted after ${given}, and ${rule} keeps them apart`
   const used = spending(lease, changes)
   if (used === undefined) {
     if (asks.length > 0) yield `${lease.id} was minted without the approval that ${asks[0]?.id} demands`

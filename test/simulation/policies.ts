@@ -3,6 +3,7 @@
  * has tests of its own. They are registered, installed and replaced like real ones.
  */
 import { createHash } from 'node:crypto'
+import type { Phase } from '../../issuers/issuer.ts'
 import type { ApprovalFacts, PolicyEngine, PolicyRequest, PolicyVerdict } from '../../src/policy/facts.ts'
 import { noPolicy } from '../../src/policy/facts.ts'
 import type { PolicyHost, PreparedPolicies } from '../../src/policy-host/host.ts'
@@ -10,12 +11,22 @@ import type { RegistryOptions } from '../../src/registry/registry.ts'
 import { ORDERS } from './issuers.ts'
 import type { Scope } from './scope.ts'
 
-export type Rule = {
+export type Rule = ScopeRule | ApartRule
+
+type ScopeRule = {
   id: string
   issuer: string
   /** An item, a role, a scope: whatever is asked for must have it. */
   having: string
 } & ({ effect: 'forbid' } | { effect: 'ask'; quorum: number; groups: readonly string[]; ownerMay: boolean })
+
+/** Whoever was given one of these is given none of the other. */
+export type ApartRule = {
+  id: string
+  effect: 'apart'
+  phases: readonly [Phase, Phase]
+  of: 'agent' | 'lineage'
+}
 
 type File = { name: string; text: string }
 
@@ -26,6 +37,10 @@ const ask = (issuer: string, having: string, quorum: number, groups: string[], o
 const forbid = (issuer: string, having: string): Rule => ({
   ...{ id: `no-${issuer}-${having}`, issuer, having },
   effect: 'forbid',
+})
+
+const apart = (of: ApartRule['of'], ...phases: ApartRule['phases']): Rule => ({
+  ...{ id: `${of}-${phases.join('-or-')}`, effect: 'apart', phases, of },
 })
 
 /** Of the files. `none`: no policy at all. */
@@ -44,6 +59,8 @@ const sets = {
     ask('jwt', 'read', 1, [], true),
     forbid('hub', 'c'),
   ],
+  // Judged by what was given before: of two that ask at once, one must see the other.
+  apart: [apart('agent', 'propose', 'deploy'), apart('lineage', 'propose', 'execute')],
 } satisfies Record<string, readonly Rule[]>
 export type PolicySet = keyof typeof sets
 export const policySets = Object.keys(sets) as readonly PolicySet[]
@@ -71,8 +88,19 @@ export function wordsOf({ items = [], role, audience, scopes = [] }: Scope): Set
   return new Set([...items, ...(role === undefined ? [] : [role]), ...wanted])
 }
 
-export const applies = (rule: Rule, issuer: string, words: ReadonlySet<string>) =>
-  rule.issuer === issuer && words.has(rule.having)
+/** Those of a scope that are about this. */
+export const applying = (rules: readonly Rule[], issuer: string, words: ReadonlySet<string>) =>
+  rules
+    .filter(rule => rule.effect !== 'apart')
+    .filter(rule => rule.issuer === issuer && words.has(rule.having))
+
+/** Those that keep a phase from another, and the other. */
+export const partings = (rules: readonly Rule[], phase: Phase) =>
+  rules
+    .filter(rule => rule.effect === 'apart')
+    .flatMap(({ id, of, phases: [one, other] }) =>
+      phase === one ? [{ id, of, from: other }] : phase === other ? [{ id, of, from: one }] : [],
+    )
 
 export type JudgeWorld = {
   /** What it takes to judge; undefined: nothing. */
@@ -111,9 +139,11 @@ async function discard(): Promise<void> {}
 function engineOf(files: readonly File[], world: JudgeWorld): PolicyEngine {
   const texts = files.map(({ text }) => text)
   const [rules, hash] = [rulesOf(texts), hashOf(texts)]
+  const scopes = new Set(rules.flatMap(rule => (rule.effect === 'apart' ? [rule.of] : [])))
+  const held = [...scopes].map(of => `phases.${of}` as const)
   return {
     hash: () => hash,
-    needs: () => ({ held: [] }),
+    needs: () => ({ held }),
     async judge(request) {
       await world.travel()
       return world.isBroken() ? unknown : judge(rules, request)
@@ -124,13 +154,14 @@ function engineOf(files: readonly File[], world: JudgeWorld): PolicyEngine {
 const nothing = { determining: [], reasons: [], requires: [], nearest: [] }
 const unknown: PolicyVerdict = { ...nothing, outcome: 'deny', reasons: ['nothing was judged'], failed: true }
 
-function judge(rules: readonly Rule[], { issuer, resources, context }: PolicyRequest): PolicyVerdict {
+function judge(rules: readonly Rule[], { issuer, phase, resources, context }: PolicyRequest): PolicyVerdict {
   const words = new Set([...resources.map(one => one.id), ...context.permissions])
-  const hit = rules.filter(rule => applies(rule, issuer, words))
-  const told = (those: readonly Rule[]) => ({
+  const hit = applying(rules, issuer, words)
+  const told = (those: readonly { id: string }[]) => ({
     ...{ determining: those.map(rule => rule.id), reasons: those.map(rule => rule.id), nearest: [] },
   })
-  const forbidding = hit.filter(rule => rule.effect === 'forbid')
+  const parting = partings(rules, phase).filter(({ of, from }) => context.held.phases[of].includes(from))
+  const forbidding = [...hit.filter(rule => rule.effect === 'forbid'), ...parting]
   if (forbidding.length > 0) return { ...told(forbidding), outcome: 'deny', requires: [] }
   const asking = hit.filter(rule => rule.effect === 'ask').filter(rule => !isMet(rule, context.approval))
   if (asking.length === 0) return { ...nothing, outcome: 'allow' }
@@ -144,7 +175,10 @@ function judge(rules: readonly Rule[], { issuer, resources, context }: PolicyReq
 }
 
 /** As far as a rule can say it: who counts towards a requirement is counted by the broker. */
-function isMet({ quorum, groups }: Rule & { effect: 'ask' }, approval: ApprovalFacts | undefined): boolean {
+function isMet(
+  { quorum, groups }: ScopeRule & { effect: 'ask' },
+  approval: ApprovalFacts | undefined,
+): boolean {
   if (approval === undefined || approval.count < quorum) return false
   return groups.length === 0 || groups.some(group => approval.groups.includes(group))
 }

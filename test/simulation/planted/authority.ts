@@ -107,6 +107,10 @@ export const authorityBugs: readonly Mutation[] = [
     ledger: writing(() => ({ isUnattended: async () => true })),
   },
   {
+    name: 'a mint of something new is not counted for those who are judged beside it',
+    ledger: writing(tx => ({ raiseTurn: (key, seen) => tx.turnStands(key, seen, false) })),
+  },
+  {
     name: 'a mint is judged by an older generation',
     broker: ({ ledger, generation }) => ({
       ledger: writing(() => ({ registryGeneration: async () => generation() }))(ledger),
