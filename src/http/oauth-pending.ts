@@ -6,7 +6,6 @@
 import type { Context } from 'hono'
 import { Secret } from '../../issuers/shared/secret.ts'
 import { ApprovalPending } from '../broker/approvals/ask-approval.ts'
-import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { requestCredential } from '../broker/credentials/grant-ask.ts'
@@ -15,7 +14,7 @@ import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { ApprovalRow, AskRow, TaskRow } from '../store/rows.ts'
 import type { Env } from './guard.ts'
 import { exchangeAnswer } from './oauth-answer.ts'
-import { shownKeys } from './possession.ts'
+import { presentedInBody } from './possession.ts'
 
 /** Mayfly's own: the token of a task that this endpoint, or `POST /v1/tasks`, has opened. */
 export const TASK_TOKEN_TYPE = 'urn:mayfly:oauth:token-type:task_token'
@@ -67,7 +66,7 @@ export type Poll = { token: string; ask: string | undefined }
 export async function pollExchange(c: Context<Env>, poll: Poll, pace: Pace): Promise<ExchangeAnswer> {
   const broker = c.get('broker')
   const token = new Secret(poll.token)
-  const task = await authenticateTask(broker, token, await shownKeys(c))
+  const task = await presentedInBody(c, token)
   const { ask, approval } = await waitingAsk(broker, task, poll.ask)
   switch (approval.state) {
     case 'pending':

@@ -2,7 +2,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import { Secret } from '../../issuers/shared/secret.ts'
-import { authenticateTask } from '../broker/authenticate.ts'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { revokePresented } from '../broker/credentials/revoke.ts'
@@ -20,7 +19,7 @@ import { CLIENT_CREDENTIALS, certificateGrant } from './oauth-certificate.ts'
 import { exchange, TOKEN_EXCHANGE } from './oauth-exchange.ts'
 import { createPace, type ExchangeAnswer, type Pace } from './oauth-pending.ts'
 import { demand, type Form } from './oauth-request.ts'
-import { presentedTask, shownKeys } from './possession.ts'
+import { presentedInBody, presentedTask } from './possession.ts'
 import { HttpRefusal } from './problem.ts'
 import type { ExchangeGate } from './rate-limit.ts'
 import { readForm } from './read-body.ts'
@@ -108,7 +107,7 @@ async function revoke(c: Context<Env>, token: string): Promise<void> {
 
 async function taskOf(c: Context<Env>, token: Secret): Promise<TaskRow | undefined> {
   try {
-    return await authenticateTask(c.get('broker'), token, await shownKeys(c))
+    return await presentedInBody(c, token)
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'unauthenticated') return undefined
     throw error

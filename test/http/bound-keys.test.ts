@@ -1,6 +1,7 @@
 /** Task tokens that are bound to a key, with the dpop package as the client. */
 import * as DPoP from 'dpop'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readDpopProof } from '../../src/broker/bound/dpop-proof.ts'
 import {
   asks,
   createInstallation,
@@ -164,6 +165,26 @@ describe('a proof', () => {
     })
     expect(answer.status).toBe(401)
     expect(await answer.json()).toMatchObject({ code: 'dpop_proof_invalid' })
+  })
+
+  test('beside a token of nobody leaves nothing behind', async () => {
+    const task = await open()
+    const unknown = `${task.token.slice(0, -8)}AAAAAAAA`
+    const path = `/v1/tasks/${task.id}/heartbeat`
+    const url = `${PUBLIC}${path}`
+    const proof = await DPoP.generateProof(keys, url, 'POST', nonce, unknown)
+    const headers = { authorization: `DPoP ${unknown}`, dpop: proof }
+    expect((await fetch(`${broker.url}${path}`, { method: 'POST', headers })).status).toBe(401)
+    const form = await DPoP.generateProof(keys, `${PUBLIC}/oauth/revoke`, 'POST', nonce)
+    expect((await api.form('/oauth/revoke', { token: unknown }, { dpop: form })).status).toBe(200)
+    for (const [one, request] of [
+      [proof, { method: 'POST', url, token: unknown }],
+      [form, { method: 'POST', url: `${PUBLIC}/oauth/revoke` }],
+    ] as const) {
+      const read = await readDpopProof(one, request, installation.clock.now())
+      if (!read.ok) throw new Error(read.detail)
+      expect(await broker.broker.ledger.read.evidence(`dpop/${read.value.use}`)).toBeUndefined()
+    }
   })
 
   test('of another token is refused', async () => {

@@ -2,7 +2,7 @@
  * A DPoP proof (RFC 9449 section 4.3): a request signed by a key that the sender holds. Pure: whether it was seen
  * before, and what the key has to be, is for the caller.
  */
-import { createHash } from 'node:crypto'
+import { createHash, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { ALGORITHMS } from '../../../attestors/shared/algorithms.ts'
 import { accept, type Checked, refuse } from '../../../attestors/shared/checked.ts'
 import { LEEWAY_S, textClaim } from '../../../attestors/shared/claims.ts'
@@ -71,7 +71,7 @@ export async function readDpopProof(
   if (!jti.ok) return jti
   const nonce = member(payload, 'nonce')
   if (nonce !== undefined && typeof nonce !== 'string') return refuse('claim_malformed', 'nonce is no text')
-  const jkt = thumbprintOf(jwk)
+  const jkt = thumbprintOf(key.value)
   return accept({ jkt, use: digest(JSON.stringify([jkt, jti.value])), nonce })
 }
 
@@ -81,7 +81,9 @@ function checkRequest(payload: JsonObject, request: ProvenRequest): Checked<unde
   if (method.value !== request.method) return refuse('claim_malformed', 'htm is another method')
   const url = textClaim(payload, 'htu', 2048)
   if (!url.ok) return url
-  if (placeOf(url.value) !== placeOf(request.url)) return refuse('claim_malformed', 'htu is another URL')
+  const here = placeOf(request.url)
+  if (placeOf(url.value) !== here)
+    return refuse('claim_malformed', `htu is another URL: expected ${here}, by the public_url of the broker`)
   const hash = member(payload, 'ath')
   if (request.token === undefined) {
     if (hash !== undefined) return refuse('claim_malformed', 'ath stands for a token that is not there')
@@ -106,16 +108,18 @@ function checkAge(payload: JsonObject, nowMs: number): Checked<undefined> {
   return accept(undefined)
 }
 
-/** The required members in the order of their names (RFC 7638 section 3.2); `jwk` was read as a public key. */
-const MEMBERS: Readonly<Record<string, readonly string[]>> = {
+/** The required members in the order of their names (RFC 7638 section 3.2). */
+const MEMBERS: Readonly<Record<string, readonly (keyof JsonWebKey)[]>> = {
   EC: ['crv', 'kty', 'x', 'y'],
   OKP: ['crv', 'kty', 'x'],
   RSA: ['e', 'kty', 'n'],
 }
 
-function thumbprintOf(jwk: JsonObject): string {
-  const names = MEMBERS[String(jwk.kty)] ?? []
-  return digest(JSON.stringify(Object.fromEntries(names.map(name => [name, member(jwk, name)]))))
+/** Of the key, and not of how its sender wrote it down: padding makes no other key of it. */
+function thumbprintOf(key: KeyObject): string {
+  const jwk = key.export({ format: 'jwk' })
+  const names = MEMBERS[jwk.kty ?? ''] ?? []
+  return digest(JSON.stringify(Object.fromEntries(names.map(name => [name, jwk[name]]))))
 }
 
 function digest(text: string): string {

@@ -16,34 +16,56 @@ export function certificateKey(leaf: Uint8Array | undefined): HeldKeys {
   return { 'x5t#S256': createHash('sha256').update(leaf).digest('base64url') }
 }
 
+/** A key that a proof shows, and the name of that proof. */
+export type ShownProof = { jkt: string; use: string }
+
 /**
+ * A proof that is sound, for this request and of now; whether it was seen before is for {@link useProof}.
+ *
  * @param proof the value of the DPoP header
- * @throws BrokerError `dpop_proof_invalid`, also for one that was seen before, by any broker; `dpop_nonce_needed`
+ * @throws BrokerError `dpop_proof_invalid`, `dpop_nonce_needed`
  */
-export async function provenKey(
+export async function readProof(
   broker: Broker,
   proof: string | undefined,
   request: ProvenRequest,
-): Promise<HeldKeys> {
-  if (proof === undefined) return {}
+): Promise<ShownProof | undefined> {
+  if (proof === undefined) return undefined
   const now = broker.now()
   const read = await readDpopProof(proof, request, now)
   if (!read.ok) {
     broker.log.info({ rejection: read.rejection, detail: read.detail }, 'a DPoP proof was not accepted')
-    throw new BrokerError('dpop_proof_invalid', `the DPoP proof was not accepted: ${read.detail}`)
+    throw new BrokerError('dpop_proof_invalid', read.detail)
   }
   const { jkt, use, nonce } = read.value
   if (nonce === undefined || !isDpopNonce(broker, nonce, now))
     throw new BrokerError('dpop_nonce_needed', 'make the DPoP proof again with the nonce of DPoP-Nonce')
+  return { jkt, use }
+}
+
+/** @throws BrokerError `dpop_proof_invalid` for one that was seen before, by any broker. */
+export async function useProof(broker: Broker, { jkt, use }: ShownProof): Promise<void> {
   const earlier = await broker.ledger.write(tx =>
     tx.useEvidence({
       ...{ id: `dpop/${use}`, task: '', request_digest: '', bound_key: null },
       ...{ used_at: tx.now, until: tx.now + PROOF_REMEMBERED_MS },
     }),
   )
-  if (earlier === undefined) return { jkt }
+  if (earlier === undefined) return
   broker.log.warn({ alarm: 'dpop_proof_replayed', jkt }, 'a DPoP proof was presented again')
   throw new BrokerError('dpop_proof_invalid', 'the DPoP proof was used before: make one for each request')
+}
+
+/** Both at once. @throws BrokerError as they do */
+export async function provenKey(
+  broker: Broker,
+  proof: string | undefined,
+  request: ProvenRequest,
+): Promise<HeldKeys> {
+  const shown = await readProof(broker, proof, request)
+  if (shown === undefined) return {}
+  await useProof(broker, shown)
+  return { jkt: shown.jkt }
 }
 
 /** For a client that is to make its next proof. */

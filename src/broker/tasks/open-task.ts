@@ -397,5 +397,12 @@ function digestOfRequest(
   // Fresh statements that say the same are the same request; those that say something else are judged anew.
   const proven = postureOf(broker, claims)
   const posture = Object.keys(proven).length === 0 ? {} : { posture: proven }
-  return canonicalDigest({ ...wanted, wish, ...human, ...keys, ...posture, by: { attestor, issuer, subject } })
+  return canonicalDigest({
+    ...wanted,
+    wish,
+    ...human,
+    ...keys,
+    ...posture,
+    by: { attestor, issuer, subject },
+  })
 }

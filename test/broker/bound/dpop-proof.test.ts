@@ -55,6 +55,13 @@ test('the thumbprint is that of RFC 9449', async () => {
   })
 })
 
+test('a key has one thumbprint, however its sender writes it', async () => {
+  const plain = await readDpopProof(proof(), request, now)
+  const padded = { ...publicJwk, x: `${publicJwk.x}=`, kid: 'mine', use: 'sig' }
+  expect(await readDpopProof(proof({ header: { jwk: padded } }), request, now)).toEqual(plain)
+  expect(plain.ok).toBe(true)
+})
+
 describe('refused', () => {
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 })
