@@ -1,6 +1,8 @@
 /** Everything that the demo needs, started on free ports of this machine, and gone without a trace afterwards. */
 import { createHash, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createOperatorToken } from '../src/broker/people/create-operator-token.ts'
 import type { RunningServer } from '../src/server.ts'
@@ -86,7 +88,7 @@ async function configure(installation: PeopledInstallation): Promise<void> {
   const byNight = { repository_id: '1', ref: 'refs/heads/main', event_name: 'schedule' }
   const unattended = [{ attestor: 'spire', subject: 'spiffe://acme.test/agent/upgrader' }]
   await installation.configure({
-    settings: { policies_dir: 'policies', ...doorsFor(installation) },
+    settings: { ...(await ownAddress()), policies_dir: 'policies', ...doorsFor(installation) },
     agents: {
       coder: { ...agents.coder, risk_tier: 'medium' },
       nightly: {
@@ -99,6 +101,15 @@ async function configure(installation: PeopledInstallation): Promise<void> {
       },
     },
   })
+}
+
+/** What clients are told of it (discovery, proofs that are bound to a URL) is where it is: a port that is free just now. */
+async function ownAddress() {
+  const [server, host] = [createServer(), '127.0.0.1']
+  await once(server.listen(0, host), 'listening')
+  const { port } = server.address() as AddressInfo
+  await once(server.close(), 'close')
+  return { listen: { host, port }, public_url: `http://${host}:${port}` }
 }
 
 /** One file for each API that may ask Mayfly about tokens: JSON is YAML, too. */

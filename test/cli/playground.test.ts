@@ -102,6 +102,12 @@ test('an approval by hand, and a quarantine, as it is printed', { timeout: 60_00
   expect(agent.screen(), 'its task is over, and so is all of it').toMatch(/reads +GitHub: 401.*\n$/)
 })
 
+test('what clients discover is where the broker is', async () => {
+  const url = /MAYFLY_URL='([^']+)'/.exec(exports[0]!)?.[1]
+  const told = await fetch(`${url}/.well-known/oauth-authorization-server`)
+  expect(await told.json()).toMatchObject({ issuer: url, token_endpoint: `${url}/oauth/token` })
+})
+
 test('the page of the identity provider takes the click of a browser', async () => {
   const running = asHuman('npx mayfly login')
   const address = await running.reads(ADDRESS)

@@ -35,7 +35,7 @@ export async function readProof(
   const read = await readDpopProof(proof, request, now)
   if (!read.ok) {
     broker.log.info({ rejection: read.rejection, detail: read.detail }, 'a DPoP proof was not accepted')
-    throw new BrokerError('dpop_proof_invalid', read.detail)
+    throw new BrokerError('dpop_proof_invalid', `the DPoP proof was not accepted: ${read.detail}`)
   }
   const { jkt, use, nonce } = read.value
   if (nonce === undefined || !isDpopNonce(broker, nonce, now))

@@ -103,6 +103,11 @@ describe('refused', () => {
     expect(await readDpopProof(proof(parts), request, now)).toMatchObject({ ok: false, rejection })
   })
 
+  test('for another URL than the broker has: its own is told, since an address of another spelling is a slip', async () => {
+    const made = proof({ payload: { htu: URL_.replace('mayfly', 'other') } })
+    expect(await readDpopProof(made, request, now)).toMatchObject({ detail: expect.stringContaining(URL_) })
+  })
+
   test.each([undefined, ath('another token'), `${ath(TOKEN)}=`, 7])('ath %s beside a token', async value => {
     const made = proof({ payload: { ath: value } })
     expect(await readDpopProof(made, withToken, now)).toMatchObject({ rejection: 'claim_malformed' })
