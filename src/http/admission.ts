@@ -6,7 +6,8 @@ import type { Env, Place } from './guard.ts'
 import { createRateLimiter, type RateLimiter } from './rate-limit.ts'
 
 /** What ends things, and says that work goes on: with a share of its own, whatever else is asked. */
-const ENDS = /^\/(?:oauth\/revoke|v1\/revocations(?:\/.*)?|v1\/tasks\/[^/]+\/(?:complete|heartbeat|credentials\/[^/]+))$/
+const ENDS =
+  /^\/(?:oauth\/revoke|v1\/revocations(?:\/.*)?|v1\/tasks\/[^/]+\/(?:complete|heartbeat|credentials\/[^/]+))$/
 /** Judged by the name of the resource server, once it is known. */
 const INTROSPECTION = '/oauth/introspect'
 
@@ -35,7 +36,7 @@ export type IntrospectionLimits = { strangers: RateLimiter; servers: RateLimiter
 /** So many requests at once and no more; the reaper's work is not counted here and always goes on. */
 export function capInFlight(most: number) {
   let inFlight = 0
-  return async function cap(c: Context<Env>, next: () => Promise<void>): Promise<void> {
+  return async function cap<T>(c: Context<Env>, next: () => Promise<T>): Promise<T> {
     let has = false
     const place: Place = {
       take() {
@@ -52,7 +53,7 @@ export function capInFlight(most: number) {
     place.take()
     c.set('place', place)
     try {
-      await next()
+      return await next()
     } finally {
       place.leave()
     }

@@ -17,6 +17,7 @@ import { openTicket } from '../broker/tasks/open-ticket.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import { parseToken } from '../keys/tokens.ts'
 import type { AskRow, TaskRow } from '../store/rows.ts'
+import { capInFlight } from './admission.ts'
 import { certificateEvidence, clientCertificates } from './client-certificate.ts'
 import { declaredOf } from './declared.ts'
 import type { Env } from './guard.ts'
@@ -41,6 +42,8 @@ import { wishOf } from './wish.ts'
 export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
   const { bodyBytes } = broker.limits
   const allOfTask = broker.limits.credentialsPerTask + 1
+  /** Keys may have to be fetched for statements: whoever waits for that holds no place of those that end things. */
+  const proving = capInFlight(broker.limits.endsInFlight)
   const routes = new Hono<Env>()
 
   routes.post('/', async c => {
@@ -123,7 +126,9 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const task = await authorise(c)
     const { posture = [] } = await readJsonIfAny(c, heartbeatBody, bodyBytes)
     const [certificate] = clientCertificates(c)
-    const due = await heartbeat(c.get('broker'), task, posture, certificateKey(certificate))
+    const beat = () => heartbeat(c.get('broker'), task, posture, certificateKey(certificate))
+    if (posture.length > 0) c.get('place')?.leave()
+    const due = await (posture.length > 0 ? proving(c, beat) : beat())
     return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
   })
 

@@ -1,6 +1,7 @@
 /** Rates are judged before evidence is, for each source by itself. */
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
+import type { Attestor } from '../../attestors/attestor.ts'
 import { createOperatorToken } from '../../src/broker/people/create-operator-token.ts'
 import { RESOURCE_SERVER } from '../fakes/installation.ts'
 import { until } from '../support/until.ts'
@@ -126,6 +127,35 @@ test('beyond so many at once callers come back later; ends, silence and liveness
   go()
   expect((await Promise.all(working)).map(one => one.status)).toEqual([200, 200])
   expect((await get('/openapi.json')).status).toBe(200)
+})
+
+// Each waits for keys that somebody else serves, and is a heartbeat, which has a place among what ends things.
+test('statements that cannot be checked at once hold up no end', async () => {
+  const opened = await busy.exchange(busy.goodToken())
+  const { task_id: id, task_token: token } = JSON.parse(opened.text)
+  const { promise: keys, resolve: serve } = Promise.withResolvers<void>()
+  let waiting = 0
+  const slow: Attestor = {
+    posture: true,
+    recognises: () => true,
+    async attest() {
+      waiting += 1
+      await keys
+      return { ok: false, rejection: 'expired', detail: 'long ago' }
+    },
+  }
+  const attestors = busy.running.broker.attestors as Map<string, Attestor>
+  attestors.set('slow', slow)
+  const { endsInFlight } = busy.running.broker.limits
+  const beat = () => post(`/v1/tasks/${id}/heartbeat`, token, { posture: [{ type: 'jwt', token: 'a.b.c' }] })
+  const beats = Array.from({ length: endsInFlight }, beat)
+  await until(() => waiting === endsInFlight)
+  expect((await beat()).status).toBe(429)
+  expect((await post(`/v1/tasks/${id}/heartbeat`, token, {})).status).toBe(200)
+  expect((await post(`/v1/tasks/${id}/complete`, token, { outcome: 'completed' })).status).toBe(200)
+  serve()
+  expect(new Set((await Promise.all(beats)).map(({ status }) => status))).toEqual(new Set([401]))
+  attestors.delete('slow')
 })
 
 // Two of them had held every place, and a workload could not even end its task.
