@@ -6,11 +6,10 @@
 import { Hono } from 'hono'
 import { peekClaim } from '../../attestors/shared/compact-jws.ts'
 import type { Broker } from '../broker/broker.ts'
-import { requestCredential } from '../broker/credentials/grant-ask.ts'
 import type { Credential } from '../broker/credentials/issue-credential.ts'
 import { askForRole } from '../broker/tasks/ask-for-role.ts'
-import { cameTooSoon, FIRST_CREDENTIAL_FAILED } from '../broker/tasks/claim-evidence.ts'
-import { endTask } from '../broker/tasks/end-task.ts'
+import { cameTooSoon } from '../broker/tasks/claim-evidence.ts'
+import { firstCredential } from '../broker/tasks/first-credential.ts'
 import { type OpenedTask, openTask } from '../broker/tasks/open-task.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { Env } from './guard.ts'
@@ -100,19 +99,7 @@ async function openAndMint(
     const asks = [await askForRole(within, evidence, wish)]
     return openTask(within, { evidence, asks, purpose, minutes, mintFirst: true, cannotWait: true })
   })
-  if (opened.credential !== undefined) return { opened, credential: opened.credential }
-  // Somebody had agreed to it beforehand.
-  const ask = opened.asks[0]!.id
-  try {
-    const credential = await withFreshConfiguration(broker, within =>
-      requestCredential(within, opened.task, { ask }),
-    )
-    return { opened, credential }
-  } catch (error) {
-    // Nobody knows the task's token, so nobody could end it.
-    await endTask(broker, opened.task.id, 'failed', { actor: 'broker', detail: FIRST_CREDENTIAL_FAILED })
-    throw error
-  }
+  return { opened, credential: await firstCredential(broker, opened) }
 }
 
 type Session = { AccessKeyId: string; SecretAccessKey: string; SessionToken: string }

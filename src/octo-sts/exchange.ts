@@ -5,12 +5,10 @@
 import { peekEvidence } from '../../attestors/shared/compact-jws.ts'
 import type { Broker, Identity } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { requestCredential } from '../broker/credentials/grant-ask.ts'
 import type { Credential } from '../broker/credentials/issue-credential.ts'
-import { FIRST_CREDENTIAL_FAILED } from '../broker/tasks/claim-evidence.ts'
 import { denyUnmatched } from '../broker/tasks/deny-unmatched.ts'
-import { endTask } from '../broker/tasks/end-task.ts'
-import { type OpenedTask, openTask } from '../broker/tasks/open-task.ts'
+import { firstCredential } from '../broker/tasks/first-credential.ts'
+import { openTask } from '../broker/tasks/open-task.ts'
 import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { OctoStsOwner } from '../config/octo-sts.ts'
 import { judgeTrust } from '../policy/trust/trust-rule.ts'
@@ -74,7 +72,7 @@ export async function exchange(facade: Facade, broker: Broker, request: StsReque
       asks: [{ issuer: settings.issuer, ask }],
     }),
   )
-  return { credential: await credentialOf(broker, opened), task: opened.task.id, narrowed }
+  return { credential: await firstCredential(broker, opened), task: opened.task.id, narrowed }
 }
 
 /** @throws StsRefusal */
@@ -125,17 +123,4 @@ function demandForms({ issuer, subject }: Identity, audiences: readonly string[]
   if (!isIssuer(issuer)) throw refuse('issuer')
   if (!isSubject(subject)) throw refuse('subject')
   if (!audiences.every(isAudience)) throw refuse('audience')
-}
-
-/** Where it was not minted with the opening, somebody had agreed to it beforehand. */
-async function credentialOf(broker: Broker, { credential, task, asks }: OpenedTask): Promise<Credential> {
-  if (credential !== undefined) return credential
-  const ask = asks[0]!.id
-  try {
-    return await withFreshConfiguration(broker, within => requestCredential(within, task, { ask }))
-  } catch (error) {
-    // Nobody knows the task's token, so nobody could end it.
-    await endTask(broker, task.id, 'failed', { actor: 'broker', detail: FIRST_CREDENTIAL_FAILED })
-    throw error
-  }
 }
