@@ -104,7 +104,7 @@ type Code = VerificationError['code']
 const REFUSALS: Readonly<Record<Code, [Rejection, string]>> = {
   CERTIFICATE_ERROR: [
     'chain_not_trusted',
-    'no authority of the trusted root vouches for the certificate at the time of signing',
+    'no authority of the trusted root vouches for the certificate at the time of signing, or too few certificate logs do',
   ],
   PUBLIC_KEY_ERROR: ['key_unknown', 'no certificate'],
   SIGNATURE_ERROR: ['signature_invalid', 'the signature does not verify'],
