@@ -7,6 +7,7 @@ import { signed } from '../fakes/github/webhooks.ts'
 import { startBroker } from '../fakes/installation.ts'
 import { type Api, createApi } from '../support/api.ts'
 import { askingPolicy } from '../support/asking-policy.ts'
+import { freshToken, people } from '../support/humans.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 import {
@@ -259,6 +260,45 @@ test('where policy wants humans the client is told, and nothing waits for them',
     expect(waiting.items).toEqual([])
   } finally {
     broker.broker.policy = before
+  }
+})
+
+test('what somebody agreed to beforehand is given, as often as was said; where it cannot be minted, nothing stays open', async () => {
+  installation.put(1, 'deploy', policyFor(installation, { permissions: { contents: 'write' } }))
+  const { agent } = await given(exchange())
+  const { policy, people: strangers } = broker.broker
+  Object.assign(broker.broker, { policy: askingPolicy(), people: people() })
+  try {
+    const github = { type: 'github', repositories: ['acme/api'], permissions: { contents: 'write' } }
+    const window = { agent, authorization_details: [github], minutes: 30, uses: 2, reason: 'tonight' }
+    const operator = await operatorTokenOf(broker)
+    const preview = await api.call('POST', '/v1/preapprovals/preview', operator, window)
+    const id_token = freshToken(broker.broker, { subject: 'ada' }, preview.body.sign_in_for)
+    const opened = await api.call('POST', '/v1/preapprovals', undefined, { ...window, id_token })
+    expect(opened.status, JSON.stringify(opened.body)).toBe(201)
+
+    const { token } = await given(exchange())
+    expect(await works(token)).toBe(200)
+    const active = async () =>
+      (await broker.broker.ledger.read.tasks({ state: 'active', agent }, { limit: 10 })).items.length
+    const before = await active()
+    installation.github.faults = ({ operation, when }) =>
+      when === 'before' && operation === 'apps/create-installation-access-token'
+        ? { status: 422, headers: {}, body: '{"message":"no"}' }
+        : 'ok'
+    expect(await exchange()).toMatchObject({
+      status: 403,
+      body: { message: expect.stringMatching(/token exchange/) },
+    })
+    installation.github.faults = () => 'ok'
+    expect(await active()).toBe(before)
+    expect(await exchange()).toMatchObject({
+      status: 403,
+      body: { message: expect.stringMatching(/humans must agree/) },
+    })
+  } finally {
+    installation.github.faults = () => 'ok'
+    Object.assign(broker.broker, { policy, people: strangers })
   }
 })
 
