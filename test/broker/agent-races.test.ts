@@ -96,6 +96,20 @@ function races(): void {
     await change(a, 'activate')
   })
 
+  test('a suspension waits for no opening that is about to commit, which then finds that it came second', async () => {
+    // What an agent is told from memory, so that its lock goes with COMMIT.
+    await open(a)
+    const { first, second, waited } = await overlap(
+      [a, 'insertTask', open],
+      () => change(b, 'suspend'),
+      waiting,
+      { unsent: true },
+    )
+    expect([waited, code(first), code(second)]).toEqual([false, 'agent_not_active', 'done'])
+    await expectAllEnded()
+    await change(a, 'activate')
+  })
+
   test('the suspension first: the opening waits for it, and is refused', async () => {
     const { first, second, waited } = await overlap(
       [b, 'moveAgent', broker => change(broker, 'suspend')],

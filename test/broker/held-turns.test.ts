@@ -131,6 +131,7 @@ function races(create: () => Promise<Subject>, waiting?: () => Promise<number>):
       [broker, 'insertLease', by => mint(by, one)],
       () => mint(broker, other),
       waiting ?? (async () => 0),
+      { unsent: true },
     )
     expect([code(first), code(second), waited]).toEqual(['done', 'done', false])
   })

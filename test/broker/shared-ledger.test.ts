@@ -316,7 +316,9 @@ function races(): void {
       open(broker, { evidence: await job({ ref: 'refs/heads/single' }) })
     for (let time = 0; time < times; time += 1) {
       // Counted with COMMIT: whoever is held before it keeps nobody waiting, and finds that it came second.
-      const { first, second, waited } = await overlap([a, 'takeBudget', opening], () => opening(b), waiting)
+      const { first, second, waited } = await overlap([a, 'takeBudget', opening], () => opening(b), waiting, {
+        unsent: true,
+      })
       expect([waited, code(first), code(second)]).toEqual([false, 'budget_exhausted', 'done'])
       await end(b, (second as PromiseFulfilledResult<OpenedTask>).value)
     }

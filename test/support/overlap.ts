@@ -1,6 +1,7 @@
 /**
  * Two use cases of two brokers that really overlap: the first is held between its last statement and its
- * COMMIT until the second waits for it, or is done without having to.
+ * COMMIT until the second waits for it, or is done without having to. What it would send with COMMIT is sent before,
+ * so that it holds its locks; `unsent`: it is not, as in life.
  */
 import type { Broker } from '../../src/broker/broker.ts'
 import type { LedgerWrite } from '../../src/store/ledger.ts'
@@ -20,10 +21,13 @@ export async function overlap<A, B>(
   [holder, at, first]: readonly [Broker, keyof LedgerWrite, (broker: Broker) => Promise<A>],
   second: () => Promise<B>,
   waiting: () => Promise<number>,
+  { unsent = false }: { unsent?: boolean } = {},
 ): Promise<Overlap<A, B>> {
   const gate = Promise.withResolvers<void>()
   const reached = Promise.withResolvers<void>()
-  const held = heldAt(holder, at, async () => {
+  const held = heldAt(holder, at, async tx => {
+    // Whatever is asked takes along what waits to be sent.
+    if (!unsent) await tx.lockAsk('none')
     reached.resolve()
     await gate.promise
   })
@@ -45,7 +49,7 @@ export async function overlap<A, B>(
   return { first: a, second: b, waited }
 }
 
-function heldAt(broker: Broker, at: keyof LedgerWrite, hold: () => Promise<void>): Broker {
+function heldAt(broker: Broker, at: keyof LedgerWrite, hold: (tx: LedgerWrite) => Promise<void>): Broker {
   const { ledger } = broker
   return {
     ...broker,
@@ -61,7 +65,7 @@ function heldAt(broker: Broker, at: keyof LedgerWrite, hold: () => Promise<void>
             },
           })
           const value = await body(seen)
-          if (used.has(at)) await hold()
+          if (used.has(at)) await hold(tx)
           return value
         }),
     },
