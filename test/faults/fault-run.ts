@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { LIMITS } from '../../src/limits.ts'
 import type { Edge } from '../../src/open-core.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import type { TaskRow } from '../../src/store/rows.ts'
@@ -46,10 +47,10 @@ export async function startWithFault(installation: Installation, fault?: Fault):
   const plan = createFaultPlan(fault)
   await forgetLedger(installation)
   plan.armed = true
-  const first = await start(installation, plan).catch((error: unknown) => error)
+  const first = await start(installation, plan, atOnce).catch((error: unknown) => error)
   plan.armed = false
   if (first instanceof Error) expect(plan.struck, first.message).toBeDefined()
-  const server = first instanceof Error ? await start(installation, plan) : (first as RunningServer)
+  const server = first instanceof Error ? await start(installation, plan, atOnce) : (first as RunningServer)
   try {
     const ready = await fetch(`${server.url}/readyz`)
     expect(await ready.json()).toEqual({ status: 'ready' })
@@ -63,7 +64,18 @@ function forgetLedger({ directory }: Installation): Promise<void> {
   return rm(join(directory, 'data'), { recursive: true, force: true })
 }
 
-async function start(installation: Installation, plan: FaultPlan): Promise<RunningServer> {
+/** A start that waits before it tries once more does not wait here. */
+const atOnce: Edge['schedule'] = (ms, run) => {
+  if (ms !== LIMITS.backoffBaseMs) return () => {}
+  const timer = setTimeout(run, 1)
+  return () => clearTimeout(timer)
+}
+
+async function start(
+  installation: Installation,
+  plan: FaultPlan,
+  schedule: Edge['schedule'] = () => () => {},
+): Promise<RunningServer> {
   const hook: FaultHook = ({ provider, operation, when }) =>
     plan.ask({ kind: provider as 'github' | 'aws' | 'identity', operation, when })?.decision ?? 'ok'
   installation.github.faults = hook
@@ -91,7 +103,7 @@ async function start(installation: Installation, plan: FaultPlan): Promise<Runni
       },
     },
     // Nothing happens by the passing of real time: the run itself says when to look.
-    schedule: () => () => {},
+    schedule,
     openLedger: async options => faultyLedger(await openSqliteLedger(options), plan),
   } satisfies Edge)
 }
