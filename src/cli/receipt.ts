@@ -44,12 +44,22 @@ async function fetchReceipt(
 ): Promise<string> {
   if (options.operatorTokenFile !== undefined) {
     if (id === undefined) throw usageError('which task? Give its id.')
-    const token = await readOperatorToken(terminal, options)
-    const client = createClient(terminal, operatorUrl(terminal, options))
-    return askFor(client, { id, token })
+    return fetchAsOperator(terminal, { id, token: await readOperatorToken(terminal, options) }, options)
   }
-  const held = await readTaskFile(terminal, taskFilePath(terminal, id, options), id)
+  let held: HeldTask
+  try {
+    held = await readTaskFile(terminal, taskFilePath(terminal, id, options), id)
+  } catch (error) {
+    // Whoever has no token of the task may be an operator; who is neither is told of the task's.
+    if (id === undefined || options.taskTokenFile !== undefined) throw error
+    const token = await readOperatorToken(terminal, options).catch(() => Promise.reject(error))
+    return fetchAsOperator(terminal, { id, token }, options)
+  }
   return askFor(createClient(terminal, held.broker), held)
+}
+
+function fetchAsOperator(terminal: Terminal, task: TaskKey, options: BrokerOption): Promise<string> {
+  return askFor(createClient(terminal, operatorUrl(terminal, options)), task)
 }
 
 async function askFor(client: Client, task: TaskKey): Promise<string> {

@@ -66,6 +66,14 @@ test('a receipt is read from the broker in words, and says what was not checked'
   expect(JSON.parse(json.out)).toMatchObject({ sub: task.id, summary: { credentials: 2 } })
 })
 
+test('an operator reads it by what the environment or a session says, as every command of theirs does', async () => {
+  const task = await settled([asks.orders])
+  const env = { MAYFLY_OPERATOR_TOKEN_FILE: at('operator') }
+  expect((await shell.ok(['receipt', 'show', task.id], { env })).out).toContain(`${task.id} completed`)
+  // Who is no operator, and has no file of the task, is told of the file.
+  expect((await shell.run(['receipt', 'show', task.id])).err).toContain(task.id)
+})
+
 test('task complete keeps the receipt, and its file needs no broker to be verified', async () => {
   const job = { env: { ...shell.env } }
   await writeFile(at('evidence'), await installation.jobToken())

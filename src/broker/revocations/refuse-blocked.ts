@@ -31,8 +31,12 @@ export async function refuseBlocked(
   for (const block of blocks) {
     if (!refuses(JSON.parse(block.filter) as RevocationFilter, subject)) continue
     if (!(await standsStill(tx, block))) continue
-    throw new BrokerError('blocked', `an operator has stopped this for now (${block.id})`, {
-      retryAfterMs: block.hold === 1 ? broker.limits.blockedRetryAfterMs : broker.limits.budgetRetryAfterMs,
-    })
+    throw new BrokerError(
+      'blocked',
+      `nothing of it is minted while ${block.id} stands: see mayfly revocations --blocking`,
+      {
+        retryAfterMs: block.hold === 1 ? broker.limits.blockedRetryAfterMs : broker.limits.budgetRetryAfterMs,
+      },
+    )
   }
 }
