@@ -69,7 +69,7 @@ async function perSecond(
   return (evidence.length * 1_000) / (performance.now() - started)
 }
 
-function tokensOf({ type, algorithm, settings, claims }: FuzzSubject, pieces: number): Contest {
+function tokensOf({ type, algorithm, typ, settings, claims }: FuzzSubject, pieces: number): Contest {
   const forger = createForger({ algorithm, kid: 'good' })
   const isSpiffe = type.type === 'spiffe-jwt'
   const keySet = JSON.stringify({
@@ -81,7 +81,7 @@ function tokensOf({ type, algorithm, settings, claims }: FuzzSubject, pieces: nu
   const times = { iat, nbf: iat, exp: iat + 300 }
   const evidence = Array.from({ length: pieces }, (_, n) => {
     const payload = { iss: ISSUER, aud: 'https://mayfly.test', ...times, jti: `use ${n}`, ...claims }
-    return { type: 'jwt', token: forger.token(payload) } as const
+    return { type: 'jwt', token: forger.token(payload, typ === undefined ? {} : { typ }) } as const
   })
   return {
     ...{ name: type.type, evidence },

@@ -10,6 +10,8 @@ export type Expectation = {
   audience: string
   algorithms: readonly string[]
   types: readonly string[]
+  /** Whether a header without one is of another kind. */
+  needsType?: true
   /** Header parameters that there may be; absent: any but the dangerous ones. */
   onlyHeader?: readonly string[]
   maxLifetimeS: number
@@ -61,12 +63,16 @@ export async function judgeByTheBook(token: string, expected: Expectation): Prom
   return claimFault(claims, expected) ?? expected.promise(claims) ?? claims
 }
 
-function headerFault(header: Claims, { types, algorithms, onlyHeader }: Expectation): string | undefined {
+function headerFault(
+  header: Claims,
+  { types, needsType, algorithms, onlyHeader }: Expectation,
+): string | undefined {
   for (const name of header.keys()) {
     if (DANGEROUS.includes(name)) return `${name} in the header`
     if (onlyHeader !== undefined && !onlyHeader.includes(name)) return `${name} in a closed header`
   }
   const typ = header.get('typ')
+  if (typ === undefined && needsType) return 'no typ'
   if (typ !== undefined && !(typeof typ === 'string' && types.includes(typ.toUpperCase()))) return 'typ'
   const alg = header.get('alg')
   if (typeof alg !== 'string' || !algorithms.includes(alg)) return 'alg'

@@ -7,6 +7,7 @@ import { googleCloud } from '../../attestors/google-cloud.ts'
 import { kubernetes } from '../../attestors/kubernetes.ts'
 import { laptop } from '../../attestors/laptop.ts'
 import { oidc } from '../../attestors/oidc.ts'
+import { signedStatement } from '../../attestors/signed-statement.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
 import { githubClaims } from '../fakes/identity/github-claims.ts'
 import type { TestAlgorithm } from '../fakes/identity/signing-key.ts'
@@ -16,6 +17,8 @@ import { AUDIENCE, NOON } from './issuer-subject.ts'
 export type FuzzSubject = {
   type: AttestorType
   algorithm: TestAlgorithm
+  /** Of the header, where that is not JWT. */
+  typ?: string
   settings: Record<string, unknown>
   /** Beside the registered ones. */
   claims: Record<string, unknown>
@@ -80,6 +83,27 @@ export const FUZZ_SUBJECTS: readonly FuzzSubject[] = [
     },
     pathOf: own,
     made: { key_bound: () => true, groups: claims => [...new Set(groupsOf(claims))] },
+  },
+  {
+    type: signedStatement,
+    algorithm: 'ES256',
+    typ: 'mayfly-statement+jwt',
+    settings: {
+      ...{ ...common, algorithms: ['ES256', 'RS256'], about: 'subject' },
+      claims: { network: 'string', ports: 'integer', rootless: 'boolean', mounts: 'string_list' },
+    },
+    claims: { sub: 'runner', network: 'none', ports: 0, rootless: true, mounts: ['/work'] },
+    subjects: ['', 'x'.repeat(2_049), 'a\nb', 'runner '],
+    expectation: {
+      ...{ ...idToken, algorithms: ['ES256', 'RS256'], types: ['MAYFLY-STATEMENT+JWT'], needsType: true },
+      ...{ maxLifetimeS: 600, needsId: false },
+      promise(claims) {
+        const types = { network: isText, ports: isWhole, rootless: isFlag, mounts: isTexts }
+        if (claims.has('cnf')) return 'a key that nobody could mean'
+        return Object.keys(types).find(name => !claims.has(name)) ?? typeFault(claims, types)
+      },
+    },
+    pathOf: own,
   },
   {
     type: kubernetes,

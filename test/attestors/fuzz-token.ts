@@ -130,11 +130,16 @@ export function changes(subject: { names: readonly string[]; subjects: readonly 
 /** @param claims the whole payload */
 export function buildToken(
   signers: Signers,
-  { algorithm, kid, claims }: { algorithm: string; kid: string; claims: Record<string, unknown> },
+  {
+    algorithm,
+    kid,
+    typ = 'JWT',
+    claims,
+  }: { algorithm: string; kid: string; typ?: string | undefined; claims: Record<string, unknown> },
   wanted: readonly Change[],
 ): string {
   const draft: Draft = {
-    header: membersOf({ alg: algorithm, kid, typ: 'JWT' }),
+    header: membersOf({ alg: algorithm, kid, typ }),
     payload: membersOf(claims),
     ...{ signer: 'good', around: json => json, after: [] },
   }

@@ -107,7 +107,8 @@ function stageOf(subject: FuzzSubject, by: Signers) {
     unreachable: open(type, settings, { now: () => NOON }),
     expectation,
     changes: changes({ names: Object.keys(claims), subjects: subject.subjects, nowS }),
-    token: (wanted: readonly Change[]) => buildToken(by, { algorithm, kid: 'good', claims }, wanted),
+    token: (wanted: readonly Change[]) =>
+      buildToken(by, { algorithm, kid: 'good', typ: subject.typ, claims }, wanted),
   }
 }
 
