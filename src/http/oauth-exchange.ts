@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { rejectEvidence } from '../broker/tasks/attest.ts'
-import type { OpenRequest } from '../broker/tasks/open-task.ts'
+import type { OpenRequest } from '../broker/tasks/open-request.ts'
 import type { Env } from './guard.ts'
 import { type ExchangeAnswer, type Pace, type Poll, pollExchange, TASK_TOKEN_TYPE } from './oauth-pending.ts'
 import { demand, demandKnown, type Form, invalid, one, openAndAnswer, readOpening } from './oauth-request.ts'

@@ -84,8 +84,8 @@ async function openTask(post: Post, load: Load, evidence: string, wanted: readon
     minutes: 30,
     authorization_details: wanted,
   })
-  // The first answer may have been to somebody: its evidence is then used up.
-  if (repeated && status === 401) return undefined
+  // The first answer may have been to somebody: its evidence is then used up, or its task goes on.
+  if (repeated && (status === 401 || status === 409)) return undefined
   if (status !== 201) return void load.surprises.push(`open: ${status} ${JSON.stringify(body)}`)
   const task = { id: body.task.id as string, token: body.task_token as string }
   load.inHand.push(task)

@@ -79,6 +79,8 @@ describe('without a key', () => {
     const token = svid()
     const same = { purpose: 'the very same' }
     const first = await open(token, [asks.api], same)
+    const soon = await open(token, [asks.api], same)
+    expect([soon.status, soon.headers.get('retry-after')]).toEqual([409, '1'])
     installation.clock.advance(2_000)
     const again = await open(token, [asks.api], same)
     expect(again.status).toBe(201)

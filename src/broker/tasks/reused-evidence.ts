@@ -55,7 +55,11 @@ export async function reuseEvidence(
   }
   const before = (await tx.lockDescent(earlier.task)).find(row => row.id === earlier.task)
   const isAgain = isRetry(broker, tx.now, reuse, earlier, before)
-  if (!isAgain && before?.state === 'active') throw inUse()
+  if (!isAgain && before?.state === 'active') {
+    // The same request so soon that it may be a race: after that second it is a retry.
+    const isSame = earlier.request_digest === reuse.requestDigest
+    throw inUse(isSame ? broker.limits.reissueFloorMs : undefined)
+  }
   const row = isAgain && before?.read_only === 0 ? task : readOnly(broker, task)
   if (row.read_only === 1 && phases.some(phase => phase !== 'read')) throw readsOnly()
   const taken = { task: task.id, used_at: tx.now, request_digest: use.request_digest, until: use.until }
@@ -82,8 +86,9 @@ function readOnly(broker: Broker, task: TaskRow): TaskRow {
   return { ...row, mac: taskMac(broker, row) }
 }
 
-const inUse = () =>
+const inUse = (retryAfterMs?: number) =>
   new BrokerError(
     'evidence_in_use',
     'another task was opened with this evidence and goes on: end it, bind tasks to a key, or bring fresh evidence',
+    retryAfterMs === undefined ? {} : { retryAfterMs },
   )
