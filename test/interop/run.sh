@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the interop suite: clients that we did not write (git, gh, the AWS CLI, boto3, curl and OpenSSL), and Ceph's radosgw, an STS, IAM
-# and S3 that checks signatures, session policies and expiry.
+# Runs the interop suite: clients that we did not write (git, gh, the AWS CLI, boto3, curl, OpenSSL, jose and jwcrypto), and Ceph's
+# radosgw, an STS, IAM and S3 that checks signatures, session policies and expiry.
 #
 # Installs what is missing from Debian's or Ubuntu's packages where that is possible. Where it is not, prints why
 # and leaves out what needs it; a failing start or test exits non-zero. Everything lives in one temporary folder
@@ -11,11 +11,13 @@ cd "$(dirname "$0")/../.."
 main() {
   have_gh || install gh || echo "interop: gh is left out: $why"
   have_aws || install awscli python3-boto3 || echo "interop: the AWS CLI and boto3 are left out: $why"
+  have_jose || install jose python3-jwcrypto || echo "interop: jose and jwcrypto are left out: $why"
   if ! have_radosgw && ! { install ceph-mon ceph-osd radosgw && have_radosgw; }; then
     echo "interop: radosgw is left out: ${why:-the packages of this system do not bring it}"
     npx vitest run --config test/interop/vitest.config.ts test/interop/git.test.ts test/interop/gh.test.ts \
       test/interop/aws-clients.test.ts test/interop/local-server.test.ts \
-      test/interop/job-control.test.ts test/interop/client-certificates.test.ts "$@"
+      test/interop/job-control.test.ts test/interop/client-certificates.test.ts \
+      test/interop/jwt-svids.test.ts "$@"
     return
   fi
   folder=$(mktemp -d -t mayfly-interop.XXXXXX)
@@ -70,6 +72,10 @@ install() {
 # Debian's own, whatever else is on the PATH.
 have_aws() {
   [ -x /usr/bin/aws ] && /usr/bin/python3 -c 'import boto3' 2>/dev/null
+}
+
+have_jose() {
+  command -v jose >/dev/null && /usr/bin/python3 -c 'import jwcrypto' 2>/dev/null
 }
 
 have_gh() {
