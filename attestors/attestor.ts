@@ -69,10 +69,11 @@ export type Proof = {
   /** Claims for which an agent's rule must name a value, or else it does not match (GitHub's risky events). */
   mustName?: readonly string[]
   /**
-   * Of a statement about surroundings ({@link Attestor.posture}): whom it is about, by subject, or by a claim that
+   * Of a statement about surroundings ({@link Attestor.posture}): whom it is about, by subject (of one attestor's
+   * identities, where it says of which), or by a claim that
    * something else has proven. Bound to a key instead, it is about whoever holds that.
    */
-  about?: { subject: string } | { claim: string; value: ClaimValue }
+  about?: { subject: string; attestor?: string } | { claim: string; value: ClaimValue }
   /** The key that the evidence is bound to; without it, who holds the evidence may present it. */
   boundKey?: BoundKey
   /** Present where a CI system vouched for one of its jobs. Such evidence lives for a day at most. */

@@ -61,10 +61,15 @@ const settings = z
     /** A key set in a file (RFC 7517), for signers that serve none. */
     key_set_file: z.string().min(1).optional(),
     /**
-     * Of whom a statement is. `subject`: `sub` is the workload's own subject. `key`: `cnf` names the key that the
+     * Of whom a statement is. `subject`: `sub` is the workload's own subject, whoever proved it; `{ subject_of: ci }`:
+     * as the attestor of that name proved it. `key`: `cnf` names the key that the
      * workload opens its task with. `{ claim: pod_uid }`: `sub` is that claim of the workload's identity.
      */
-    about: z.union([z.enum(['subject', 'key']), z.strictObject({ claim: z.string().min(1).max(256) })]),
+    about: z.union([
+      z.enum(['subject', 'key']),
+      z.strictObject({ subject_of: z.string().min(1).max(256) }),
+      z.strictObject({ claim: z.string().min(1).max(256) }),
+    ]),
     /** What it says, by name and type. */
     claims: z.record(claimName, z.enum(['string', 'integer', 'boolean', 'string_list'])),
     /** Cap on `exp - iat`. */
@@ -152,8 +157,9 @@ function readAbout(
   if (!key.ok) return key
   const bound = key.value === undefined ? {} : { boundKey: key.value }
   if (about === 'subject') return accept({ about: { subject }, ...bound })
-  if (about !== 'key') return accept({ about: { claim: about.claim, value: subject }, ...bound })
-  return key.value === undefined ? refuse('claim_missing', 'cnf') : accept(bound)
+  if (about === 'key') return key.value === undefined ? refuse('claim_missing', 'cnf') : accept(bound)
+  if ('subject_of' in about) return accept({ about: { subject, attestor: about.subject_of }, ...bound })
+  return accept({ about: { claim: about.claim, value: subject }, ...bound })
 }
 
 /** RFC 7800 section 3, with the members of RFC 9449 section 6 and RFC 8705 section 3.1. */

@@ -57,6 +57,7 @@ beforeAll(async () => {
       ...{ claims: { 'sandbox.network': 'string', 'provenance.repository_id': 'string' } },
     },
     sealed: { ...signed, audience: SEALED, about: 'key' },
+    ofjobs: { ...signed, audience: `${SEALED}/jobs`, about: { subject_of: 'actions' } },
     provenance: {
       ...{ type: 'slsa-provenance', trusted_root_file: 'trusted_root.jsonl', owner_id: '5001' },
       digest_claim: 'sandbox.image_digest',
@@ -164,6 +165,12 @@ describe('by policy', () => {
 describe('refused as evidence is', () => {
   test.each<[string, () => Promise<unknown[]>, string, string]>([
     ['a statement of another workload', async () => [stated('reviewer')], 'sandbox', 'not_of_this_workload'],
+    [
+      'one of that subject, of whom another attestor proves',
+      async () => [stated('coder', { aud: `${SEALED}/jobs` })],
+      'ofjobs',
+      'not_of_this_workload',
+    ],
     ['a stale one', async () => [stated('coder', old())], 'sandbox', 'too_old'],
     [
       'one that is signed by somebody else',

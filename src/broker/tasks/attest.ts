@@ -61,7 +61,10 @@ export function isOfPosture(attestors: ReadonlyMap<string, Attestor>, claim: str
 }
 
 /** Whoever names the claims of an identity, as tags are named, does not speak of its surroundings with that. */
-function ownClaims(attestors: ReadonlyMap<string, Attestor>, claims: Identity['claims']): Identity['claims'] {
+export function ownClaims(
+  attestors: ReadonlyMap<string, Attestor>,
+  claims: Identity['claims'],
+): Identity['claims'] {
   const names = Object.keys(claims)
   if (!names.some(name => isOfPosture(attestors, name))) return claims
   return Object.fromEntries(Object.entries(claims).filter(([name]) => !isOfPosture(attestors, name)))

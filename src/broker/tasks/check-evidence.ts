@@ -17,7 +17,7 @@ import type { Agent } from '../../policy/agent.ts'
 import { type AgentMatch, matchAgent } from '../../policy/match-agent.ts'
 import { type NearAgent, nearAgents } from '../../policy/near-rules.ts'
 import type { Broker, Identity } from '../broker.ts'
-import { route } from './attest.ts'
+import { ownClaims, route } from './attest.ts'
 import { type Nearly, nearlyTaken, peek } from './nearly-taken.ts'
 
 /** What of a broker it needs: so much of one there is without a ledger, too. */
@@ -95,7 +95,8 @@ export async function checkEvidence(
   }
   const proof = proofOf(verdict.proof, attestor.rules)
   if (attestor.posture === true) return { outcome: 'statement', ...common, ...clocks, proof }
-  const identity: Identity = { ...verdict.proof, attestor: name }
+  const claims = ownClaims(attestors, verdict.proof.claims)
+  const identity: Identity = { ...verdict.proof, claims, attestor: name }
   const agents: readonly Agent[] = [...checking.agents().values()]
   const match = matchAgent(agents, identity, agent, now())
   return {

@@ -17,6 +17,7 @@ import { endTask } from './end-task.ts'
 type Claims = Readonly<Record<string, ClaimValue>>
 /** Of whom statements have to be. */
 type Workload = {
+  attestor: string
   subject: string
   claims: Claims
   /** `any`: whichever key a statement is of is taken to be shown, where it is only being supposed. */
@@ -39,8 +40,8 @@ export async function withPosture(
   held: HeldKeys,
 ): Promise<Identity> {
   if (statements.length === 0) return identity
-  const { subject, claims } = identity
-  const proven = await proveAll(broker, statements, { subject, claims, held })
+  const { attestor, subject, claims } = identity
+  const proven = await proveAll(broker, statements, { attestor, subject, claims, held })
   return { ...identity, claims: Object.assign({}, claims, ...proven.values()) }
 }
 
@@ -82,10 +83,11 @@ export async function proveAgain(
 ): Promise<void> {
   const needed = broker.agents().get(task.agent)?.posture_with_heartbeat ?? []
   if (needed.length === 0 && statements.length === 0) return
-  const { subject, claims } = JSON.parse(task.identity) as IdentityFacts
+  const { attestor, subject, claims } = JSON.parse(task.identity) as IdentityFacts
   const before = postureOf(broker, claims)
   const own = Object.fromEntries(Object.entries(claims).filter(([name]) => !Object.hasOwn(before, name)))
   const proven = await proveAll(broker, statements, {
+    attestor,
     subject,
     claims: own,
     held: { ...shown, ...boundKeyOf(task) },
@@ -96,10 +98,10 @@ export async function proveAgain(
       'posture_needed',
       `each heartbeat of this task brings a fresh statement of ${missing}`,
     )
-  for (const [attestor, now] of proven) {
-    const then = Object.fromEntries(Object.entries(before).filter(([name]) => isOf(attestor)(name)))
+  for (const [by, now] of proven) {
+    const then = Object.fromEntries(Object.entries(before).filter(([name]) => isOf(by)(name)))
     if (Object.keys(then).length === 0)
-      throw new BrokerError('request_invalid', `the task was opened without a statement of ${attestor}`)
+      throw new BrokerError('request_invalid', `the task was opened without a statement of ${by}`)
     if (canonicalJson(now) !== canonicalJson(then)) throw await endChanged(broker, task, then, now)
   }
 }
@@ -120,7 +122,7 @@ async function endChanged(broker: Broker, task: TaskRow, then: Claims, now: Clai
 export async function examinePosture(
   broker: Broker,
   statements: readonly Evidence[],
-  { subject, claims, held }: Workload,
+  { claims, ...workload }: Workload,
 ): Promise<{ ok: true; proven: Proven } | Unproven> {
   const examined = new Map<string, Proof>()
   for (const statement of statements) {
@@ -137,7 +139,7 @@ export async function examinePosture(
   const proven = new Map<string, Claims>()
   for (const [attestor, proof] of ordered) {
     const known: Claims = Object.assign({}, claims, ...proven.values())
-    const problem = unbound(proof, { subject, claims: known, held })
+    const problem = unbound(proof, { ...workload, claims: known })
     if (problem !== undefined) return refused(attestor, 'not_of_this_workload', problem)
     const named = Object.entries(proof.claims).map(([name, value]) => [`${attestor}.${name}`, value] as const)
     proven.set(attestor, Object.fromEntries(named))
@@ -160,11 +162,16 @@ async function proveAll(
 }
 
 /** What keeps a statement from being about this workload; undefined where it is. */
-function unbound({ about, boundKey }: Proof, { subject, claims, held }: Workload): string | undefined {
+function unbound({ about, boundKey }: Proof, workload: Workload): string | undefined {
+  const { subject, claims, held } = workload
   if (boundKey === undefined && about === undefined) return 'it does not say of whom it is'
   if (held !== 'any' && !isHeld(boundKey, held)) return 'it is of another key'
   if (about === undefined) return undefined
-  if ('subject' in about) return about.subject === subject ? undefined : 'it is of another subject'
+  if ('subject' in about) {
+    if (about.attestor !== undefined && about.attestor !== workload.attestor)
+      return `it is of those that ${about.attestor} proves`
+    return about.subject === subject ? undefined : 'it is of another subject'
+  }
   const value = Object.hasOwn(claims, about.claim) ? claims[about.claim] : undefined
   if (value === undefined) return `nothing proved ${about.claim}, which it is about`
   return value === about.value ? undefined : `it is about another ${about.claim}`
