@@ -30,7 +30,8 @@ async function asksOf(sidecar: Sidecar, id: string | undefined): Promise<LocalAs
   const active = (await sidecar.tasks()).filter(task => task.state === 'active')
   const [task, ...more] = id === undefined ? active : active.filter(one => one.id === id)
   if (task === undefined) throw new CommandError('no such task is held: see mayfly agent tasks')
-  if (more.length > 0) throw usageError('several tasks are held: name the one that is meant')
+  if (more.length > 0)
+    throw usageError('several tasks are held: name the one that is meant, with: mayfly agent env TASK')
   return task.asks
 }
 

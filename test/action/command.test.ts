@@ -42,10 +42,11 @@ test('the job has its own AWS, where none was asked for', () => {
 
 function environment(all: typeof given, region: string | undefined) {
   const ofAction = { GITHUB_STATE: 'x', INPUT_URL: 'x', STATE_token: 'x', ACTIONS_RUNTIME_TOKEN: 'x' }
+  const ofOthers = { MAYFLY_SOCKET: 'x', MAYFLY_LOCAL_URL: 'x', MAYFLY_LOCAL_TOKEN: 'x' }
   const minted = all.map(
     ([kind, ask, value]): Minted => ({ kind, ask, credential: credentialOf(ask, value) }),
   )
-  return commandEnvironment({ ...env, ...ofAction }, minted, { region })
+  return commandEnvironment({ ...env, ...ofAction, ...ofOthers }, minted, { region })
 }
 
 function credentialOf(ask: Minted['ask'], credential: unknown): Credential {
