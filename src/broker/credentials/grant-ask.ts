@@ -91,7 +91,7 @@ async function grantAsk(
   const about = { ...judgedTask(task, ancestors), ...(declared === undefined ? {} : { declared }) }
   const { row: decision, asks: verdicts } = await decide(broker, about, resolved, bounds)
   await demandAllowed(broker, decision, DENIED)
-  const ask = resolved[0]!.ask
+  const { ask, issuer } = resolved[0]!
   const row: AskRow = {
     id: broker.newId('ask'),
     task: task.id,
@@ -104,7 +104,8 @@ async function grantAsk(
   }
   const approvals = await planApprovals(broker, { task, above: ancestors, asks: [row] }, verdicts, wish)
   await broker.ledger.write(async tx => {
-    await lockMintable(broker, tx, task.id)
+    // Nobody is asked about what would not be minted anyway.
+    await lockMintable(broker, tx, task.id, [issuer.facts(ask).phase])
     await tx.insertDecision(decision)
     await tx.insertAsk(row)
     await requestApprovals(broker, tx, approvals)
