@@ -22,8 +22,10 @@ export type TaskHashes = {
 }
 
 /** What the holder of a task needs to know its own credentials again wherever they stand. Of no other task's. */
-export async function taskHashes({ ledger, keyring, limits }: Broker, task: TaskRow): Promise<TaskHashes> {
-  const key = keyring.tokenHash(`hashes ${task.id} ${await ledger.now()}`)
+export async function taskHashes(broker: Broker, task: TaskRow): Promise<TaskHashes> {
+  const { ledger, keyring, limits } = broker
+  // Of randomness nobody else sees: two answers within one millisecond have two keys.
+  const key = keyring.tokenHash(`hashes ${task.id} ${broker.newToken('task').reveal()}`)
   const prints = await ledger.read.printsOf(task.id)
   const { items } = await ledger.read.leases({ task: task.id }, { limit: limits.credentialsPerTask + 1 })
   return {
