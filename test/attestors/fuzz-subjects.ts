@@ -7,16 +7,16 @@ import { googleCloud } from '../../attestors/google-cloud.ts'
 import { kubernetes } from '../../attestors/kubernetes.ts'
 import { laptop } from '../../attestors/laptop.ts'
 import { oidc } from '../../attestors/oidc.ts'
+import type { Algorithm } from '../../attestors/shared/algorithms.ts'
 import { signedStatement } from '../../attestors/signed-statement.ts'
 import { spiffeJwt } from '../../attestors/spiffe-jwt.ts'
 import { githubClaims } from '../fakes/identity/github-claims.ts'
-import type { TestAlgorithm } from '../fakes/identity/signing-key.ts'
 import { at, type Claims, type Expectation, isNumeral, isUsable } from './fuzz-reference.ts'
 import { AUDIENCE, NOON } from './issuer-subject.ts'
 
 export type FuzzSubject = {
   type: AttestorType
-  algorithm: TestAlgorithm
+  algorithm: Algorithm
   /** Of the header, where that is not JWT. */
   typ?: string
   settings: Record<string, unknown>

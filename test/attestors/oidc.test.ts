@@ -1,9 +1,11 @@
 import { OAuth2Server } from 'oauth2-mock-server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { oidc } from '../../attestors/oidc.ts'
+import { ALGORITHMS } from '../../attestors/shared/algorithms.ts'
 import { createOutbound } from '../../src/outbound.ts'
 import { describeAttestor } from '../conformance/attestor.ts'
 import { type IdentityProvider, startIdentityProvider } from '../fakes/identity/identity-provider.ts'
+import { standingKey } from '../fakes/standing-key.ts'
 import { AUDIENCE, createIssuerSubject, jwt, NOON, open } from './issuer-subject.ts'
 
 describeAttestor('oidc', () => createIssuerSubject(oidc, {}))
@@ -15,7 +17,9 @@ afterAll(() => outbound.close())
 describe('with node-oidc-provider', () => {
   let provider: IdentityProvider
   beforeAll(async () => {
-    provider = await startIdentityProvider({ now: () => NOON, audience: AUDIENCE })
+    const privateKey = standingKey('identity-provider')
+    const options = { now: () => NOON, audience: AUDIENCE, privateKey, algorithms: ALGORITHMS }
+    provider = await startIdentityProvider(options)
   })
   afterAll(() => provider.close())
 
@@ -24,8 +28,9 @@ describe('with node-oidc-provider', () => {
     return open(oidc, all, { now: () => NOON, fetch })
   }
 
-  test.each(['RS256', 'ES256', 'EdDSA'] as const)('%s tokens are proven', async algorithm => {
+  test.each(ALGORITHMS)('%s tokens are proven', async algorithm => {
     const token = await provider.mintToken({ sub: 'runner' }, { algorithm })
+    expect(headerOf(token)).toMatchObject({ alg: algorithm, kid: `${algorithm}-1` })
     expect(await attestorFor({ algorithms: [algorithm] }).attest(jwt(token))).toMatchObject({
       ok: true,
       proof: { issuer: provider.issuer, subject: 'runner', replay: { singleUse: true } },
@@ -92,6 +97,10 @@ describe('with node-oidc-provider', () => {
     expect(verdict).toMatchObject({ ok: true, proof: { replay: { singleUse: true } } })
   })
 })
+
+function headerOf(token: string): unknown {
+  return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString())
+}
 
 describe('with oauth2-mock-server', () => {
   const server = new OAuth2Server()

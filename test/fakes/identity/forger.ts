@@ -1,6 +1,7 @@
 /** Tokens as nobody should make them: any header, any payload, as objects or as text that is no JSON at all. */
 import { createHmac } from 'node:crypto'
-import { createSigningKey, type SigningKey, type TestAlgorithm } from './signing-key.ts'
+import type { Algorithm } from '../../../attestors/shared/algorithms.ts'
+import { createSigningKey, type SigningKey } from './signing-key.ts'
 
 /** An object is written as JSON; text and bytes stand as they are. */
 export type Part = Record<string, unknown> | string | Uint8Array
@@ -18,7 +19,7 @@ export type Forger = {
 }
 
 export function createForger(
-  options: { algorithm?: TestAlgorithm; kid?: string; modulusLength?: number } = {},
+  options: { algorithm?: Algorithm; kid?: string; modulusLength?: number } = {},
 ): Forger {
   const { algorithm = 'ES256', kid = 'forged', ...strength } = options
   const key = createSigningKey(algorithm, kid, strength)

@@ -6,16 +6,17 @@ import { type KeyObject, randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Provider, { type JwtParts, type TokenContext } from 'oidc-provider'
+import { type Algorithm, fitsAlgorithm } from '../../../attestors/shared/algorithms.ts'
 import type { FaultHook } from '../faults.ts'
 import { type Claims, githubClaims } from './github-claims.ts'
 import { createSigningKey, type SigningKey } from './signing-key.ts'
 
-const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const
+const ALGORITHMS: readonly Algorithm[] = ['RS256', 'ES256', 'EdDSA']
 const RESOURCE = 'urn:mayfly:test'
 const CLIENT = { client_id: 'workload', client_secret: 'a secret of the test suite' }
 const LIFETIME_S = 300
 
-export type MintOptions = { algorithm?: (typeof ALGORITHMS)[number]; header?: Record<string, unknown> }
+export type MintOptions = { algorithm?: Algorithm; header?: Record<string, unknown> }
 
 export type IdentityProvider = {
   /** `http://127.0.0.1:PORT` */
@@ -48,12 +49,15 @@ export type IdentityProviderOptions = {
   audience?: string
   /** The first RSA key, where it need not be fresh. */
   privateKey?: KeyObject
+  /** What it can sign with, RS256 among them; each has a key of its own kid, and RSA ones are one key. */
+  algorithms?: readonly Algorithm[]
 }
 
 export async function startIdentityProvider(
   options: IdentityProviderOptions = {},
 ): Promise<IdentityProvider> {
-  const { now = Date.now, newId = randomUUID, audience = 'https://mayfly.test', privateKey } = options
+  const { now = Date.now, newId = randomUUID, audience = 'https://mayfly.test' } = options
+  const { privateKey, algorithms = ALGORITHMS } = options
   const wanted = new Map<string, { claims: Claims; options: MintOptions }>()
   const requests: string[] = []
   let down = false
@@ -92,10 +96,14 @@ export async function startIdentityProvider(
 
   function rotate({ keepOld = false } = {}): void {
     generation += 1
-    const given = generation === 1 && privateKey !== undefined ? { privateKey } : {}
-    const fresh = ALGORITHMS.map(algorithm =>
-      createSigningKey(algorithm, `${algorithm}-${generation}`, algorithm === 'RS256' ? given : {}),
-    )
+    let rsa = generation === 1 ? privateKey : undefined
+    const fresh = algorithms.map(algorithm => {
+      const kid = `${algorithm}-${generation}`
+      if (!fitsAlgorithm({ kty: 'RSA' }, algorithm)) return createSigningKey(algorithm, kid)
+      const key = createSigningKey(algorithm, kid, rsa && { privateKey: rsa })
+      rsa = key.privateKey
+      return key
+    })
     keys = keepOld ? [...fresh, ...keys] : fresh
     handler = createHandler(issuer, keys, customize, mint => wanted.get(mint)?.options.algorithm)
   }

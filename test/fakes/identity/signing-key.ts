@@ -1,10 +1,15 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject, sign as signBytes } from 'node:crypto'
-
-export type TestAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA'
+import {
+  constants,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign as signBytes,
+} from 'node:crypto'
+import type { Algorithm } from '../../../attestors/shared/algorithms.ts'
 
 export type SigningKey = {
   kid: string
-  algorithm: TestAlgorithm
+  algorithm: Algorithm
   privateKey: KeyObject
   publicKey: KeyObject
   /** As a key set lists it: kid, alg, `use: sig`. */
@@ -17,7 +22,7 @@ type KeyOptions = { modulusLength?: number; privateKey?: KeyObject }
 
 /** A real key of any strength, so that weak ones can be tried too; `privateKey` where it need not be fresh. */
 export function createSigningKey(
-  algorithm: TestAlgorithm,
+  algorithm: Algorithm,
   kid: string,
   { modulusLength = 2048, privateKey = generate(algorithm, modulusLength) }: KeyOptions = {},
 ): SigningKey {
@@ -34,18 +39,25 @@ export function createSigningKey(
   }
 }
 
-function generate(algorithm: TestAlgorithm, modulusLength: number): KeyObject {
-  if (algorithm === 'ES256') return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-  if (algorithm === 'ES384') return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey
-  if (algorithm === 'EdDSA') return generateKeyPairSync('ed25519').privateKey
+function generate(algorithm: Algorithm, modulusLength: number): KeyObject {
+  const namedCurve = CURVES[algorithm]
+  if (namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve }).privateKey
+  if (isEdwards(algorithm)) return generateKeyPairSync('ed25519').privateKey
   return generateKeyPairSync('rsa', { modulusLength }).privateKey
 }
 
+const CURVES: Partial<Record<Algorithm, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
+
 /** RFC 7518 section 3: ECDSA as r || s, PSS with a salt as long as the hash. */
-function signAs(algorithm: TestAlgorithm, key: KeyObject, bytes: Uint8Array): Buffer {
-  if (algorithm === 'EdDSA') return signBytes(null, bytes, key)
-  const hash = algorithm === 'ES384' ? 'sha384' : 'sha256'
-  if (algorithm === 'PS256') return signBytes(hash, bytes, { key, padding: 6, saltLength: 32 })
-  if (algorithm === 'RS256') return signBytes(hash, bytes, key)
-  return signBytes(hash, bytes, { key, dsaEncoding: 'ieee-p1363' })
+function signAs(algorithm: Algorithm, key: KeyObject, bytes: Uint8Array): Buffer {
+  if (isEdwards(algorithm)) return signBytes(null, bytes, key)
+  const hash = `sha${algorithm.slice(2)}`
+  if (algorithm.startsWith('RS')) return signBytes(hash, bytes, key)
+  if (algorithm.startsWith('ES')) return signBytes(hash, bytes, { key, dsaEncoding: 'ieee-p1363' })
+  const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_DIGEST: saltLength } = constants
+  return signBytes(hash, bytes, { key, padding, saltLength })
+}
+
+function isEdwards(algorithm: Algorithm): boolean {
+  return algorithm.startsWith('Ed')
 }

@@ -1,5 +1,6 @@
 /** A SPIFFE trust domain: signs JWT-SVIDs and publishes its bundle, like a SPIRE server would. */
-import { createSigningKey, type SigningKey, type TestAlgorithm } from './signing-key.ts'
+import type { Algorithm } from '../../../attestors/shared/algorithms.ts'
+import { createSigningKey, type SigningKey } from './signing-key.ts'
 
 export type SvidRequest = {
   /** A path (`/agent/coder`) or a whole SPIFFE ID; anything else stands as it is. */
@@ -29,7 +30,7 @@ export function createSpiffeAuthority(options: {
   trustDomain: string
   /** Epoch milliseconds. */
   now?: () => number
-  algorithm?: TestAlgorithm
+  algorithm?: Algorithm
   /** What SVIDs are for when the request does not say. */
   audience?: string
 }): SpiffeAuthority {
