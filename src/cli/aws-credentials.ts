@@ -4,8 +4,8 @@
  * is the local server's, or one that is kept beside the file of its task.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { z } from 'zod'
 import { kindOf } from '../sidecar/ask-kind.ts'
+import { awsPartsOf } from '../sidecar/aws-parts.ts'
 import { connectSidecar, type Sidecar, sidecarAddress } from '../sidecar/call.ts'
 import type { CredentialBody } from '../sidecar/protocol.ts'
 import { type AskDetail, formatAsk, readAsks } from './ask.ts'
@@ -97,17 +97,11 @@ function accountOf({ role }: AskDetail): string | undefined {
   return typeof role === 'string' ? /^arn:[^:]+:iam::(\d{12}):/.exec(role)?.[1] : undefined
 }
 
-const partsShape = z.object({
-  AccessKeyId: z.string(),
-  SecretAccessKey: z.string(),
-  SessionToken: z.string(),
-})
-
 /** The one place where it reveals a session: to stdout, which is what it is for. */
-function print(terminal: Terminal, { parts, account, expiresAt }: AwsSession): void {
-  const read = partsShape.safeParse(parts)
-  if (!read.success) throw new CommandError('that ask is not one for an AWS session')
-  const { AccessKeyId, SecretAccessKey, SessionToken } = read.data
+function print(terminal: Terminal, { parts: secret, account, expiresAt }: AwsSession): void {
+  const parts = awsPartsOf(secret)
+  if (parts === undefined) throw new CommandError('that ask is not one for an AWS session')
+  const { AccessKeyId, SecretAccessKey, SessionToken } = parts
   const Expiration = expiresAt
   const answer = { Version: 1, AccessKeyId, SecretAccessKey, SessionToken, Expiration }
   terminal.out(`${JSON.stringify({ ...answer, ...(account !== undefined && { AccountId: account }) })}\n`)

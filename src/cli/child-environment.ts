@@ -1,11 +1,10 @@
 /** What a child of `mayfly exec` finds in its environment: its credentials, and nothing to get others with. */
 import { devNull } from 'node:os'
-import { z } from 'zod'
 import type { Credential } from '../client/credential.ts'
 import { type AskKind, kindOf } from '../sidecar/ask-kind.ts'
-import { SIDECAR_VARIABLES } from '../sidecar/protocol.ts'
+import { awsPartsOf } from '../sidecar/aws-parts.ts'
+import { OTHER_AWS_VARIABLES, tokenVariable, WITHHELD_VARIABLES } from '../sidecar/variables.ts'
 import type { AskDetail } from './ask.ts'
-import { EVIDENCE_VARIABLES } from './evidence.ts'
 import { gitEnvironment } from './git-environment.ts'
 import { CommandError, type Terminal, usageError } from './terminal.ts'
 
@@ -29,16 +28,8 @@ export type Place = {
   aws: { url: string; token: string; tokenFile: string | undefined } | undefined
 }
 
-const OURS = ['MAYFLY_TASK_TOKEN_FILE', 'MAYFLY_OPERATOR_TOKEN_FILE', ...Object.values(SIDECAR_VARIABLES)]
 const GITHUB = ['GH_TOKEN', 'GITHUB_TOKEN'] as const
 const AWS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const
-/** Other ways to AWS credentials: some SDKs look at these first, and would not use what was asked for. */
-const AWS_OTHERS = [
-  ...['AWS_PROFILE', 'AWS_DEFAULT_PROFILE', 'AWS_SECURITY_TOKEN', 'AWS_CREDENTIAL_EXPIRATION'],
-  ...['AWS_WEB_IDENTITY_TOKEN_FILE', 'AWS_ROLE_ARN', 'AWS_ROLE_SESSION_NAME'],
-  ...['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'],
-  ...['AWS_CONTAINER_AUTHORIZATION_TOKEN', 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
-]
 /** Without keys in the environment the SDKs would look into these files, and at the machine, first or after all. */
 const AWS_ELSEWHERE = {
   AWS_SHARED_CREDENTIALS_FILE: devNull,
@@ -82,8 +73,7 @@ export function namesOf(ask: AskDetail): string[] {
     case 'aws':
       return [...AWS]
     case 'other':
-      // `payments.jwt` is not `payments-jwt`: the dot of a team's name is two.
-      return [`MAYFLY_TOKEN_${ask.type.toUpperCase().replaceAll('-', '_').replaceAll('.', '__')}`]
+      return [tokenVariable(ask.type)]
   }
 }
 
@@ -95,8 +85,8 @@ export function childEnvironment(
 ): Record<string, string> {
   const of = (kind: AskKind) => given.filter(({ ask }) => kindOf(ask) === kind)
   const [aws] = of('aws')
-  const hidden = new Set<string>([...EVIDENCE_VARIABLES, ...OURS])
-  if (aws !== undefined) for (const name of [...AWS, ...AWS_OTHERS]) hidden.add(name)
+  const hidden = new Set<string>(WITHHELD_VARIABLES)
+  if (aws !== undefined) for (const name of [...AWS, ...OTHER_AWS_VARIABLES]) hidden.add(name)
   if (of('github').length > 0) for (const name of GITHUB) hidden.add(name)
   const kept = Object.entries(terminal.env).filter(
     ([name, value]) => value !== undefined && !hidden.has(name),
@@ -129,12 +119,10 @@ function variables({ ask, credential }: GivenSecret): Record<string, string> {
   return Object.fromEntries(namesOf(ask).map((name, index) => [name, values[index] ?? '']))
 }
 
-const awsParts = z.object({ AccessKeyId: z.string(), SecretAccessKey: z.string(), SessionToken: z.string() })
-
 function awsValues(value: unknown): string[] {
-  const parts = awsParts.safeParse(value)
-  if (!parts.success)
+  const parts = awsPartsOf(value)
+  if (parts === undefined)
     throw new CommandError('the credential for AWS is no session: is the issuer one of AWS?')
-  const { AccessKeyId, SecretAccessKey, SessionToken } = parts.data
+  const { AccessKeyId, SecretAccessKey, SessionToken } = parts
   return [AccessKeyId, SecretAccessKey, SessionToken]
 }

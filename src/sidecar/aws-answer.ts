@@ -3,10 +3,10 @@
  * Guide, "Container credential provider"). The JavaScript SDK waits for one second, so what is held is answered
  * while a new one is minted, and a refusal comes instead of a wait for humans.
  */
-import { z } from 'zod'
 import type { Credential } from '../client/credential.ts'
 import type { World } from '../client/world.ts'
 import { kindOf } from './ask-kind.ts'
+import { awsPartsOf } from './aws-parts.ts'
 import type { Keeper } from './keeper.ts'
 import { SIDECAR_LIMITS } from './limits.ts'
 import { Refusal } from './refusal.ts'
@@ -44,13 +44,11 @@ async function inTime<T>(world: Pick<World, 'schedule'>, work: Promise<T>): Prom
   return Promise.race([work, late]).finally(cancel)
 }
 
-const parts = z.object({ AccessKeyId: z.string(), SecretAccessKey: z.string(), SessionToken: z.string() })
-
 /** @throws Refusal where the handle is not that of an AWS session */
 export function sessionOf(credential: Credential): AwsSession {
-  const read = parts.safeParse(credential.reveal())
-  if (!read.success) throw noSession()
-  const { AccessKeyId, SecretAccessKey, SessionToken } = read.data
+  const parts = awsPartsOf(credential.reveal())
+  if (parts === undefined) throw noSession()
+  const { AccessKeyId, SecretAccessKey, SessionToken } = parts
   const { account } = credential.details
   return {
     ...{ AccessKeyId, SecretAccessKey, Token: SessionToken, Expiration: credential.expiresAt.toISOString() },
