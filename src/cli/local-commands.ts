@@ -94,8 +94,8 @@ function addAgent(program: Command, terminal: Terminal, { withOpening, wholeNumb
     .action(async (task, options) => (await import('./local-tasks.ts')).localEnd(terminal, task, options))
 }
 
-const AGENT_HELP = `It prints MAYFLY_SOCKET=PATH: with that in their environment, mayfly git-credential,
-mayfly aws-credentials and mayfly mcp ask it. The socket is --socket, or $XDG_RUNTIME_DIR/mayfly/agent.sock
+const AGENT_HELP = `It prints MAYFLY_SOCKET=PATH: with that in their environment, mayfly git-credential
+and mayfly aws-credentials ask it. The socket is --socket, or $XDG_RUNTIME_DIR/mayfly/agent.sock
 (~/.local/state/mayfly/agent.sock). On SIGTERM everything it holds ends. See docs/sidecar.md.`
 
 const AWS_HELP = `In ~/.aws/config:
