@@ -65,28 +65,29 @@ export function webhookRoutes(
   })
 
   async function carryOut(event: string, body: string): Promise<object> {
-    const alert = readBy(readGithubAlert, event, body)
+    const payload = strictJson(body, 'the body')
+    const alert = readBy(readGithubAlert, event, payload)
     if (alert !== undefined) {
       const isTaken = await takeAlert(broker, alert, alerts !== undefined)
       if (isTaken === 'waiting') alerts?.()
       return { alert: 'taken' }
     }
-    const push = trustPolicies && readBy(readPush, event, body)
+    const push = trustPolicies && readBy(readPush, event, payload)
     if (push !== undefined) {
       await trustPolicies?.(push)
       return { push: 'noted' }
     }
-    const end = readBy(readGithubEnd, event, body)
+    const end = readBy(readGithubEnd, event, payload)
     return { ended: end === undefined ? 0 : await endWork(broker, end, 'github-webhook') }
   }
 
   function readBy<Told>(
     read: (event: string, payload: unknown) => Told | undefined,
     event: string,
-    body: string,
+    payload: unknown,
   ): Told | undefined {
     try {
-      return read(event, strictJson(body, 'the body'))
+      return read(event, payload)
     } catch (error) {
       if (!(error instanceof z.ZodError)) throw error
       const where = error.issues.slice(0, 5).map(issue => issue.path.join('.'))
