@@ -131,12 +131,10 @@ function shell(broker: Broker, options: AppOptions): Hono<Env> {
     renderError(c, new BrokerError('not_found', 'nothing is served under this path'), c.get('broker')),
   )
   app.use('*', guardHeaders(limits), identifySource(options.proxyHops))
-  app.use('*', identifyCertificate(options.forwarded))
+  if (options.forwarded !== undefined) app.use('*', identifyCertificate(options.forwarded))
+  const publicUrl = options.reachedAt ?? options.publicUrl
   app.use('*', async (c, next) => {
-    c.set('publicUrl', options.reachedAt ?? options.publicUrl)
-    await next()
-  })
-  app.use('*', async (c, next) => {
+    c.set('publicUrl', publicUrl)
     // Almost every answer holds what is secret or soon untrue; what may be kept says so itself.
     c.env.outgoing.setHeader('cache-control', 'no-store')
     await next()

@@ -30,10 +30,9 @@ export function certificateEvidence(
  * Where a proxy ends TLS, its word is all that there is of a client's certificate: one of the connection between the
  * proxy and the broker is the proxy's own.
  */
-export function identifyCertificate(forwarded: ForwardedCertificate | undefined): MiddlewareHandler<Env> {
+export function identifyCertificate(forwarded: ForwardedCertificate): MiddlewareHandler<Env> {
   return async function certificate(c, next) {
-    if (forwarded !== undefined)
-      c.set('forwardedCertificates', forwardedCertificates(c.env.incoming, forwarded))
+    c.set('forwardedCertificates', forwardedCertificates(c.env.incoming, forwarded))
     await next()
   }
 }
