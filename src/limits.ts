@@ -8,6 +8,9 @@ const hour = 60 * minute
 const day = 24 * hour
 const kibibyte = 1_024
 
+/** What people write in minutes is counted in milliseconds. */
+export const MINUTE_MS = minute
+
 export const LIMITS = {
   // Requests as they arrive (THREATS: body, header and JSON bombs, slow clients).
   bodyBytes: 64 * kibibyte,

@@ -4,6 +4,7 @@
  */
 import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
+import { MINUTE_MS } from '../../limits.ts'
 import { owns } from '../../policy/approvers.ts'
 import { judgeAsk } from '../../policy/judge-ask.ts'
 import type { PreapprovalRow } from '../../store/rows.ts'
@@ -119,5 +120,3 @@ export async function revokePreapproval(broker: Broker, actor: string, id: strin
   })
   return (await broker.ledger.read.preapproval(id))!
 }
-
-const MINUTE_MS = 60_000

@@ -1,9 +1,10 @@
 /** How much of each counted budget is used up now: of every owner and agent, or of one lineage. */
+import { MINUTE_MS } from '../../limits.ts'
 import { ownerLimits } from '../../policy/budgets.ts'
 import type { Page } from '../../store/ledger.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { budgetsOf, type CountedBudget, MINUTE_MS, type Scope } from './budgets.ts'
+import { budgetsOf, type CountedBudget, type Scope } from './budgets.ts'
 
 const COUNTED: readonly CountedBudget[] = [
   'active_tasks',

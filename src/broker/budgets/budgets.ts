@@ -3,7 +3,7 @@
  * They are taken late, since whoever else wants the same one waits for the end of the transaction, and in one
  * order everywhere: what few share before what many share, tasks before credentials, minutes last.
  */
-import { LIMITS } from '../../limits.ts'
+import { LIMITS, MINUTE_MS } from '../../limits.ts'
 import { type BudgetLimits, type BudgetName, ownerLimits } from '../../policy/budgets.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { TaskRow } from '../../store/rows.ts'
@@ -12,7 +12,6 @@ import { BrokerError } from '../broker-error.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-export const MINUTE_MS = 60_000
 /** No task below outlives the root, and an hour is more than the end of one is ever late. */
 const LONGEST_LINEAGE_MS = LIMITS.taskMinutes * MINUTE_MS + HOUR_MS
 

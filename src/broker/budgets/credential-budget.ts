@@ -1,10 +1,11 @@
 /** What one credential counts against: so many an hour and a day, and the minutes for which it lets its holder write. */
 import type { Issued } from '../../../issuers/issuer.ts'
+import { MINUTE_MS } from '../../limits.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { LeaseRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { type Budget, budgetsOf, exhausted, MINUTE_MS, type Scope, scopesOf } from './budgets.ts'
+import { type Budget, budgetsOf, exhausted, type Scope, scopesOf } from './budgets.ts'
 
 /** Fixed when the mint is planned, so that what is given back is what was taken. */
 export type CredentialBudgets = {

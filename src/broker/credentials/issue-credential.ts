@@ -5,7 +5,7 @@
 import { type Issued, ProviderUnavailable, type Refused } from '../../../issuers/issuer.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import { type AuditEvent, type AuditSubject, record } from '../../audit/record.ts'
-import { LIMITS } from '../../limits.ts'
+import { LIMITS, MINUTE_MS } from '../../limits.ts'
 import { LedgerUnavailable, type LedgerWrite } from '../../store/ledger.ts'
 import type { ApprovalRow, AskRow, LeaseRow, TaskRow } from '../../store/rows.ts'
 import { spendApproval } from '../approvals/spend-approval.ts'
@@ -267,8 +267,6 @@ async function rescue(
     broker.log[level]({ lease: row.id, issuer: row.issuer, err: cause }, 'left for the reaper')
   }
 }
-
-const MINUTE_MS = 60_000
 
 async function settle(tx: LedgerWrite, task: string): Promise<void> {
   for (const id of await tx.settleTasks([task]))

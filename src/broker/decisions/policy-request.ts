@@ -1,6 +1,7 @@
 /** What policy is told of one ask: facts that were proven, counted or configured, and the caller's plain words. */
 import type { AskFacts } from '../../../issuers/issuer.ts'
 import { canonicalDigest } from '../../canonical.ts'
+import { MINUTE_MS } from '../../limits.ts'
 import { type AgentStatus, agentFacts, type PolicyRequest } from '../../policy/facts.ts'
 import { policyStatus } from '../agents/agent-transitions.ts'
 import { knownAgent } from '../agents/known-agent.ts'
@@ -50,5 +51,3 @@ export async function policyRequest(
 async function statusOf(broker: Broker, agent: string): Promise<AgentStatus> {
   return broker.policy.hash() === 'none' ? 'active' : policyStatus(await knownAgent(broker, agent))
 }
-
-const MINUTE_MS = 60_000

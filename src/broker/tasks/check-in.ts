@@ -1,6 +1,7 @@
 /** A human looks after a task: where they are not heard from in time, it ends as lapsed. */
 import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
+import { MINUTE_MS } from '../../limits.ts'
 import type { Agent } from '../../policy/agent.ts'
 import { owns } from '../../policy/approvers.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
@@ -69,5 +70,3 @@ export async function endUnattended(broker: Broker): Promise<boolean> {
   await Promise.all(tasks.map(id => endTask(broker, id, 'lapsed', end)))
   return tasks.length === endBatch
 }
-
-const MINUTE_MS = 60_000

@@ -1,4 +1,5 @@
 import { record } from '../../audit/record.ts'
+import { MINUTE_MS } from '../../limits.ts'
 import type { Agent } from '../../policy/agent.ts'
 import { lacking } from '../../policy/approvers.ts'
 import type { ApprovalFacts } from '../../policy/facts.ts'
@@ -14,8 +15,6 @@ import { judgedTask } from '../decisions/judged.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { taskMac, verifiedTask } from '../verified-rows.ts'
 import { boundsOf } from './bounds.ts'
-
-const MINUTE_MS = 60_000
 
 /**
  * More time, for a reason, judged again as if the task were opened now: the workload must still be the agent,

@@ -1,6 +1,7 @@
 import type { BoundKey } from '../../../attestors/attestor.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import { canonicalDigest } from '../../canonical.ts'
+import { MINUTE_MS } from '../../limits.ts'
 import type { Agent } from '../../policy/agent.ts'
 import type { AskRow, TaskRow, TicketRow } from '../../store/rows.ts'
 import type { Broker, Identity } from '../broker.ts'
@@ -110,5 +111,3 @@ export function newAsk(
     created_at: task.opened_at,
   }
 }
-
-const MINUTE_MS = 60_000
