@@ -1,7 +1,146 @@
 // Written by `npm run build:action` from action/src. Licences: licenses.txt
+var __defProp = Object.defineProperty;
+var __export = (target, all) => {
+  for (var name in all)
+    __defProp(target, name, { get: all[name], enumerable: true });
+};
 
 // action/src/edge.ts
 import { tmpdir } from "node:os";
+
+// action/src/limits.ts
+var second = 1e3;
+var ACTION_LIMITS = {
+  /** How long a broker that does not answer is asked again, all told. */
+  outageMs: 60 * second,
+  outagePauseMs: 5 * second,
+  /** How long humans are waited for, unless `wait-for-approval` says. */
+  approvalSeconds: 600,
+  approvalMaxSeconds: 6 * 60 * 60,
+  /** Of a command: the agreed silence, and the time between SIGTERM and SIGKILL. */
+  heartbeatSeconds: 60,
+  graceMs: 10 * second,
+  /** How long the end of a task is watched for what the provider ends at once. */
+  settleMs: 5 * second,
+  settlePollMs: 250,
+  /** The broker takes no more. */
+  purposeChars: 500,
+  asks: 16,
+  shownChars: 500,
+  maskedChars: 4
+};
+
+// action/src/masks.ts
+function createMasks(tell) {
+  const known = /* @__PURE__ */ new Set();
+  return {
+    add(secret) {
+      for (const form of formsOf(secret)) {
+        if (known.has(form)) continue;
+        known.add(form);
+        tell(form);
+      }
+    },
+    scrub(text2) {
+      let clean = text2;
+      for (const form of known) clean = clean.replaceAll(form, "***");
+      return clean;
+    }
+  };
+}
+function formsOf(secret) {
+  const lines = secret.split(/\r?\n/).map((line) => line.trim());
+  const encoded = [secret, ...lines.length > 1 ? lines : []].flatMap((text2) => [
+    text2,
+    encodeURIComponent(text2),
+    JSON.stringify(text2).slice(1, -1)
+  ]);
+  const forms = [...encoded, ...base64Forms(secret)];
+  return [...new Set(forms)].filter((form) => form.length >= ACTION_LIMITS.maskedChars);
+}
+function base64Forms(secret) {
+  const bytes = Buffer.from(secret);
+  return [0, 1, 2].flatMap((before) => {
+    const text2 = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64");
+    const own = text2.slice(Math.ceil(before * 8 / 6), Math.floor((before + bytes.length) * 8 / 6));
+    return [own, own.replaceAll("+", "-").replaceAll("/", "_")];
+  });
+}
+function textsOf(value) {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap(textsOf);
+}
+
+// action/src/plain.ts
+function plainLines(text2) {
+  return text2.split("\n").map((line) => plain(line).replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
+}
+function plain(text2) {
+  return text2.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ").replaceAll("##[", "# #[");
+}
+function shown(text2) {
+  return plain(text2).slice(0, ACTION_LIMITS.shownChars);
+}
+
+// action/src/job-on.ts
+function jobOn({ core, ...outside }) {
+  const masks = createMasks(core.setSecret);
+  const clean = (text2) => plainLines(masks.scrub(text2));
+  return {
+    ...outside,
+    input: (name) => core.getInput(name),
+    output: core.setOutput,
+    exportVariable: core.exportVariable,
+    saveState: core.saveState,
+    state: core.getState,
+    mask: masks.add,
+    info: (text2) => core.info(clean(text2)),
+    notice: (text2) => core.notice(clean(text2), { title: "Mayfly" }),
+    warning: (text2) => core.warning(clean(text2), { title: "Mayfly" }),
+    fail: (text2) => core.setFailed(clean(text2))
+  };
+}
+
+// action/src/run-script.ts
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+async function runScript(script, env, folder) {
+  const file = join(folder, `mayfly-${randomUUID()}.sh`);
+  await writeFile(file, script, { mode: 384, flag: "wx" });
+  const args = ["--noprofile", "--norc", "-e", "-o", "pipefail", file];
+  const child = spawn("bash", args, { stdio: "inherit", env });
+  const ended = new Promise((resolve) => {
+    child.once("error", (error2) => {
+      if (child.pid === void 0) resolve({ how: "failed", code: error2.code ?? "unknown" });
+    });
+    child.once(
+      "exit",
+      (code, signal) => resolve(signal === null ? { how: "exited", code: code ?? 1 } : { how: "signalled", signal })
+    );
+  });
+  return {
+    signal: (signal) => void child.kill(signal),
+    ended: ended.finally(() => rm(file, { force: true }))
+  };
+}
+
+// action/src/toolkit.ts
+var toolkit_exports = {};
+__export(toolkit_exports, {
+  exportVariable: () => exportVariable,
+  getInput: () => getInput,
+  getState: () => getState,
+  info: () => info,
+  notice: () => notice,
+  saveState: () => saveState,
+  setFailed: () => setFailed,
+  setOutput: () => setOutput,
+  setSecret: () => setSecret,
+  warning: () => warning
+});
 
 // node_modules/@actions/core/lib/command.js
 import * as os from "os";
@@ -167,140 +306,10 @@ function getState(name) {
   return process.env[`STATE_${name}`] || "";
 }
 
-// action/src/limits.ts
-var second = 1e3;
-var ACTION_LIMITS = {
-  /** How long a broker that does not answer is asked again, all told. */
-  outageMs: 60 * second,
-  outagePauseMs: 5 * second,
-  /** How long humans are waited for, unless `wait-for-approval` says. */
-  approvalSeconds: 600,
-  approvalMaxSeconds: 6 * 60 * 60,
-  /** Of a command: the agreed silence, and the time between SIGTERM and SIGKILL. */
-  heartbeatSeconds: 60,
-  graceMs: 10 * second,
-  /** How long the end of a task is watched for what the provider ends at once. */
-  settleMs: 5 * second,
-  settlePollMs: 250,
-  /** The broker takes no more. */
-  purposeChars: 500,
-  asks: 16,
-  shownChars: 500,
-  maskedChars: 4
-};
-
-// action/src/masks.ts
-function createMasks(tell) {
-  const known = /* @__PURE__ */ new Set();
-  return {
-    add(secret) {
-      for (const form of formsOf(secret)) {
-        if (known.has(form)) continue;
-        known.add(form);
-        tell(form);
-      }
-    },
-    scrub(text2) {
-      let clean = text2;
-      for (const form of known) clean = clean.replaceAll(form, "***");
-      return clean;
-    }
-  };
-}
-function formsOf(secret) {
-  const lines = secret.split(/\r?\n/).map((line) => line.trim());
-  const encoded = [secret, ...lines.length > 1 ? lines : []].flatMap((text2) => [
-    text2,
-    encodeURIComponent(text2),
-    JSON.stringify(text2).slice(1, -1)
-  ]);
-  const forms = [...encoded, ...base64Forms(secret)];
-  return [...new Set(forms)].filter((form) => form.length >= ACTION_LIMITS.maskedChars);
-}
-function base64Forms(secret) {
-  const bytes = Buffer.from(secret);
-  return [0, 1, 2].flatMap((before) => {
-    const text2 = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64");
-    const own = text2.slice(Math.ceil(before * 8 / 6), Math.floor((before + bytes.length) * 8 / 6));
-    return [own, own.replaceAll("+", "-").replaceAll("/", "_")];
-  });
-}
-function textsOf(value) {
-  if (typeof value === "string") return [value];
-  if (typeof value !== "object" || value === null) return [];
-  return Object.values(value).flatMap(textsOf);
-}
-
-// action/src/plain.ts
-function plainLines(text2) {
-  return text2.split("\n").map((line) => plain(line).replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
-}
-function plain(text2) {
-  return text2.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ").replaceAll("##[", "# #[");
-}
-function shown(text2) {
-  return plain(text2).slice(0, ACTION_LIMITS.shownChars);
-}
-
-// action/src/job-on.ts
-function jobOn({ core, ...outside }) {
-  const masks = createMasks(core.setSecret);
-  const clean = (text2) => plainLines(masks.scrub(text2));
-  return {
-    ...outside,
-    input: (name) => core.getInput(name),
-    output: core.setOutput,
-    exportVariable: core.exportVariable,
-    saveState: core.saveState,
-    state: core.getState,
-    mask: masks.add,
-    info: (text2) => core.info(clean(text2)),
-    notice: (text2) => core.notice(clean(text2), { title: "Mayfly" }),
-    warning: (text2) => core.warning(clean(text2), { title: "Mayfly" }),
-    fail: (text2) => core.setFailed(clean(text2))
-  };
-}
-
-// action/src/run-script.ts
-import { spawn } from "node:child_process";
-import { randomUUID as randomUUID2 } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-async function runScript(script, env, folder) {
-  const file = join(folder, `mayfly-${randomUUID2()}.sh`);
-  await writeFile(file, script, { mode: 384, flag: "wx" });
-  const args = ["--noprofile", "--norc", "-e", "-o", "pipefail", file];
-  const child = spawn("bash", args, { stdio: "inherit", env });
-  const ended = new Promise((resolve) => {
-    child.once("error", (error2) => {
-      if (child.pid === void 0) resolve({ how: "failed", code: error2.code ?? "unknown" });
-    });
-    child.once(
-      "exit",
-      (code, signal) => resolve(signal === null ? { how: "exited", code: code ?? 1 } : { how: "signalled", signal })
-    );
-  });
-  return {
-    signal: (signal) => void child.kill(signal),
-    ended: ended.finally(() => rm(file, { force: true }))
-  };
-}
-
 // action/src/edge.ts
 function realJob(env) {
   return jobOn({
-    core: {
-      exportVariable,
-      getInput,
-      getState,
-      info,
-      notice,
-      saveState,
-      setFailed,
-      setOutput,
-      setSecret,
-      warning
-    },
+    core: toolkit_exports,
     env,
     world: {
       fetch: (input, init) => globalThis.fetch(input, init),
@@ -1395,6 +1404,28 @@ async function endAfter(task, isCancelled) {
   }
 }
 
+// src/sidecar/variables.ts
+var SIDECAR_VARIABLES = {
+  socket: "MAYFLY_SOCKET",
+  url: "MAYFLY_LOCAL_URL",
+  token: "MAYFLY_LOCAL_TOKEN"
+};
+var WITHHELD_VARIABLES = [
+  ...["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
+  ...["MAYFLY_EVIDENCE_FILE", "MAYFLY_CLIENT_CERT_FILE", "MAYFLY_CLIENT_KEY_FILE"],
+  ...["MAYFLY_TASK_TOKEN_FILE", "MAYFLY_OPERATOR_TOKEN_FILE"],
+  ...Object.values(SIDECAR_VARIABLES)
+];
+var OTHER_AWS_VARIABLES = [
+  ...["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"],
+  ...["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"],
+  ...["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+  ...["AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
+];
+function tokenVariable(issuer) {
+  return `MAYFLY_TOKEN_${issuer.toUpperCase().replaceAll("-", "_").replaceAll(".", "__")}`;
+}
+
 // action/src/job.ts
 var StepError = class extends Error {
   name = "StepError";
@@ -1630,11 +1661,8 @@ function variablesOf({ kind, ask, credential }, region) {
       };
     case "jwt":
     case "other":
-      return { [variableOf(ask)]: typeof value === "string" ? value : JSON.stringify(value) };
+      return { [tokenVariable(ask.type)]: typeof value === "string" ? value : JSON.stringify(value) };
   }
-}
-function variableOf({ type }) {
-  return `MAYFLY_TOKEN_${type.toUpperCase().replaceAll("-", "_").replaceAll(".", "__")}`;
 }
 function hasText(value, part) {
   return typeof value[part] === "string";
@@ -1709,12 +1737,13 @@ function told2(end) {
       return `could not be started (${end.code})`;
   }
 }
-var OURS = /^(INPUT_|STATE_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_|ACTIONS_RESULTS_|ACTIONS_CACHE_)|^GITHUB_STATE$|^MAYFLY_(EVIDENCE|CLIENT_CERT|CLIENT_KEY|TASK_TOKEN|OPERATOR_TOKEN)_FILE$|^MAYFLY_(SOCKET|LOCAL_URL|LOCAL_TOKEN)$/i;
-var AWS_OTHERS = /^AWS_(PROFILE|DEFAULT_PROFILE|SECURITY_TOKEN|CREDENTIAL_EXPIRATION|WEB_IDENTITY_TOKEN_FILE|ROLE_ARN|ROLE_SESSION_NAME|CONTAINER_(CREDENTIALS_(RELATIVE|FULL)_URI|AUTHORIZATION_TOKEN(_FILE)?))$/i;
+var OF_ACTIONS = /^(INPUT_|STATE_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_|ACTIONS_RESULTS_|ACTIONS_CACHE_)|^GITHUB_STATE$/;
 function commandEnvironment(env, minted, { region }) {
   const hasAws = minted.some(({ kind }) => kind === "aws");
+  const hidden = /* @__PURE__ */ new Set([...WITHHELD_VARIABLES, ...hasAws ? OTHER_AWS_VARIABLES : []]);
+  const isHidden = (name) => hidden.has(name) || OF_ACTIONS.test(name);
   const kept = Object.entries(env).flatMap(
-    ([name, value]) => value === void 0 || OURS.test(name) || hasAws && AWS_OTHERS.test(name) ? [] : [[name, value]]
+    ([name, value]) => value === void 0 || isHidden(name.toUpperCase()) ? [] : [[name, value]]
   );
   return { ...Object.fromEntries(kept), ...environmentOf(minted, { region }) };
 }

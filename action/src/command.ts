@@ -1,5 +1,6 @@
 /** `run`: a command that has the credentials for as long as it runs. */
 import type { Task } from '../../src/client/index.ts'
+import { OTHER_AWS_VARIABLES, WITHHELD_VARIABLES } from '../../src/sidecar/variables.ts'
 import { type ChildEnd, type Job, StepError } from './job.ts'
 import { ACTION_LIMITS } from './limits.ts'
 import { environmentOf, type Minted } from './outputs.ts'
@@ -51,12 +52,9 @@ function told(end: ChildEnd): string {
   }
 }
 
-/** With these the command could prove itself again, end the task, or be this action to the runner. */
-const OURS =
-  /^(INPUT_|STATE_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_|ACTIONS_RESULTS_|ACTIONS_CACHE_)|^GITHUB_STATE$|^MAYFLY_(EVIDENCE|CLIENT_CERT|CLIENT_KEY|TASK_TOKEN|OPERATOR_TOKEN)_FILE$|^MAYFLY_(SOCKET|LOCAL_URL|LOCAL_TOKEN)$/i
-/** Other ways to AWS credentials: some SDKs look at these first, and would not use what was asked for. */
-const AWS_OTHERS =
-  /^AWS_(PROFILE|DEFAULT_PROFILE|SECURITY_TOKEN|CREDENTIAL_EXPIRATION|WEB_IDENTITY_TOKEN_FILE|ROLE_ARN|ROLE_SESSION_NAME|CONTAINER_(CREDENTIALS_(RELATIVE|FULL)_URI|AUTHORIZATION_TOKEN(_FILE)?))$/i
+/** With these the command would have this action's inputs and state, or be an action to the runner. */
+const OF_ACTIONS =
+  /^(INPUT_|STATE_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_|ACTIONS_RESULTS_|ACTIONS_CACHE_)|^GITHUB_STATE$/
 
 /** What a step of its own would find, without what only an action is given, and the credentials. */
 export function commandEnvironment(
@@ -65,8 +63,10 @@ export function commandEnvironment(
   { region }: { region: string | undefined },
 ): Record<string, string> {
   const hasAws = minted.some(({ kind }) => kind === 'aws')
+  const hidden = new Set([...WITHHELD_VARIABLES, ...(hasAws ? OTHER_AWS_VARIABLES : [])])
+  const isHidden = (name: string) => hidden.has(name) || OF_ACTIONS.test(name)
   const kept = Object.entries(env).flatMap(([name, value]): [string, string][] =>
-    value === undefined || OURS.test(name) || (hasAws && AWS_OTHERS.test(name)) ? [] : [[name, value]],
+    value === undefined || isHidden(name.toUpperCase()) ? [] : [[name, value]],
   )
   return { ...Object.fromEntries(kept), ...environmentOf(minted, { region }) }
 }

@@ -1,36 +1,13 @@
 /** The real job: the runner's commands and files, this process, its clock and its network. */
 import { tmpdir } from 'node:os'
-// By name: the toolkit as a whole would bring its HTTP client along.
-import {
-  exportVariable,
-  getInput,
-  getState,
-  info,
-  notice,
-  saveState,
-  setFailed,
-  setOutput,
-  setSecret,
-  warning,
-} from '@actions/core'
 import type { Job } from './job.ts'
 import { jobOn } from './job-on.ts'
 import { runScript } from './run-script.ts'
+import * as core from './toolkit.ts'
 
 export function realJob(env: Job['env']): Job {
   return jobOn({
-    core: {
-      exportVariable,
-      getInput,
-      getState,
-      info,
-      notice,
-      saveState,
-      setFailed,
-      setOutput,
-      setSecret,
-      warning,
-    },
+    core,
     env,
     world: {
       fetch: (input, init) => globalThis.fetch(input, init),

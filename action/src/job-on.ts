@@ -1,22 +1,10 @@
-import type * as toolkit from '@actions/core'
 import type { Job } from './job.ts'
 import { createMasks } from './masks.ts'
 import { plainLines } from './plain.ts'
+import type * as toolkit from './toolkit.ts'
 
-/** What of `@actions/core` is used: never its summary, and its commands only through here. */
-export type Core = Pick<
-  typeof toolkit,
-  | 'exportVariable'
-  | 'getInput'
-  | 'getState'
-  | 'info'
-  | 'notice'
-  | 'saveState'
-  | 'setFailed'
-  | 'setOutput'
-  | 'setSecret'
-  | 'warning'
->
+/** Never the toolkit's summary, and its commands only through here. */
+export type Core = typeof toolkit
 
 /** The toolkit, and the process around it. */
 export type Outside = { core: Core } & Pick<Job, 'env' | 'world' | 'onSignal' | 'run'>

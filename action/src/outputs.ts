@@ -1,5 +1,6 @@
 /** Where a credential is revealed: to the runner's masks first, then to the outputs that the step declares. */
 import type { Ask, Credential, Task } from '../../src/client/index.ts'
+import { tokenVariable } from '../../src/sidecar/variables.ts'
 import type { WantedAsk } from './asks.ts'
 import type { Wanted } from './inputs.ts'
 import { type Job, StepError } from './job.ts'
@@ -122,13 +123,8 @@ function variablesOf({ kind, ask, credential }: Minted, region: string | undefin
       }
     case 'jwt':
     case 'other':
-      return { [variableOf(ask)]: typeof value === 'string' ? value : JSON.stringify(value) }
+      return { [tokenVariable(ask.type)]: typeof value === 'string' ? value : JSON.stringify(value) }
   }
-}
-
-/** `payments.jwt` is not `payments-jwt`: the dot of a team's name is two. */
-function variableOf({ type }: Ask): string {
-  return `MAYFLY_TOKEN_${type.toUpperCase().replaceAll('-', '_').replaceAll('.', '__')}`
 }
 
 function hasText(value: unknown, part: string): boolean {

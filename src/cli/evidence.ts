@@ -9,15 +9,6 @@ import { CommandError, EXIT, errorCode, type Terminal, usageError } from './term
 
 export type EvidenceOption = { evidenceFile?: string }
 
-/** Variables with which a workload can prove itself again; a child is not given them. */
-export const EVIDENCE_VARIABLES = [
-  'ACTIONS_ID_TOKEN_REQUEST_URL',
-  'ACTIONS_ID_TOKEN_REQUEST_TOKEN',
-  'MAYFLY_EVIDENCE_FILE',
-  'MAYFLY_CLIENT_CERT_FILE',
-  'MAYFLY_CLIENT_KEY_FILE',
-] as const
-
 export const EVIDENCE_HELP = `Evidence, the first of:
   --evidence-file FILE, or - for stdin   a file with a JWT, a JWT-SVID for example
   MAYFLY_EVIDENCE_FILE                   the same

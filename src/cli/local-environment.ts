@@ -1,7 +1,7 @@
 /** `mayfly agent env`: what a shell needs so that git and the AWS SDKs in it ask the agent, for `eval`. */
 import { connectSidecar, type Sidecar } from '../sidecar/call.ts'
 import type { LocalAsk } from '../sidecar/protocol.ts'
-import { SIDECAR_VARIABLES } from '../sidecar/protocol.ts'
+import { SIDECAR_VARIABLES } from '../sidecar/variables.ts'
 import { awsHandle } from './child-environment.ts'
 import { gitEnvironment } from './git-environment.ts'
 import { type SocketOption, socketPath } from './local-agent.ts'

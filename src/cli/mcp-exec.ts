@@ -4,12 +4,8 @@
  */
 import { kindOf } from '../sidecar/ask-kind.ts'
 import { connectSidecar, type Sidecar } from '../sidecar/call.ts'
-import {
-  type LocalAsk,
-  type LocalCredential,
-  type LocalTask,
-  SIDECAR_VARIABLES,
-} from '../sidecar/protocol.ts'
+import type { LocalAsk, LocalCredential, LocalTask } from '../sidecar/protocol.ts'
+import { SIDECAR_VARIABLES } from '../sidecar/variables.ts'
 import { childEnvironment, type GivenSecret, namesOf } from './child-environment.ts'
 import { exitCodeOf } from './exec.ts'
 import { watchSignals } from './exec-signals.ts'

@@ -19,10 +19,10 @@ import {
   problemAnswer,
   type RejectedBody,
   rejectedAnswer,
-  SIDECAR_VARIABLES,
   taskAnswer,
   tasksAnswer,
 } from './protocol.ts'
+import { SIDECAR_VARIABLES } from './variables.ts'
 
 export type SidecarAddress = { socket: string } | { url: string; token: Secret }
 

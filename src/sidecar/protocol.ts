@@ -18,13 +18,6 @@
 import { z } from 'zod'
 import { SIDECAR_LIMITS } from './limits.ts'
 
-/** Where a process finds its server: a socket's absolute path, or a URL and its token. */
-export const SIDECAR_VARIABLES = {
-  socket: 'MAYFLY_SOCKET',
-  url: 'MAYFLY_LOCAL_URL',
-  token: 'MAYFLY_LOCAL_TOKEN',
-} as const
-
 /**
  * Status and meaning of what the server itself refuses.
  *

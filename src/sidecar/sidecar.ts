@@ -9,7 +9,8 @@ import type { Opened } from './choose-ask.ts'
 import { claimSocket } from './claim-socket.ts'
 import { createKeeper, type Keeper } from './keeper.ts'
 import { type Answerer, type Listening, listenOnLoopback, listenOnSocket, type Tokens } from './listen.ts'
-import { type OpenBody, SIDECAR_VARIABLES } from './protocol.ts'
+import type { OpenBody } from './protocol.ts'
+import { SIDECAR_VARIABLES } from './variables.ts'
 
 export type SidecarWorld = World & { random(bytes: number): Uint8Array }
 

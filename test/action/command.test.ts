@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest'
 import { commandEnvironment } from '../../action/src/command.ts'
 import type { Minted } from '../../action/src/outputs.ts'
-import { EVIDENCE_VARIABLES } from '../../src/cli/evidence.ts'
 import { Credential } from '../../src/client/credential.ts'
+import { WITHHELD_VARIABLES } from '../../src/sidecar/variables.ts'
 
 const session = { AccessKeyId: 'ASIA', SecretAccessKey: 'secret', SessionToken: 'session' }
 const given: [Minted['kind'], { type: string; [member: string]: unknown }, unknown][] = [
@@ -18,8 +18,8 @@ const AWS_OTHERS = [
   ...['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'],
   ...['AWS_CONTAINER_AUTHORIZATION_TOKEN', 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
 ]
-const OTHERS = ['MAYFLY_TASK_TOKEN_FILE', 'MAYFLY_OPERATOR_TOKEN_FILE', 'AWS_REGION', 'GITHUB_SHA', 'PATH']
-const env = Object.fromEntries([...EVIDENCE_VARIABLES, ...AWS_OTHERS, ...OTHERS].map(name => [name, 'set']))
+const OTHERS = ['AWS_REGION', 'GITHUB_SHA', 'PATH']
+const env = Object.fromEntries([...WITHHELD_VARIABLES, ...AWS_OTHERS, ...OTHERS].map(name => [name, 'set']))
 
 const kept = { AWS_REGION: 'set', GITHUB_SHA: 'set', PATH: 'set' }
 const withoutAws = {
@@ -42,11 +42,10 @@ test('the job has its own AWS, where none was asked for', () => {
 
 function environment(all: typeof given, region: string | undefined) {
   const ofAction = { GITHUB_STATE: 'x', INPUT_URL: 'x', STATE_token: 'x', ACTIONS_RUNTIME_TOKEN: 'x' }
-  const ofOthers = { MAYFLY_SOCKET: 'x', MAYFLY_LOCAL_URL: 'x', MAYFLY_LOCAL_TOKEN: 'x' }
   const minted = all.map(
     ([kind, ask, value]): Minted => ({ kind, ask, credential: credentialOf(ask, value) }),
   )
-  return commandEnvironment({ ...env, ...ofAction, ...ofOthers }, minted, { region })
+  return commandEnvironment({ ...env, ...ofAction }, minted, { region })
 }
 
 function credentialOf(ask: Minted['ask'], credential: unknown): Credential {
