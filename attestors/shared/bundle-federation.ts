@@ -7,6 +7,7 @@
  */
 import type { AttestorDeps } from '../attestor.ts'
 import type { Algorithm } from './algorithms.ts'
+import { keepLastGood } from './last-good.ts'
 import { type Bundle, type BundleSource, bundleSource, readBundle } from './spiffe-bundle.ts'
 import { isJsonObject, type JsonValue, member, parseStrictJsonObject } from './strict-json.ts'
 
@@ -29,49 +30,29 @@ export type BundleEndpoint = {
 }
 
 type Fetched = { text: string; content: string; bundle: Bundle }
-type State = {
-  good?: Fetched
-  goodAtMs: number
-  askedAtMs?: number
-  failure?: string | undefined
-  pending?: Promise<void> | undefined
-}
 
 export function createFederatedBundle(
   endpoint: BundleEndpoint,
   algorithms: readonly Algorithm[],
   deps: Pick<AttestorDeps, 'now' | 'fetch'>,
 ): BundleSource {
-  const state: State = { goodAtMs: 0 }
-
-  async function ask(): Promise<void> {
-    try {
-      state.good = accept(await fetchText(endpoint.url, deps.fetch), algorithms, state.good)
-      state.goodAtMs = deps.now()
-      state.failure = undefined
-    } catch (error) {
-      state.failure = error instanceof Error ? error.message : 'unknown failure'
-    }
-    state.askedAtMs = deps.now()
-    state.pending = undefined
-  }
+  const kept = keepLastGood<Fetched>(
+    async before => accept(await fetchText(endpoint.url, deps.fetch), algorithms, before),
+    deps.now,
+  )
 
   function waitMs(): number {
     const { retryMs, refreshMs, leastRefreshMs, mostRefreshMs } = FEDERATION_TIMES
-    if (state.good === undefined) return retryMs
+    if (kept.value === undefined) return retryMs
     if (endpoint.refreshS !== undefined) return endpoint.refreshS * 1_000
-    const hintS = state.good.bundle.refreshHintS
+    const hintS = kept.value.bundle.refreshHintS
     return hintS === undefined ? refreshMs : Math.min(mostRefreshMs, Math.max(leastRefreshMs, hintS * 1_000))
   }
 
   return bundleSource(async () => {
-    if (state.pending !== undefined || elapsedMs(deps.now(), state.askedAtMs) >= waitMs()) {
-      state.pending ??= ask()
-      await state.pending
-    }
-    const stale = elapsedMs(deps.now(), state.goodAtMs) >= FEDERATION_TIMES.maxStaleMs
-    const bundle = stale ? undefined : state.good?.bundle
-    return { bundle, failure: state.failure, from: endpoint.url, readAtMs: state.goodAtMs }
+    await kept.readAfter(waitMs())
+    const bundle = kept.within(FEDERATION_TIMES.maxStaleMs)?.bundle
+    return { bundle, failure: kept.failure, from: endpoint.url, readAtMs: kept.readAtMs }
   })
 }
 
@@ -104,8 +85,4 @@ async function fetchText(url: string, fetch: AttestorDeps['fetch']): Promise<str
   const response = await fetch(url)
   if (response.status !== 200) throw new Error(`status ${response.status}`)
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await response.arrayBuffer())
-}
-
-function elapsedMs(now: number, since: number | undefined): number {
-  return since === undefined || now < since ? Number.POSITIVE_INFINITY : now - since
 }

@@ -17,6 +17,7 @@ import {
   pickKey,
   readKeySet,
 } from './key-set.ts'
+import { keepLastGood, type LastGood } from './last-good.ts'
 import { member, parseStrictJsonObject } from './strict-json.ts'
 
 export type KeySetLocation = {
@@ -41,74 +42,49 @@ export const KEY_SET_TIMES = {
 
 type Fetched = { set: KeySet; from: string; serverAheadMs?: number }
 
-type State = {
-  good?: Fetched
-  fetchedAtMs: number
-  attemptedAtMs?: number
-  /** Why the last attempt failed; undefined after a good one. */
-  failure?: string | undefined
-  pending?: Promise<void> | undefined
-}
-
 export function createRemoteKeySet(
   location: KeySetLocation,
   rules: KeySetRules,
   deps: Pick<AttestorDeps, 'now' | 'fetch'>,
 ): KeySource {
-  const state: State = { fetchedAtMs: 0 }
-
-  function mayAsk(): boolean {
-    if (state.pending !== undefined || state.attemptedAtMs === undefined) return true
-    const wait = state.good === undefined ? KEY_SET_TIMES.retryMs : KEY_SET_TIMES.cooldownMs
-    return elapsedMs(deps.now(), state.attemptedAtMs) >= wait
-  }
+  const kept = keepLastGood(() => fetchKeySet(location, rules, deps), deps.now)
 
   function refresh(): Promise<void> {
-    state.pending ??= fetchKeySet(location, rules, deps)
-      .then(
-        good => Object.assign(state, { good, fetchedAtMs: deps.now(), failure: undefined }),
-        (error: unknown) => Object.assign(state, { failure: reasonOf(error) }),
-      )
-      .then(() => {
-        state.attemptedAtMs = deps.now()
-        state.pending = undefined
-      })
-    return state.pending
+    return kept.readAfter(kept.value === undefined ? KEY_SET_TIMES.retryMs : KEY_SET_TIMES.cooldownMs)
   }
 
   async function currentKeys(): Promise<KeySet> {
-    const old = elapsedMs(deps.now(), state.fetchedAtMs) >= KEY_SET_TIMES.refreshAfterMs
-    if ((state.good === undefined || old) && mayAsk()) await refresh()
-    if (state.good === undefined) throw unavailable(state)
-    if (elapsedMs(deps.now(), state.fetchedAtMs) >= KEY_SET_TIMES.maxStaleMs) throw unavailable(state)
-    return state.good.set
+    if (kept.within(KEY_SET_TIMES.refreshAfterMs) === undefined) await refresh()
+    const usable = kept.within(KEY_SET_TIMES.maxStaleMs)
+    if (usable === undefined) throw unavailable(kept.failure)
+    return usable.set
   }
 
   return {
     async find(header: JoseHeader) {
       const picked = pickKey(await currentKeys(), header)
       if (picked.ok || picked.rejection !== 'key_unknown') return picked
-      if (mayAsk()) await refresh()
+      await refresh()
       const again = pickKey(await currentKeys(), header)
       // A newer key may be there that we could not fetch: that is not the caller's fault.
-      if (!again.ok && again.rejection === 'key_unknown' && state.failure !== undefined) {
-        throw unavailable(state)
+      if (!again.ok && again.rejection === 'key_unknown' && kept.failure !== undefined) {
+        throw unavailable(kept.failure)
       }
       return again
     },
-    status: () => statusOf(state, location),
+    status: () => statusOf(kept, location),
   }
 }
 
 function statusOf(
-  { good, fetchedAtMs, failure }: State,
+  { value, readAtMs, failure }: LastGood<Fetched>,
   { issuer, jwksUri }: KeySetLocation,
 ): KeySourceStatus {
   const trouble = failure === undefined ? {} : { failure }
-  if (good === undefined) return { from: jwksUri ?? issuer, keys: 0, ...trouble }
-  const { set, from, serverAheadMs } = good
+  if (value === undefined) return { from: jwksUri ?? issuer, keys: 0, ...trouble }
+  const { set, from, serverAheadMs } = value
   const clock = serverAheadMs === undefined ? {} : { serverAheadMs }
-  return { from, readAtMs: fetchedAtMs, keys: set.usable.length, ...clock, ...trouble }
+  return { from, readAtMs, keys: set.usable.length, ...clock, ...trouble }
 }
 
 async function fetchKeySet(
@@ -145,17 +121,6 @@ async function fetchJson(uri: string, fetch: AttestorDeps['fetch']) {
   return { document: parseStrictJsonObject(new Uint8Array(await response.arrayBuffer())), date }
 }
 
-/** A clock that was set back counts as having run: the worst it causes is one more fetch. */
-function elapsedMs(now: number, since: number): number {
-  return now < since ? Number.POSITIVE_INFINITY : now - since
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown failure'
-}
-
-function unavailable(state: State): AttestationUnavailable {
-  return new AttestationUnavailable(
-    `the key set cannot be fetched: ${state.failure ?? 'not tried again yet'}`,
-  )
+function unavailable(failure = 'not tried again yet'): AttestationUnavailable {
+  return new AttestationUnavailable(`the key set cannot be fetched: ${failure}`)
 }

@@ -6,6 +6,7 @@
  */
 import type { AttestorDeps } from '../attestor.ts'
 import type { Algorithm } from './algorithms.ts'
+import { keepLastGood } from './last-good.ts'
 import { type Bundle, type BundleSource, bundleSource, readBundle } from './spiffe-bundle.ts'
 
 export const BUNDLE_TIMES = {
@@ -15,47 +16,20 @@ export const BUNDLE_TIMES = {
   maxStaleMs: 60 * 60_000,
 } as const
 
-type State = {
-  good?: { text: string; bundle: Bundle }
-  goodAtMs: number
-  checkedAtMs?: number
-  failure?: string | undefined
-  pending?: Promise<void> | undefined
-}
+type Read = { text: string; bundle: Bundle }
 
 export function createBundleFile(
   path: string,
   algorithms: readonly Algorithm[],
   deps: Pick<AttestorDeps, 'now' | 'readFile'>,
 ): BundleSource {
-  const state: State = { goodAtMs: 0 }
-
-  async function check(): Promise<void> {
-    try {
-      const text = await deps.readFile(path)
-      if (text !== state.good?.text)
-        state.good = { text, bundle: readBundle(text, algorithms, state.good?.bundle) }
-      state.goodAtMs = deps.now()
-      state.failure = undefined
-    } catch (error) {
-      state.failure = error instanceof Error ? error.message : 'unknown failure'
-    }
-    state.checkedAtMs = deps.now()
-    state.pending = undefined
-  }
-
+  const kept = keepLastGood<Read>(async before => {
+    const text = await deps.readFile(path)
+    return text === before?.text ? before : { text, bundle: readBundle(text, algorithms, before?.bundle) }
+  }, deps.now)
   return bundleSource(async () => {
-    const due = elapsedMs(deps.now(), state.checkedAtMs) >= BUNDLE_TIMES.checkMs
-    if (due || state.pending !== undefined) {
-      state.pending ??= check()
-      await state.pending
-    }
-    const stale = elapsedMs(deps.now(), state.goodAtMs) >= BUNDLE_TIMES.maxStaleMs
-    const bundle = stale ? undefined : state.good?.bundle
-    return { bundle, failure: state.failure, from: path, readAtMs: state.goodAtMs }
+    await kept.readAfter(BUNDLE_TIMES.checkMs)
+    const bundle = kept.within(BUNDLE_TIMES.maxStaleMs)?.bundle
+    return { bundle, failure: kept.failure, from: path, readAtMs: kept.readAtMs }
   })
-}
-
-function elapsedMs(now: number, since: number | undefined): number {
-  return since === undefined || now < since ? Number.POSITIVE_INFINITY : now - since
 }

@@ -3,6 +3,7 @@
  * what it said is used on for a while when it breaks off.
  */
 import type { AttestorDeps } from '../attestor.ts'
+import { elapsedMs } from './last-good.ts'
 import { followWorkloadApi, type WorkloadApiCall } from './workload-api.ts'
 
 export const FEED_TIMES = {
@@ -87,8 +88,4 @@ export function createFeed<Value>(
       stop()
     },
   }
-}
-
-function elapsedMs(now: number, since: number): number {
-  return now < since ? Number.POSITIVE_INFINITY : now - since
 }
