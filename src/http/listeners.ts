@@ -1,3 +1,4 @@
+import type { Hono } from 'hono'
 import type { AttestorDeps } from '../../attestors/attestor.ts'
 import { socketOf } from '../../attestors/shared/workload-socket.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
@@ -7,6 +8,7 @@ import { networkList } from '../config/listen.ts'
 import type { ResourceServer, Settings } from '../config.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import { type AppOptions, createApp, createGates, createOperatorApp } from './app.ts'
+import type { Env } from './guard.ts'
 import { CannotListen, checkTls, type Listener, listen, type Tls } from './listen.ts'
 import type { MetricsOptions } from './metrics.ts'
 import { openOctoSts } from './open-octo-sts.ts'
@@ -42,108 +44,134 @@ export type Listeners = {
 
 /** The workloads' listener and, where they are configured, the operators' own and the one for certificates; all or none. */
 export async function openListeners(broker: Broker, given: ListenersOptions): Promise<Listeners> {
-  const {
-    settings,
-    resourceServers,
-    keys,
-    receiptKeys,
-    webIdentityKeys,
-    drills,
-    registry,
-    version,
-    readFile,
-  } = given
+  const { settings } = given
+  const { operator_listen: operators, mtls_listen: mtls } = settings
   let stopping = false
-  const own: WorkloadCertificate[] = []
-  const webhooks = await openWebhooks(settings, given)
-  const { token_file } = settings.metrics
-  const token = token_file === undefined ? undefined : new Secret((await given.readSecret(token_file)).trim())
-  if (token !== undefined && !/^[\x21-\x7e]{32,}$/.test(token.reveal()))
-    throw new Error(
-      `${token_file}: expected one token of at least 32 characters, such as: openssl rand -hex 32`,
-    )
-  const octoSts = await openOctoSts(broker, settings, registry)
-  const options = {
-    ...webhooks,
+  const opened: Opened[] = []
+  const close = () => Promise.all(opened.map(one => one.close()))
+  const shared = await sharedOptions(given)
+  const octoSts = await openOctoSts(broker, settings, given.registry)
+  const options: Shared = {
+    ...shared,
     ...(octoSts === undefined ? {} : { octoSts: octoSts.facade, trustPolicies: octoSts.pushed }),
-    metrics: { expose: given.expose, token },
-    publicUrl: settings.public_url,
-    certificates: certificateUse(settings),
-    stsEndpoint: settings.sts_endpoint,
-    resourceServers,
-    keys,
-    receiptKeys,
-    webIdentityKeys,
-    drills,
-    registry,
-    version,
-    operators: settings.operator_listen === undefined,
     stopping: () => stopping,
-    notReady: async () => own.find(one => one.notReady())?.notReady() ?? notReady(broker, stopping),
+    async notReady() {
+      const reasons = opened.map(one => one.notReady())
+      return reasons.find(reason => reason !== undefined) ?? notReady(broker, stopping)
+    },
   }
   const gates = createGates(broker)
-  const opened: Opened[] = []
   const open = async (
-    key: 'listen' | 'operator_listen' | 'mtls_listen',
+    key: Key,
     at: At,
-    other: Partial<AppOptions>,
+    app: (options: AppOptions) => Hono<Env>,
+    other: Partial<AppOptions> = {},
   ) => {
-    const proxy = at.behind_proxy?.client_certificate
-    const chosen: AppOptions = {
-      ...{ ...options, ...other, proxyHops: at.behind_proxy?.hops ?? 0 },
-      ...(proxy && { forwarded: { ...proxy, from: networkList(proxy.from) } }),
-    }
-    const app =
-      key === 'operator_listen' ? createOperatorApp(broker, chosen) : createApp(broker, chosen, gates)
-    const readTls = () => readPair(at.tls, readFile)
-    const workloadApi = at.tls !== undefined && 'workload_api' in at.tls ? at.tls.workload_api : undefined
-    const socket = workloadApi && socketFor(`${key}.tls`, workloadApi.socket, given.workloadApi)
-    const tls: Tls | 'to come' | undefined = socket === undefined ? await readTls() : 'to come'
-    const address = {
-      ...{ host: at.host, port: at.port, asksForCertificates: key === 'mtls_listen' },
-      ...(tls === undefined ? {} : { tls }),
-    }
-    const listener = await listen(app, address, broker.limits).catch((error: unknown) => {
-      if (!(error instanceof CannotListen)) throw error
-      throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
-    })
-    opened.push({ listener, readTls })
-    if (socket !== undefined) {
-      const { now, jitter, log } = broker
-      const wanted = { socket, spiffeId: workloadApi?.spiffe_id }
-      const deps = { now, jitter, log, schedule: given.schedule }
-      own.push(followWorkloadCertificate(wanted, listener.setTls, deps))
-      await own.at(-1)?.begun()
-    }
+    const routes = app({ ...options, ...proxyOptions(at), ...other })
+    const listener = await openListener(broker, given, { key, at, routes })
+    opened.push(listener)
+    await listener.begun()
     return listener.url
   }
-  const { operator_listen: operators, mtls_listen: mtls } = settings
+  const workloads = (own: AppOptions) => createApp(broker, own, gates)
   try {
-    const url = await open('listen', settings.listen, {})
-    const operatorUrl = operators === undefined ? url : await open('operator_listen', operators, {})
+    const url = await open('listen', settings.listen, workloads)
+    const operatorUrl =
+      operators === undefined
+        ? url
+        : await open('operator_listen', operators, own => createOperatorApp(broker, own))
     const mtlsUrl =
-      mtls && (await open('mtls_listen', mtls, { reachedAt: mtls.public_url, operators: false }))
+      mtls && (await open('mtls_listen', mtls, workloads, { reachedAt: mtls.public_url, operators: false }))
     return {
       ...{ url, operatorUrl, mtlsUrl },
       async readTls() {
         const read = await Promise.all(opened.map(one => one.readTls()))
         for (const tls of read) if (tls !== undefined) checkTls(tls)
         return () => {
-          for (const [index, tls] of read.entries())
-            if (tls !== undefined) opened[index]!.listener.setTls(tls)
+          for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.setTls(tls)
         }
       },
       async close() {
         stopping = true
-        for (const one of own) one.close()
-        await Promise.all(opened.map(one => one.listener.close()))
+        await close()
         await octoSts?.stop()
       },
     }
   } catch (error) {
-    for (const one of own) one.close()
-    await Promise.all(opened.map(one => one.listener.close()))
+    await close()
     throw error
+  }
+}
+
+type Key = 'listen' | 'operator_listen' | 'mtls_listen'
+type At = Pick<Settings['listen'], 'host' | 'port' | 'tls' | 'behind_proxy'>
+type Shared = Omit<AppOptions, 'proxyHops' | 'forwarded' | 'reachedAt'>
+
+/** What all listeners answer by. A file that cannot be used is told at the start, not by the first request. */
+async function sharedOptions(given: ListenersOptions): Promise<Omit<Shared, 'stopping' | 'notReady'>> {
+  const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version } = given
+  return {
+    ...(await openWebhooks(settings, given)),
+    metrics: { expose: given.expose, token: await readScraperToken(settings, given) },
+    publicUrl: settings.public_url,
+    certificates: certificateUse(settings),
+    stsEndpoint: settings.sts_endpoint,
+    operators: settings.operator_listen === undefined,
+    ...{ resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version },
+  }
+}
+
+async function readScraperToken(
+  { metrics: { token_file: path } }: Settings,
+  { readSecret }: Pick<ListenersOptions, 'readSecret'>,
+): Promise<Secret | undefined> {
+  if (path === undefined) return undefined
+  const token = new Secret((await readSecret(path)).trim())
+  if (/^[\x21-\x7e]{32,}$/.test(token.reveal())) return token
+  throw new Error(`${path}: expected one token of at least 32 characters, such as: openssl rand -hex 32`)
+}
+
+function proxyOptions({ behind_proxy: proxy }: At): Pick<AppOptions, 'proxyHops' | 'forwarded'> {
+  const told = proxy?.client_certificate
+  return {
+    proxyHops: proxy?.hops ?? 0,
+    ...(told && { forwarded: { ...told, from: networkList(told.from) } }),
+  }
+}
+
+type Opened = Listener & {
+  /** The files of its certificate, read again; undefined where it has none. */
+  readTls(): Promise<Tls | undefined>
+} & Pick<WorkloadCertificate, 'begun' | 'notReady'>
+
+/** One listener, and what its certificate comes from: files, or the Workload API. */
+async function openListener(
+  broker: Broker,
+  { readFile, schedule, workloadApi }: ListenersOptions,
+  { key, at, routes }: { key: Key; at: At; routes: Hono<Env> },
+): Promise<Opened> {
+  const own = at.tls !== undefined && 'workload_api' in at.tls ? at.tls.workload_api : undefined
+  const socket = own && socketFor(`${key}.tls`, own.socket, workloadApi)
+  const readTls = () => readPair(at.tls, readFile)
+  const tls: Tls | 'to come' | undefined = socket === undefined ? await readTls() : 'to come'
+  const address = {
+    ...{ host: at.host, port: at.port, asksForCertificates: key === 'mtls_listen' },
+    ...(tls === undefined ? {} : { tls }),
+  }
+  const listener = await listen(routes, address, broker.limits).catch((error: unknown) => {
+    if (!(error instanceof CannotListen)) throw error
+    throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
+  })
+  if (socket === undefined) return { ...listener, readTls, begun: async () => {}, notReady: () => undefined }
+  const { now, jitter, log } = broker
+  const wanted = { socket, spiffeId: own?.spiffe_id }
+  const followed = followWorkloadCertificate(wanted, listener.setTls, { now, jitter, log, schedule })
+  return {
+    ...{ ...listener, readTls, begun: followed.begun, notReady: followed.notReady },
+    close() {
+      followed.close()
+      return listener.close()
+    },
   }
 }
 
@@ -151,9 +179,6 @@ function certificateUse({ listen: { behind_proxy: proxy }, mtls_listen: mtls }: 
   if (mtls === undefined && proxy?.client_certificate === undefined) return undefined
   return { listener: mtls?.public_url }
 }
-
-type Opened = { listener: Listener; readTls: () => Promise<Tls | undefined> }
-type At = Pick<Settings['listen'], 'host' | 'port' | 'tls' | 'behind_proxy'>
 
 /** @throws Error that names the key */
 function socketFor(key: string, socket: string | undefined, uri: string | undefined): string {
@@ -172,7 +197,6 @@ async function readPair(
   return { cert: await readFile(files.cert_file), key: await readFile(files.key_file) }
 }
 
-/** A file that cannot be used is told at the start, not by the first webhook. */
 async function openWebhooks(
   { observers: { github_webhooks: webhooks } }: Settings,
   { readSecret, secretAlerts }: Pick<ListenersOptions, 'readSecret' | 'secretAlerts'>,
