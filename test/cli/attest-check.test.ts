@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Attestor } from '../../attestors/attestor.ts'
+import { checkEvidenceHere } from '../../src/broker/tasks/check-evidence-here.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { type Api, createApi } from '../support/api.ts'
@@ -192,6 +194,23 @@ describe('by a broker', () => {
     })
     expect(opened.status).toBe(201)
     expect((await check(token, 0, at())).report.replay.used).toBe(true)
+  })
+
+  test('whether it was used is told only of what uses are written down of', async () => {
+    const usedOf = async (reuse: 'pinned' | 'open', posture: boolean) => {
+      const replay = { id: 'one', singleUse: false, reuse, until: installation.clock.now() }
+      const attestor: Attestor = {
+        recognises: () => true,
+        attest: async () => ({ ok: true, proof: { issuer: 'i', subject: 's', claims: {}, replay } }),
+        ...(posture ? { posture: true } : {}),
+      }
+      const stubbed = { ...broker.broker, attestors: new Map([['stub', attestor]]) }
+      const asked = { evidence: { type: 'jwt', token: 'a.b.c' }, agent: undefined } as const
+      return (await checkEvidenceHere(stubbed, 'operator:test', asked)).used
+    }
+    expect(await usedOf('pinned', false)).toBe(false)
+    expect(await usedOf('open', false)).toBeUndefined()
+    expect(await usedOf('pinned', true)).toBeUndefined()
   })
 
   test('a rejection', async () => {

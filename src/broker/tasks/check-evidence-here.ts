@@ -3,8 +3,13 @@ import type { Evidence } from '../../../attestors/attestor.ts'
 import { record } from '../../audit/record.ts'
 import type { Broker } from '../broker.ts'
 import { checkEvidence, type EvidenceReport } from './check-evidence.ts'
+import { reuseId } from './reused-evidence.ts'
 
-/** @param actor who wants to know. @returns `used`: whether a task was opened with it before; absent where it is no good */
+/**
+ * @param actor who wants to know.
+ * @returns `used`: whether a task was opened with it before; absent where it is no good, and where no use of it is
+ * written down: of a statement, and of what counts as often as it comes
+ */
 export async function checkEvidenceHere(
   broker: Broker,
   actor: string,
@@ -14,7 +19,7 @@ export async function checkEvidenceHere(
   const { outcome, attestor = null, proof } = report
   const rejection = report.rejection?.code ?? null
   await broker.ledger.write(tx => record(tx, 'evidence.checked', { actor }, { outcome, attestor, rejection }))
-  if (proof === undefined) return { report }
-  const id = proof.replay === 'single_use' ? proof.replayId : `again/${proof.replayId}`
+  if (proof === undefined || proof.replay === 'open' || outcome === 'statement') return { report }
+  const id = proof.replay === 'single_use' ? proof.replayId : reuseId(proof.replayId)
   return { report, used: (await broker.ledger.read.evidence(id)) !== undefined }
 }

@@ -29,7 +29,12 @@ export function reuseOf(
   const shown =
     jkt !== undefined ? { jkt } : certificate !== undefined ? { 'x5t#S256': certificate } : undefined
   const until = replay.until + limits.reissueWindowMs
-  return { id: `again/${replay.id}`, requestDigest, until, key: boundKey ?? shown }
+  return { id: reuseId(replay.id), requestDigest, until, key: boundKey ?? shown }
+}
+
+/** Under which the last use stands. */
+export function reuseId(replayId: string): string {
+  return `again/${replayId}`
 }
 
 /**
