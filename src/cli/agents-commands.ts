@@ -1,12 +1,7 @@
 import { type Command, Option } from 'commander'
 import { agentCertify, agentChange, agentShow, agents, type ChangeVerb } from './agents.ts'
+import { DEFAULT_CONFIG, withOperator, withProviderLogs } from './command-options.ts'
 import type { Terminal } from './terminal.ts'
-
-type Shared = {
-  withOperator: (command: Command) => Command
-  withProviderLogs: (command: Command) => Command
-  config: string
-}
 
 const CHANGES: readonly (readonly [ChangeVerb, string])[] = [
   ['suspend', 'end every task of an agent and below it, and let it open and mint nothing'],
@@ -16,8 +11,7 @@ const CHANGES: readonly (readonly [ChangeVerb, string])[] = [
 ]
 
 /** `mayfly agents …` */
-export function addAgentCommands(program: Command, terminal: Terminal, shared: Shared): void {
-  const { withOperator, withProviderLogs, config } = shared
+export function addAgentCommands(program: Command, terminal: Terminal): void {
   const agent = withOperator(program.command('agents'))
     .description('the registered agents: how they stand, and who answers for them')
     .addOption(
@@ -41,7 +35,7 @@ export function addAgentCommands(program: Command, terminal: Terminal, shared: S
     if (verb !== 'suspend' && verb !== 'quarantine') continue
     command
       .option('--offline', 'by ledger and key alone; a broker with its own ledger must not be running')
-      .option('--config <file>', `with --offline: settings (default: "${config}")`)
+      .option('--config <file>', `with --offline: settings (default: "${DEFAULT_CONFIG}")`)
   }
   withOperator(agent.command('certify'))
     .description('vouch for an agent, and its build, until a date')

@@ -1,14 +1,11 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { ASK_HELP } from './ask.ts'
+import { gather, wholeNumber, withOperator } from './command-options.ts'
 import { TASK_FILE_HELP } from './task-file.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What humans are asked, and what they agree to beforehand; and how a task waits for them. */
-export function addApprovalCommands(
-  program: Command,
-  terminal: Terminal,
-  { withOperator }: { withOperator: (command: Command) => Command },
-): void {
+export function addApprovalCommands(program: Command, terminal: Terminal): void {
   const approvals = program.command('approvals').description('what waits for humans')
   withOperator(approvals.command('list', { isDefault: true }))
     .description('what waits for an answer, newest first')
@@ -33,7 +30,7 @@ export function addApprovalCommands(
     .action(async (id, options) =>
       (await import('./approvals.ts')).approvalAnswerWith(terminal, id, { ...options, verb: 'deny' }),
     )
-  addPreapprovalCommands(program, terminal, withOperator)
+  addPreapprovalCommands(program, terminal)
   program
     .command('check-in')
     .description('say that a task may go on; you sign in for that alone')
@@ -44,11 +41,7 @@ export function addApprovalCommands(
   addTaskWait(program, terminal)
 }
 
-function addPreapprovalCommands(
-  program: Command,
-  terminal: Terminal,
-  withOperator: (command: Command) => Command,
-): void {
+function addPreapprovalCommands(program: Command, terminal: Terminal): void {
   const windows = program.command('preapprovals').description('consent given beforehand')
   withOperator(windows.command('list', { isDefault: true }))
     .description('windows that are open')
@@ -83,13 +76,4 @@ function addTaskWait(program: Command, terminal: Terminal): void {
     .option('--json', 'print JSON')
     .addHelpText('after', `\n${TASK_FILE_HELP}`)
     .action(async (id, options) => (await import('./task-wait.ts')).taskWait(terminal, id, options))
-}
-
-function gather(one: string, before: string[] = []): string[] {
-  return [...before, one]
-}
-
-function wholeNumber(text: string): number {
-  if (/^\d{1,6}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('Expected a whole number.')
 }

@@ -1,5 +1,6 @@
 /** `mayfly attest ...`: its options; the work is in its own file. */
 import type { Command } from 'commander'
+import { DEFAULT_CONFIG } from './command-options.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -8,17 +9,13 @@ const CHECK_HELP = `Without --broker it is checked by the settings alone: no bro
 down there. Neither uses the evidence up. What policies make of it: mayfly policy simulate.
 Exit codes: 0 it is exactly one agent's, 1 it is rejected or nobody's, 2 it could not be checked.`
 
-export function addAttestCommands(
-  program: Command,
-  terminal: Terminal,
-  { config }: { config: string },
-): void {
+export function addAttestCommands(program: Command, terminal: Terminal): void {
   program
     .command('attest')
     .description('evidence of workloads')
     .command('check')
     .description('what is right and wrong with evidence, check by check; nothing is opened')
-    .option('--config <file>', 'settings', config)
+    .option('--config <file>', 'settings', DEFAULT_CONFIG)
     .option('--evidence-file <file>', 'a JWT, or certificates in PEM; - for stdin')
     .option('--agent <name>', 'which agent it should be')
     .option('--broker <url>', 'ask this broker, at the operators’ address, instead of the settings')

@@ -1,10 +1,9 @@
 /** Commands about secrets in the wrong place. */
 import type { Command } from 'commander'
+import { withOperator } from './command-options.ts'
 import type { Terminal } from './terminal.ts'
 
-type Shared = { withOperator: (command: Command) => Command }
-
-export function addLeakCommands(program: Command, terminal: Terminal, { withOperator }: Shared): void {
+export function addLeakCommands(program: Command, terminal: Terminal): void {
   withOperator(program.command('leaked'))
     .description('whose a secret is that turned up somewhere; with --yes, end what it belongs to')
     .argument(

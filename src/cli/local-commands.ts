@@ -1,20 +1,14 @@
 /** Commands that stand on the local credential server: `mayfly agent` runs one, the others ask it. */
 import { type Command, Option } from 'commander'
 import { ASK_HELP } from './ask.ts'
+import { gather, wholeNumber, withOpening } from './command-options.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { SIGN_IN_OPTIONS } from './sign-in-options.ts'
 import type { Terminal } from './terminal.ts'
 
-type Shared = {
-  withOpening: (command: Command) => Command
-  wholeNumber: (text: string) => number
-  gather: (one: string, before?: string[]) => string[]
-}
-
-export function addLocalCommands(program: Command, terminal: Terminal, shared: Shared): void {
-  addAgent(program, terminal, shared)
-  const { gather } = shared
+export function addLocalCommands(program: Command, terminal: Terminal): void {
+  addAgent(program, terminal)
   program
     .command('aws-credentials')
     .description(
@@ -28,7 +22,7 @@ export function addLocalCommands(program: Command, terminal: Terminal, shared: S
     .action(async options => (await import('./aws-credentials.ts')).awsCredentials(terminal, options))
 }
 
-function addAgent(program: Command, terminal: Terminal, { withOpening, wholeNumber, gather }: Shared): void {
+function addAgent(program: Command, terminal: Terminal): void {
   const agent = program
     .command('agent')
     .description('hold tasks for other programs of this user, until it is told to end')

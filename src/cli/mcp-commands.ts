@@ -1,18 +1,12 @@
 /** `mayfly mcp`, which a coding agent's client starts, and what its commands are started with. */
 import type { Command } from 'commander'
+import { gather, wholeNumber } from './command-options.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import { CLI_LIMITS } from './limits.ts'
 import { SIGN_IN_OPTIONS } from './sign-in-options.ts'
 import type { Terminal } from './terminal.ts'
 
-type Shared = {
-  version: string
-  wholeNumber: (text: string) => number
-  gather: (one: string, before?: string[]) => string[]
-}
-
-export function addMcpCommands(program: Command, terminal: Terminal, shared: Shared): void {
-  const { version, wholeNumber, gather } = shared
+export function addMcpCommands(program: Command, terminal: Terminal, version: string): void {
   const command = program
     .command('mcp')
     .description(

@@ -1,6 +1,7 @@
 /** `mayfly policy ...` and `mayfly explain`: their options; each command's work is in its own file. */
 import type { Command } from 'commander'
 import { ASK_HELP } from './ask.ts'
+import { DEFAULT_CONFIG, withOpening, withOperator } from './command-options.ts'
 import { EVIDENCE_HELP } from './evidence.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -13,20 +14,7 @@ const CASES_HELP = `A file of cases says what must come of which ask; docs/polic
       expect: deny
       by: [quiet-events-only]`
 
-type Shared = {
-  /** Adds what a command of operators takes. */
-  withOperator: (command: Command) => Command
-  /** Adds what opening a task takes. */
-  withOpening: (command: Command) => Command
-  /** The default settings file. */
-  config: string
-}
-
-export function addPolicyCommands(
-  program: Command,
-  terminal: Terminal,
-  { withOperator, withOpening, config }: Shared,
-): void {
+export function addPolicyCommands(program: Command, terminal: Terminal): void {
   withOperator(program.command('explain'))
     .description('why a decision came out as it did, and whom to ask')
     .argument('<decision>', 'its id, as the caller was told it')
@@ -50,7 +38,7 @@ export function addPolicyCommands(
   policy
     .command('schema')
     .description('what policies of this configuration may speak of, as a Cedar schema')
-    .option('--config <file>', 'settings', config)
+    .option('--config <file>', 'settings', DEFAULT_CONFIG)
     .action(async options => (await import('./policy-schema.ts')).policySchema(terminal, options))
   withOpening(policy.command('simulate'))
     .description('what a token or a task would get for an ask; for operators, and nothing is opened')
@@ -66,7 +54,7 @@ export function addPolicyCommands(
 
   function offline(command: Command): Command {
     return command
-      .option('--config <file>', 'settings', config)
+      .option('--config <file>', 'settings', DEFAULT_CONFIG)
       .option('--policies <dir>', 'in place of policies_dir of the settings')
       .option('--json', 'print JSON')
   }

@@ -1,5 +1,6 @@
 /** `mayfly plan`, `apply` and `registry`: their options; each command's work is in its own file. */
 import type { Command } from 'commander'
+import { gather, withOperator } from './command-options.ts'
 import type { Terminal } from './terminal.ts'
 
 const SET_HELP = `A file says one resource: kind (agent, attestor, issuer, resource_server, policy), name
@@ -7,11 +8,7 @@ const SET_HELP = `A file says one resource: kind (agent, attestor, issuer, resou
 own name. Settings read no files of the broker: private_key_file: secret:app-key is what was given as
   --secret issuer/payments.github/app-key=app.pem`
 
-export function addRegistryCommands(
-  program: Command,
-  terminal: Terminal,
-  withOperator: (command: Command) => Command,
-): void {
+export function addRegistryCommands(program: Command, terminal: Terminal): void {
   withSet(withOperator(program.command('plan')))
     .description('what registering these would change, and what that widens or narrows')
     .addHelpText('after', `\n${SET_HELP}`)
@@ -51,8 +48,4 @@ function withSet(command: Command): Command {
     .option('--remove <kind/name>', 'take one away; may be repeated', gather, [])
     .option('--prune <namespace>', 'take away what the namespace has besides; may be repeated', gather, [])
     .option('--secret <kind/name/secret=file>', 'upload a secret (mode 0600); may be repeated', gather, [])
-}
-
-function gather(one: string, before: readonly string[]): string[] {
-  return [...before, one]
 }
