@@ -5,7 +5,7 @@ import * as DPoP from 'dpop'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Secret } from '../../issuers/shared/secret.ts'
 import type { WorkEnd } from '../../issuers/shared/work.ts'
-import { nextNonce, provenKey } from '../../src/broker/bound/held-keys.ts'
+import { nextNonce, readProof, useProof } from '../../src/broker/bound/held-keys.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { requestCredential } from '../../src/broker/credentials/grant-ask.ts'
 import { reassess } from '../../src/broker/decisions/reassess.ts'
@@ -293,7 +293,10 @@ function races(): void {
     const url = 'https://mayfly.test/v1/tasks'
     for (let time = 0; time < times; time += 1) {
       const proof = await DPoP.generateProof(keys, url, 'POST', nextNonce(b))
-      const prove = (broker: Broker) => provenKey(broker, proof, { method: 'POST', url })
+      const prove = async (broker: Broker) => {
+        const shown = await readProof(broker, proof, { method: 'POST', url })
+        await useProof(broker, shown!)
+      }
       const outcomes = await Promise.allSettled([prove(a), prove(b), prove(a), prove(b)])
       expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     }

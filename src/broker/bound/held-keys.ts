@@ -56,18 +56,6 @@ export async function useProof(broker: Broker, { jkt, use }: ShownProof): Promis
   throw new BrokerError('dpop_proof_invalid', 'the DPoP proof was used before: make one for each request')
 }
 
-/** Both at once. @throws BrokerError as they do */
-export async function provenKey(
-  broker: Broker,
-  proof: string | undefined,
-  request: ProvenRequest,
-): Promise<HeldKeys> {
-  const shown = await readProof(broker, proof, request)
-  if (shown === undefined) return {}
-  await useProof(broker, shown)
-  return { jkt: shown.jkt }
-}
-
 /** For a client that is to make its next proof. */
 export function nextNonce(broker: Broker): string {
   return dpopNonce(broker, broker.now())
