@@ -4,7 +4,7 @@ import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { GRPC, type GrpcCode, StsRefusal, stsRefusalOf } from '../octo-sts/sts-refusal.ts'
 import { LedgerUnavailable } from '../store/ledger.ts'
-import { HttpRefusal } from './problem.ts'
+import { HttpRefusal, refusalOf } from './problem.ts'
 
 /** google.golang.org/grpc, as the gateway maps its codes (runtime.HTTPStatusFromCode). */
 const STATUS: Readonly<Record<GrpcCode, number>> = {
@@ -29,15 +29,14 @@ export function renderOctoStsError(
   const status = error instanceof HttpRefusal && error.status === 413 ? 413 : STATUS[refusal.grpc]
   if (status >= 500 && refusal.grpc !== GRPC.unimplemented)
     log.error({ code: refusal.code, method: c.req.method, path: c.req.path, err: error }, refusal.message)
-  const { grpc: code, message, retryAfterMs } = refusal
+  const { grpc: code, message } = refusal
   return new Response(JSON.stringify({ code, message, details: [] }), {
     status,
     headers: {
       'content-type': 'application/json',
       'cache-control': 'no-store',
-      ...(retryAfterMs === undefined
-        ? {}
-        : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
+      // When to come back, and that a connection with the rest of a body on it is closed: as everywhere.
+      ...refusalOf(error).headers,
     },
   })
 }

@@ -37,28 +37,53 @@ export class StsRefusal extends BrokerError {
   }
 }
 
-const GRPC_OF: Partial<Readonly<Record<ErrorCode, GrpcCode>>> = {
-  request_invalid: GRPC.invalidArgument,
-  evidence_rejected: GRPC.unauthenticated,
-  unauthenticated: GRPC.unauthenticated,
+const { invalidArgument, permissionDenied, resourceExhausted, unavailable, unauthenticated, internal } = GRPC
+
+const GRPC_OF: Readonly<Record<ErrorCode, GrpcCode>> = {
+  request_invalid: invalidArgument,
+  grant_type_unsupported: invalidArgument,
+  scope_invalid: invalidArgument,
+  target_invalid: invalidArgument,
+  evidence_rejected: unauthenticated,
+  unauthenticated,
+  fresh_sign_in_needed: unauthenticated,
+  dpop_proof_invalid: unauthenticated,
+  dpop_nonce_needed: unauthenticated,
+  key_not_proven: unauthenticated,
   not_found: GRPC.notFound,
-  agent_unmatched: GRPC.permissionDenied,
-  event_not_allowed: GRPC.permissionDenied,
-  agent_not_active: GRPC.permissionDenied,
-  agent_quarantined: GRPC.permissionDenied,
-  ask_denied: GRPC.permissionDenied,
-  ask_invalid: GRPC.permissionDenied,
-  blocked: GRPC.permissionDenied,
-  provider_refused: GRPC.permissionDenied,
-  budget_exhausted: GRPC.resourceExhausted,
-  rate_limited: GRPC.resourceExhausted,
-  provider_unavailable: GRPC.internal,
-  provider_answered_wider: GRPC.internal,
-  attestation_unavailable: GRPC.unavailable,
-  ledger_unavailable: GRPC.unavailable,
-  ledger_restored: GRPC.unavailable,
-  policy_unavailable: GRPC.unavailable,
-  configuration_stale: GRPC.unavailable,
+  evidence_in_use: permissionDenied,
+  agent_unmatched: permissionDenied,
+  event_not_allowed: permissionDenied,
+  agent_not_active: permissionDenied,
+  agent_quarantined: permissionDenied,
+  transition_refused: permissionDenied,
+  ask_denied: permissionDenied,
+  ask_invalid: permissionDenied,
+  ticket_rejected: permissionDenied,
+  posture_needed: permissionDenied,
+  key_needed: permissionDenied,
+  forbidden: permissionDenied,
+  approval_pending: permissionDenied,
+  approved_already: permissionDenied,
+  approval_over: permissionDenied,
+  task_not_active: permissionDenied,
+  blocked: permissionDenied,
+  provider_refused: permissionDenied,
+  registry_invalid: permissionDenied,
+  managed_by_file: permissionDenied,
+  receipt_not_ready: permissionDenied,
+  drill_running: permissionDenied,
+  resource_in_use: permissionDenied,
+  budget_exhausted: resourceExhausted,
+  rate_limited: resourceExhausted,
+  provider_unavailable: internal,
+  provider_answered_wider: internal,
+  attestation_unavailable: unavailable,
+  ledger_unavailable: unavailable,
+  ledger_restored: unavailable,
+  policy_unavailable: unavailable,
+  configuration_stale: unavailable,
+  registry_moved: unavailable,
 }
 
 /** Of the broker's own refusals, the sentences that octo-sts has for the same. */
@@ -74,7 +99,7 @@ export function stsRefusalOf(error: BrokerError): StsRefusal {
   const { code, message, decision, retryAfterMs } = error
   const said = WORDS[code] ?? message
   const shown = decision === undefined ? said : `${said} (decision ${decision})`
-  return new StsRefusal(GRPC_OF[code] ?? GRPC.internal, shown, {
+  return new StsRefusal(GRPC_OF[code], shown, {
     cause: error,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   })

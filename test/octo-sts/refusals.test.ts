@@ -1,6 +1,8 @@
 /** Every row of octo-sts's own errors, as its clients get them. */
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { BrokerError } from '../../src/broker/broker-error.ts'
+import { GRPC, stsRefusalOf } from '../../src/octo-sts/sts-refusal.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { silent, startBroker } from '../fakes/installation.ts'
 import {
@@ -120,9 +122,20 @@ describe('the request', () => {
     }
     expect(await refused(exchangeAt(broker.url, '', token, json))).toEqual([400, 3, 'scope must be provided'])
     const form = { method: 'POST', body: new URLSearchParams({ ...query, aud: 'x'.repeat(70_000) }) }
-    expect((await refused(exchangeAt(broker.url, '', token, form)))[0]).toBe(413)
+    const answer = await exchangeAt(broker.url, '', token, form)
+    expect((await refused(answer))[0]).toBe(413)
+    // The rest of the body stands unread on the connection.
+    expect(answer.headers.get('connection')).toBe('close')
   })
 })
+
+test.each(['evidence_in_use', 'task_not_active', 'ticket_rejected', 'key_needed'] as const)(
+  "%s of the broker's own is a refusal, and no outage to try again",
+  code => {
+    const { grpc, message, code: counted } = stsRefusalOf(new BrokerError(code, 'as it is'))
+    expect([grpc, message, counted]).toEqual([GRPC.permissionDenied, 'as it is', 'agent_unmatched'])
+  },
+)
 
 describe('the token', () => {
   test.each([
