@@ -12,8 +12,6 @@ import { shown } from './shown.ts'
 import { answered } from './tool-result.ts'
 import { addTool, taskId } from './tools.ts'
 
-const VERBS = { completed: 'complete', failed: 'fail', cancelled: 'cancel' } as const
-
 export function addEndTask(server: McpServer, room: Room): void {
   addTool(server, room, 'end_task', {
     title: 'End a task',
@@ -29,10 +27,9 @@ export function addEndTask(server: McpServer, room: Room): void {
     // The first end stands: a second call is told of it.
     annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
     wanted: ({ task }) => `the end of ${shown(task)}`,
-    async run({ task: id, outcome, detail }, { signal }) {
+    async run({ task: id, ...end }, { signal }) {
       const { task } = room.keeper.find(id)
-      const ended = await task[VERBS[outcome]](detail === undefined ? {} : { detail })
-      const last = await untilQuiet(room, task, ended, signal)
+      const last = await untilQuiet(room, task, await room.keeper.complete(id, end), signal)
       const credentials = last.credentials.map(describeLease)
       const all_closed = credentials.every(({ state }) => state === 'closed')
       const head = `task ${id} has ended (${last.end ?? last.state}); ${

@@ -86,10 +86,8 @@ async function route(keeper: Keeper, request: LocalRequest): Promise<LocalAnswer
   if (id !== undefined) {
     demandMethod(request, ['POST'])
     if (verb === 'asks') return json(200, await keeper.ask(id, await body(request, askBody)))
-    const { outcome, detail } = await body(request, completeBody)
-    const held = keeper.find(id)
-    await held.task[VERBS[outcome]](detail === undefined ? {} : { detail })
-    return json(200, render(held))
+    await keeper.complete(id, await body(request, completeBody))
+    return json(200, render(keeper.find(id)))
   }
   switch (url.pathname) {
     case '/v1/tasks':
@@ -108,8 +106,6 @@ async function route(keeper: Keeper, request: LocalRequest): Promise<LocalAnswer
   }
   throw new Refusal('not_found', 'there is nothing at this path')
 }
-
-const VERBS = { completed: 'complete', failed: 'fail', cancelled: 'cancel' } as const
 
 /** The one place where a credential leaves the server, beside that for AWS. */
 function renderCredential({ held, ask, credential }: Found & { credential: Credential }): LocalCredential {

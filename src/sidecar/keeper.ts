@@ -1,4 +1,5 @@
 /** The tasks that a local server holds, and what is done with them. Nothing here knows of HTTP. */
+import type { TaskStatus } from '../client/answers.ts'
 import type { Credential } from '../client/credential.ts'
 import { isPending, MayflyError } from '../client/mayfly-error.ts'
 import type { Task, TaskAsk } from '../client/task.ts'
@@ -7,7 +8,7 @@ import { kindOf } from './ask-kind.ts'
 import { byDetail, byRepository, type Found, type Held, type Opened } from './choose-ask.ts'
 import { holdSecrets } from './held-secrets.ts'
 import { SIDECAR_LIMITS } from './limits.ts'
-import type { AskBody, CredentialBody, LocalAsk, LocalTask, OpenBody } from './protocol.ts'
+import type { AskBody, CompleteBody, CredentialBody, LocalAsk, LocalTask, OpenBody } from './protocol.ts'
 import { Refusal } from './refusal.ts'
 
 export type Keeper = {
@@ -22,6 +23,8 @@ export type Keeper = {
   ask(task: string, body: AskBody): Promise<LocalAsk>
   credential(body: CredentialBody): Promise<Found & { credential: Credential }>
   byHandle(handle: string, task?: string): Found
+  /** @returns what was known of its credentials then. @throws Refusal, MayflyError */
+  complete(task: string, body: CompleteBody): Promise<TaskStatus>
   active(): Held[]
   close(): void
 }
@@ -109,12 +112,17 @@ export function createKeeper(
       return { ...found, credential: await taken(found) }
     },
     byHandle,
+    async complete(task, { outcome, detail }) {
+      return find(task).task[ENDS[outcome]](detail === undefined ? {} : { detail })
+    },
     active: () => among(undefined),
     close() {
       for (const { secrets } of all.values()) secrets.close()
     },
   }
 }
+
+const ENDS = { completed: 'complete', failed: 'fail', cancelled: 'cancel' } as const
 
 /** An AWS SDK waits for one second: its session is there before it asks. */
 function warm({ task, secrets }: Held): void {
