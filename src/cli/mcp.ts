@@ -72,7 +72,7 @@ export async function mcp(terminal: Terminal, version: string, options: McpOptio
   })
   const server = createMcpServer(
     {
-      ...{ keeper: sidecar.keeper, refusals: createRefusals(), agent: options.agent, report },
+      ...{ keeper: sidecar.keeper, refusals: createRefusals(), report },
       ...{ now: terminal.now, schedule: terminal.schedule, variablesOf: namesOf },
       overhear: heard.overhear,
       tell: text => note(terminal, text),

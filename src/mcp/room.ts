@@ -7,8 +7,6 @@ import type { Refusals } from './refusals.ts'
 export type Room = Pick<World, 'now' | 'schedule'> & {
   keeper: Keeper
   refusals: Refusals
-  /** The one agent that every task is opened as; undefined where the evidence says it. */
-  agent: string | undefined
   /** Where commands find what is held here, looked at anew. @param provider the host of a provider's web pages */
   setup(provider?: string): Promise<Setup>
   /** The variables of a command's environment that the credential of an ask comes in. */

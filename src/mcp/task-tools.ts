@@ -58,11 +58,7 @@ function addOpen(server: McpServer, room: Room): void {
     annotations: ADDS,
     wanted: ({ asks }) => inWords(asks.map(toAsk)),
     async run({ asks, ...wanted }, extra) {
-      const body = {
-        ...said(wanted),
-        ...(room.agent !== undefined && { agent: room.agent }),
-        asks: asks.map(toAsk).map(one => ({ ...one })),
-      }
+      const body = { ...said(wanted), asks: asks.map(toAsk).map(one => ({ ...one })) }
       // Somebody may have to sign in first.
       const opened = await withProgress(room, extra, { message: 'the task is being opened' }, async say => {
         const stop = room.overhear(text => say(shown(text, MCP_LIMITS.saidChars)))

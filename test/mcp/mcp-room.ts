@@ -101,7 +101,7 @@ export async function startMcpRoom(
   }
   const server = createMcpServer(
     {
-      ...{ ...world, keeper: sidecar.keeper, refusals: createRefusals(), agent: undefined },
+      ...{ ...world, keeper: sidecar.keeper, refusals: createRefusals() },
       ...{ variablesOf: namesOf, setup: async () => room.setup },
       overhear(hear) {
         room.hears.add(hear)
