@@ -25,10 +25,11 @@ export function renderOctoStsError(
   { log, metrics }: Pick<Broker, 'log' | 'metrics'>,
 ): Response {
   const refusal = refusalFrom(c, error)
-  metrics.refused(refusal.code)
+  const { code: counted, headers } = refusalOf(error)
+  metrics.refused(counted)
   const status = error instanceof HttpRefusal && error.status === 413 ? 413 : STATUS[refusal.grpc]
   if (status >= 500 && refusal.grpc !== GRPC.unimplemented)
-    log.error({ code: refusal.code, method: c.req.method, path: c.req.path, err: error }, refusal.message)
+    log.error({ code: counted, method: c.req.method, path: c.req.path, err: error }, refusal.message)
   const { grpc: code, message } = refusal
   return new Response(JSON.stringify({ code, message, details: [] }), {
     status,
@@ -36,7 +37,7 @@ export function renderOctoStsError(
       'content-type': 'application/json',
       'cache-control': 'no-store',
       // When to come back, and that a connection with the rest of a body on it is closed: as everywhere.
-      ...refusalOf(error).headers,
+      ...headers,
     },
   })
 }

@@ -1,9 +1,13 @@
 /** Every row of octo-sts's own errors, as its clients get them. */
 import { connect } from 'node:net'
+import { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { BrokerError } from '../../src/broker/broker-error.ts'
-import { GRPC, stsRefusalOf } from '../../src/octo-sts/sts-refusal.ts'
+import { renderOctoStsError } from '../../src/http/octo-sts-error.ts'
+import { noMetrics } from '../../src/metrics.ts'
+import { GRPC, StsRefusal, stsRefusalOf } from '../../src/octo-sts/sts-refusal.ts'
 import type { RunningServer } from '../../src/server.ts'
+import { LedgerUnavailable } from '../../src/store/ledger.ts'
 import { silent, startBroker } from '../fakes/installation.ts'
 import {
   createOctoInstallation,
@@ -136,6 +140,25 @@ test.each(['evidence_in_use', 'task_not_active', 'ticket_rejected', 'key_needed'
     expect([grpc, message, counted]).toEqual([GRPC.permissionDenied, 'as it is', 'agent_unmatched'])
   },
 )
+
+test('what is refused is counted under the code that the broker has for it', async () => {
+  const counted: string[] = []
+  const metrics = { ...noMetrics, refused: (code: string) => void counted.push(code) }
+  const app = new Hono().onError((error, c) => renderOctoStsError(c, error, { log: silent, metrics }))
+  const errors = [
+    new StsRefusal(GRPC.notFound, 'no policy'),
+    new BrokerError('budget_exhausted', 'no more'),
+    new LedgerUnavailable(),
+    new Error('a fault of the program'),
+  ]
+  for (const [index, error] of errors.entries())
+    app.get(`/${index}`, () => {
+      throw error
+    })
+  const statuses = await Promise.all(errors.map(async (_, index) => (await app.request(`/${index}`)).status))
+  expect(statuses).toEqual([404, 429, 503, 500])
+  expect(counted.sort()).toEqual(['agent_unmatched', 'budget_exhausted', 'internal', 'ledger_unavailable'])
+})
 
 describe('the token', () => {
   test.each([
