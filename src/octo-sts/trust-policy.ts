@@ -8,15 +8,9 @@ import { repositoryPartShape } from '../config/octo-sts.ts'
 import { ConfigError, type Parsed, type Problem, parseShape, parseYaml, type YamlFile } from '../config.ts'
 import { LIMITS } from '../limits.ts'
 import { compileAnchored } from '../policy/trust/anchored-pattern.ts'
+import type { TrustRule } from '../policy/trust/trust-rule.ts'
 
-export type TrustPolicy = {
-  issuer?: string
-  issuer_pattern?: string
-  subject?: string
-  subject_pattern?: string
-  audience?: string
-  audience_pattern?: string
-  claim_pattern: Readonly<Record<string, string>>
+export type TrustPolicy = Omit<TrustRule, 'origin' | 'attestors' | 'events'> & {
   /** May be empty: GitHub would read that as all of them, so that nothing is given for it. */
   permissions: Readonly<Record<string, Level>>
   /** Of an organization's policy only. Absent there: as many as the ceiling names. */
