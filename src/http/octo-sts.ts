@@ -4,13 +4,12 @@
  * `oidc.platform.proto`).
  */
 import { type Context, Hono } from 'hono'
-import type { Broker } from '../broker/broker.ts'
 import { type Exchanged, exchange, type StsRequest } from '../octo-sts/exchange.ts'
 import type { Facade } from '../octo-sts/facade.ts'
 import { GRPC, StsRefusal } from '../octo-sts/sts-refusal.ts'
 import type { Env } from './guard.ts'
 import type { ExchangeGate } from './rate-limit.ts'
-import { readText } from './read-body.ts'
+import { contentTypeOf, readText } from './read-body.ts'
 
 /** Where errors have the form that these clients read. */
 export const OCTO_STS_PATH = /^\/sts\/exchange(?:_refresh_token)?$/
@@ -53,19 +52,15 @@ async function readRequest(c: Context<Env>): Promise<StsRequest> {
   const all = (name: string) => [...form.getAll(name), ...searchParams.getAll(name)]
   const scopes = all('scopes')
   if (scopes.length > 1) throw new StsRefusal(GRPC.invalidArgument, 'multiple scopes not supported')
-  return {
-    token: bearerOf(c),
-    scope: all('scope')[0] ?? '',
-    scopes,
-    identity: all('identity')[0] ?? '',
-  }
+  // `scopes` is the newer name.
+  const scope = scopes[0] ?? all('scope')[0] ?? ''
+  return { token: bearerOf(c), scope, identity: all('identity')[0] ?? '' }
 }
 
 async function readForm(c: Context<Env>): Promise<URLSearchParams> {
-  const type = c.env.incoming.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (c.req.method !== 'POST' || type !== 'application/x-www-form-urlencoded') return new URLSearchParams()
-  const { limits }: Broker = c.get('broker')
-  return new URLSearchParams(await readText(c, limits.bodyBytes))
+  const isForm = contentTypeOf(c) === 'application/x-www-form-urlencoded'
+  if (c.req.method !== 'POST' || !isForm) return new URLSearchParams()
+  return new URLSearchParams(await readText(c, c.get('broker').limits.bodyBytes))
 }
 
 /** @throws StsRefusal */

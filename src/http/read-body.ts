@@ -65,8 +65,12 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 }
 
 export function demandContentType(c: Context<Env>, wanted: string): void {
-  const given = c.env.incoming.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (given !== wanted) throw new HttpRefusal(415, `the body must be ${wanted}`)
+  if (contentTypeOf(c) !== wanted) throw new HttpRefusal(415, `the body must be ${wanted}`)
+}
+
+/** Without its parameters; lower case. */
+export function contentTypeOf(c: Context<Env>): string | undefined {
+  return c.env.incoming.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
 }
 
 /** The body as it came. @throws BrokerError where it is not UTF-8. */

@@ -2,7 +2,7 @@
  * The exchange of octo-sts: a workload's OIDC token in, a token of a GitHub App out, by what a file in the repository
  * says and the operator's ceiling allows. In the order of octo-sts, and with its sentences (WIRE: `octo-sts cmd/app`).
  */
-import { peekEvidence } from '../../attestors/shared/compact-jws.ts'
+import { peekClaim } from '../../attestors/shared/compact-jws.ts'
 import type { Broker, Identity } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import type { Credential } from '../broker/credentials/issue-credential.ts'
@@ -21,8 +21,8 @@ import { policyPath, readIdentity, readScope, type Scope } from './scope.ts'
 import { GRPC, StsRefusal } from './sts-refusal.ts'
 import { isAudience, isIssuer, isSubject } from './token-forms.ts'
 
-/** As it came: `scopes` is the newer name of `scope`, and may be repeated. Absent: empty. */
-export type StsRequest = { token: string; scope: string; scopes: readonly string[]; identity: string }
+/** As it came. Absent: empty. */
+export type StsRequest = { token: string; scope: string; identity: string }
 
 export type Exchanged = {
   credential: Credential
@@ -34,13 +34,12 @@ export type Exchanged = {
 /** @throws StsRefusal, and BrokerError for what the broker itself refuses */
 export async function exchange(facade: Facade, broker: Broker, request: StsRequest): Promise<Exchanged> {
   // 1. Who this is, by an attestor of the operator's: no other issuer is ever asked anything.
-  if (request.scopes.length > 1) throw new StsRefusal(GRPC.invalidArgument, 'multiple scopes not supported')
   const evidence = { type: 'jwt', token: request.token } as const
   const identity = await attestedFor(broker, evidence)
   const caller = callerOf(identity)
 
   // 2. Which policy, and what of the owner the operator has settled.
-  const scope = readScope(request, facade.settings.organization_repository)
+  const scope = readScope(request.scope, facade.settings.organization_repository)
   const name = readIdentity(request.identity)
   const settings = ownerOf(facade, scope.owner)
   if (settings === undefined)
@@ -113,8 +112,7 @@ function callerOf({ attestor, subject, claims }: Identity): string {
 
 /** Of a token that was verified. */
 function audiencesOf(token: string): string[] {
-  const claimed = peekEvidence({ type: 'jwt', token }, 'aud')
-  return [claimed].flat().filter(one => typeof one === 'string')
+  return [peekClaim(token, 'aud')].flat().filter(one => typeof one === 'string')
 }
 
 /** @throws StsRefusal */

@@ -5,11 +5,7 @@ import { GRPC, StsRefusal } from './sts-refusal.ts'
 export type Scope = { owner: string; repository: string; isOrganization: boolean }
 
 /** Names that go into a path at the provider: each part is held to its form before. @throws StsRefusal */
-export function readScope(
-  { scope, scopes }: { scope: string; scopes: readonly string[] },
-  organizationRepository: string,
-): Scope {
-  const text = scopes[0] ?? scope
+export function readScope(text: string, organizationRepository: string): Scope {
   if (text === '') throw new StsRefusal(GRPC.invalidArgument, 'scope must be provided')
   const [owner = '', repository, ...more] = text.split('/')
   const isOrganization = repository === undefined
