@@ -61,6 +61,12 @@ export function nextNonce(broker: Broker): string {
   return dpopNonce(broker, broker.now())
 }
 
+/** The one that what is bound to a key is bound to. */
+export function keyOf({ jkt, 'x5t#S256': certificate }: HeldKeys): BoundKey | undefined {
+  if (jkt !== undefined) return { jkt }
+  return certificate === undefined ? undefined : { 'x5t#S256': certificate }
+}
+
 /** What is bound to no key, anybody may present. */
 export function isHeld(bound: BoundKey | undefined, held: HeldKeys): boolean {
   if (bound === undefined) return true
@@ -86,10 +92,9 @@ export function demandKey(task: Pick<TaskRow, 'bound_key'>, held: HeldKeys): voi
  * @throws BrokerError `key_needed`
  */
 export function keyToBind(required: boolean, held: HeldKeys): BoundKey | undefined {
-  if (held.jkt !== undefined) return { jkt: held.jkt }
-  if (!required) return undefined
-  const certificate = held['x5t#S256']
-  if (certificate !== undefined) return { 'x5t#S256': certificate }
+  const key = keyOf(held)
+  if (!required) return key !== undefined && 'jkt' in key ? key : undefined
+  if (key !== undefined) return key
   throw new BrokerError(
     'key_needed',
     'tasks of this agent are bound to a key: open with a DPoP proof, or with a client certificate',

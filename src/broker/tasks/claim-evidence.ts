@@ -2,6 +2,7 @@
  * What may open one task only: evidence that is good once, and a ticket. A retry after a lost answer is told
  * from a replay by the request, by time, and by what was done with the earlier answer (docs/decisions/0002).
  */
+import type { BoundKey } from '../../../attestors/attestor.ts'
 import { record } from '../../audit/record.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { EvidenceRow, TaskRow } from '../../store/rows.ts'
@@ -105,14 +106,20 @@ export async function claimBeside(
     throw new SpentEvidence(earlier, claim)
 }
 
-function useOf({ limits }: Broker, { now }: LedgerWrite, claim: Claim, task: TaskRow): EvidenceRow {
+/** A use as it is written down: for as long as a lost answer may be asked for again, at least. */
+export function useOf(
+  { limits }: Broker,
+  { now }: LedgerWrite,
+  { id, requestDigest, until, key }: Omit<Claim, 'what'> & { key?: BoundKey | undefined },
+  task: TaskRow,
+): EvidenceRow {
   return {
-    id: claim.id,
+    id,
     task: task.id,
-    request_digest: claim.requestDigest,
-    bound_key: null,
+    request_digest: requestDigest,
+    bound_key: key === undefined ? null : JSON.stringify(key),
     used_at: now,
-    until: Math.max(claim.until, now + limits.reissueWindowMs),
+    until: Math.max(until, now + limits.reissueWindowMs),
   }
 }
 

@@ -6,13 +6,13 @@
 import type { BoundKey } from '../../../attestors/attestor.ts'
 import type { Phase } from '../../../issuers/issuer.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
-import type { EvidenceRow, TaskRow } from '../../store/rows.ts'
-import type { HeldKeys } from '../bound/held-keys.ts'
+import type { TaskRow } from '../../store/rows.ts'
+import { type HeldKeys, keyOf } from '../bound/held-keys.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { readsOnly } from '../lock-mintable.ts'
 import { taskMac } from '../verified-rows.ts'
-import { isRetry, SpentEvidence } from './claim-evidence.ts'
+import { isRetry, SpentEvidence, useOf } from './claim-evidence.ts'
 import { endWithin } from './end-task.ts'
 
 export type Reuse = { id: string; requestDigest: string; until: number; key: BoundKey | undefined }
@@ -25,11 +25,8 @@ export function reuseOf(
   requestDigest: string,
 ): Reuse | undefined {
   if (replay.singleUse || replay.reuse === 'open') return undefined
-  const { jkt, 'x5t#S256': certificate } = held
-  const shown =
-    jkt !== undefined ? { jkt } : certificate !== undefined ? { 'x5t#S256': certificate } : undefined
   const until = replay.until + limits.reissueWindowMs
-  return { id: reuseId(replay.id), requestDigest, until, key: boundKey ?? shown }
+  return { id: reuseId(replay.id), requestDigest, until, key: boundKey ?? keyOf(held) }
 }
 
 /** Under which the last use stands. */
@@ -50,7 +47,7 @@ export async function reuseEvidence(
   { task, phases }: { task: TaskRow; phases: readonly Phase[] },
 ): Promise<{ task: TaskRow; replaced?: string }> {
   if (reuse === undefined) return { task }
-  const use = rowOf(broker, tx, reuse, task.id)
+  const use = useOf(broker, tx, reuse, task)
   const earlier = await tx.useEvidence(use)
   if (earlier === undefined) return { task }
   if (earlier.bound_key !== null) {
@@ -73,17 +70,6 @@ export async function reuseEvidence(
   const why = { actor: 'broker', detail: 'the answer was lost; opened again' } as const
   await endWithin(broker, tx, earlier.task, 'cancelled', why)
   return { task: row, replaced: earlier.task }
-}
-
-function rowOf({ limits }: Broker, { now }: LedgerWrite, reuse: Reuse, task: string): EvidenceRow {
-  return {
-    id: reuse.id,
-    task,
-    request_digest: reuse.requestDigest,
-    bound_key: reuse.key === undefined ? null : JSON.stringify(reuse.key),
-    used_at: now,
-    until: Math.max(reuse.until, now + limits.reissueWindowMs),
-  }
 }
 
 function readOnly(broker: Broker, task: TaskRow): TaskRow {
