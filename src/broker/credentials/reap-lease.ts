@@ -14,6 +14,7 @@ import { record } from '../../audit/record.ts'
 import { KeyringError } from '../../keys/keyring-error.ts'
 import { LedgerUnavailable } from '../../store/ledger.ts'
 import type { LeaseClose, LeaseRow } from '../../store/rows.ts'
+import { backoffMs, spreadMs } from '../backoff.ts'
 import type { Broker } from '../broker.ts'
 import { groupClaim } from '../group-claim.ts'
 import { promiseDue } from './lease-plan.ts'
@@ -264,9 +265,8 @@ export async function failed(
 }
 
 function backoff(broker: Broker, attempts: number): number {
-  const { backoffBaseMs, backoffCapMs } = broker.limits
-  const full = Math.min(backoffCapMs, backoffBaseMs * 2 ** Math.min(attempts - 1, 20))
-  return Math.ceil(full * (0.5 + broker.jitter() / 2))
+  const { backoffBaseMs: baseMs, backoffCapMs: capMs } = broker.limits
+  return spreadMs(broker, backoffMs({ baseMs, capMs }, attempts))
 }
 
 /** What never needed a revocation simply expired; what did, and was not seen dead, is an alarm. */

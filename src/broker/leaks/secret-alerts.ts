@@ -6,6 +6,7 @@ import { ProviderUnavailable } from '../../../issuers/issuer.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import type { SecretAlertNotice, SecretAlerts } from '../../../issuers/shared/secret-alerts.ts'
 import type { SecretAlertRow } from '../../store/rows.ts'
+import { backoffMs } from '../backoff.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { withOwnLease } from '../credentials/system-lease.ts'
@@ -111,7 +112,7 @@ async function putOff(
   rows: readonly SecretAlertRow[],
   error: unknown,
 ): Promise<void> {
-  const { backoffBaseMs, backoffCapMs, retryAfterCapMs, secretAlertAttempts } = broker.limits
+  const { backoffBaseMs: baseMs, backoffCapMs: capMs, retryAfterCapMs, secretAlertAttempts } = broker.limits
   const isTold = error instanceof ProviderUnavailable || error instanceof BrokerError
   const asked = Math.min(isTold ? (error.retryAfterMs ?? 0) : 0, retryAfterCapMs)
   const last_error = (isTold ? error.message : 'an unexpected error').slice(0, 200)
@@ -126,7 +127,8 @@ async function putOff(
       )
       continue
     }
-    const wait = Math.max(asked, Math.min(backoffCapMs, backoffBaseMs * 2 ** Math.min(before, 20)))
+    // Not spread: what failed together is asked for by one credential again.
+    const wait = Math.max(asked, backoffMs({ baseMs, capMs }, attempts))
     await broker.ledger.write(tx => tx.deferAlert(id, { due_at: tx.now + wait, attempts, last_error }))
   }
   broker.log.warn({ issuer, count: rows.length, err: error }, 'alerts could not be read; trying again')

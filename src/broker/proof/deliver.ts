@@ -9,6 +9,7 @@ import { record } from '../../audit/record.ts'
 import { readReceipt } from '../../receipts/verify-receipt.ts'
 import type { DeliveryRow } from '../../store/rows.ts'
 import { approvalMessage } from '../approvals/approval-message.ts'
+import { backoffMs, spreadMs } from '../backoff.ts'
 import type { Broker } from '../broker.ts'
 import { createQueue, type Queue } from '../queue.ts'
 import type { Schedule } from '../wake-loop.ts'
@@ -150,7 +151,6 @@ function signatureOf(secret: Secret, content: string): string {
 }
 
 function backoff(broker: Broker, attempts: number): number {
-  const { deliveryBackoffBaseMs, deliveryBackoffCapMs } = broker.limits
-  const full = Math.min(deliveryBackoffCapMs, deliveryBackoffBaseMs * 2 ** Math.min(attempts - 1, 20))
-  return Math.ceil(full * (0.5 + broker.jitter() / 2))
+  const { deliveryBackoffBaseMs: baseMs, deliveryBackoffCapMs: capMs } = broker.limits
+  return spreadMs(broker, backoffMs({ baseMs, capMs }, attempts))
 }
