@@ -1,9 +1,9 @@
 /** By what the parts of a credential are known again, from its mint on. */
-import { createHash } from 'node:crypto'
 import type { Keyring } from '../../keys/keyring.ts'
 import { rollingPrint } from '../../scan/rolling-print.ts'
 import { secretParts } from '../../scan/secret-parts.ts'
 import type { SecretPrintRow } from '../../store/rows.ts'
+import { secretHash } from '../credentials/lease-plan.ts'
 
 /** None of what is signed here: such a credential names its lease itself. */
 export function secretPrints(
@@ -12,9 +12,8 @@ export function secretPrints(
 ): SecretPrintRow[] {
   return Array.from(secretParts(format, secret), ([part, text]) => {
     const bytes = Buffer.from(text)
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
     const print = (rollingPrint(bytes) ^ maskOf(keyring, lease, part)) >>> 0
-    return { lease, part, sha256, chars: bytes.length, print }
+    return { lease, part, sha256: secretHash(text), chars: bytes.length, print }
   })
 }
 
