@@ -112,9 +112,7 @@ export const columns = {
     mac: 1,
   }),
   task_works: names<TaskWorkRow>({ task: 1, run_key: 1, job: 1, lifetime: 1, work: 1 }),
-  evidence: names<EvidenceRow>({
-    ...{ id: 1, task: 1, request_digest: 1, bound_key: 1, used_at: 1, until: 1 },
-  }),
+  evidence: names<EvidenceRow>({ id: 1, task: 1, request_digest: 1, bound_key: 1, used_at: 1, until: 1 }),
   tickets: names<TicketRow>({
     id: 1,
     parent_task: 1,
