@@ -11,26 +11,22 @@
 import { z } from 'zod'
 import { type Attestor, defineAttestor, type Verdict } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
-import { hasControlCharacters, LEEWAY_S } from './shared/claims.ts'
+import { LEEWAY_S } from './shared/claims.ts'
+import { claimName, claimTable, exposedClaims } from './shared/exposed-claims.ts'
 import { namesAudience, namesIssuer, oidcKeys, oidcProfile } from './shared/oidc-profile.ts'
 import { type PersonClaims, readAuthTime, readNonce, readPerson } from './shared/person.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { readSignInNonce, type SignedInFor } from './shared/sign-in-nonce.ts'
 import { type JsonObject, member } from './shared/strict-json.ts'
 import { tell } from './shared/tell.ts'
-import { CLAIM_TYPES, type ClaimTable, readClaims, typesOf } from './shared/typed-issuer.ts'
+import { readClaims, typesOf } from './shared/typed-issuer.ts'
 import { verifyEvidence } from './shared/verify-jwt.ts'
 
-const MAX_EXPOSED_CLAIMS = 64
 /** Longest `exp - iat` of an ID token: providers give up to a day. Its age is bounded in any case. */
 const MAX_LIFETIME_S = 86_400
 const MAX_AGE_S = 300
 
 const text = z.string().min(1).max(256)
-const claimName = text.refine(
-  name => name !== '__proto__' && !hasControlCharacters(name),
-  'is not usable as a claim name',
-)
 
 const settings = z
   .strictObject({
@@ -69,11 +65,7 @@ const settings = z
     /** The GitHub that those are of. */
     github_host: text.default('github.com'),
     /** More claims, that agent rules and policy may look at. */
-    claims: z.record(claimName, z.enum(CLAIM_TYPES)).default({}),
-  })
-  .refine(({ claims }) => Object.keys(claims).length <= MAX_EXPOSED_CLAIMS, {
-    path: ['claims'],
-    message: `must not name more than ${MAX_EXPOSED_CLAIMS} claims`,
+    claims: exposedClaims,
   })
   .refine(({ claims }) => Object.keys(OWN_CLAIMS).every(name => !Object.hasOwn(claims, name)), {
     path: ['claims'],
@@ -91,7 +83,7 @@ const OWN_CLAIMS = { groups: 'string_list', key_bound: 'boolean' } as const
 export const laptop = defineAttestor<Settings>({
   type: 'laptop',
   settings,
-  rules: ({ claims }) => ({ claimTypes: { ...typesOf(tableOf(claims)), ...OWN_CLAIMS }, human: true }),
+  rules: ({ claims }) => ({ claimTypes: { ...typesOf(claimTable(claims)), ...OWN_CLAIMS }, human: true }),
   open(chosen, deps): Attestor {
     const { issuer, audience: aud, algorithms: algs, jwks_uri: jwksUri, jwks_hosts: jwksHosts } = chosen
     const provider = { issuer, algorithms: algs, jwksUri, jwksHosts }
@@ -104,7 +96,7 @@ export const laptop = defineAttestor<Settings>({
       // Few providers put a `jti` into ID tokens: then single use goes by the signed bytes.
       requireTokenId: false,
     })
-    const table = tableOf(chosen.claims)
+    const table = claimTable(chosen.claims)
     return {
       claimTypes: { ...typesOf(table), ...OWN_CLAIMS },
       notices: noticesOf(chosen),
@@ -135,10 +127,6 @@ export const laptop = defineAttestor<Settings>({
     }
   },
 })
-
-function tableOf(claims: Settings['claims']): ClaimTable {
-  return Object.fromEntries(Object.entries(claims).map(([name, type]) => [name, { type }]))
-}
 
 function personClaims(chosen: Settings): PersonClaims {
   const { github_login_claim: login, github_id_claim: id, github_host: provider } = chosen

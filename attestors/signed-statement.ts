@@ -12,12 +12,13 @@ import { z } from 'zod'
 import { type Attestor, type BoundKey, defineAttestor, type Proof } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { checkIssuer } from './shared/claims.ts'
+import { claimTable } from './shared/exposed-claims.ts'
 import { namesAudience, namesIssuer } from './shared/oidc-profile.ts'
 import { createRemoteKeySet } from './shared/remote-key-set.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { isJsonObject, type JsonObject, member } from './shared/strict-json.ts'
 import { tell } from './shared/tell.ts'
-import { type ClaimTable, readClaims, typesOf } from './shared/typed-issuer.ts'
+import { readClaims, typesOf } from './shared/typed-issuer.ts'
 import { type JwtProfile, verifyEvidence } from './shared/verify-jwt.ts'
 
 const MAX_CLAIMS = 32
@@ -91,10 +92,10 @@ type Settings = z.infer<typeof settings>
 export const signedStatement = defineAttestor({
   type: 'signed-statement',
   settings,
-  rules: ({ claims }) => ({ claimTypes: typesOf(tableOf(claims)), posture: true }),
+  rules: ({ claims }) => ({ claimTypes: typesOf(claimTable(claims)), posture: true }),
   open(chosen, deps): Attestor {
     const { issuer, audience: ours, algorithms: allowed, key_set_file: file } = chosen
-    const table = tableOf(chosen.claims)
+    const table = claimTable(chosen.claims, DEMANDED)
     const keys = createRemoteKeySet(
       {
         issuer,
@@ -141,11 +142,8 @@ function profileOf({ issuer, audience: ours, ...chosen }: Settings): JwtProfile 
   }
 }
 
-function tableOf(claims: Settings['claims']): ClaimTable {
-  return Object.fromEntries(
-    Object.entries(claims).map(([name, type]) => [name, { type, required: true } as const]),
-  )
-}
+/** Each has to be there: a statement that is silent on one is none. */
+const DEMANDED = { required: true } as const
 
 /** A key that it names counts in any case: a statement that is bound is not one for everybody of that subject. */
 function readAbout(
