@@ -1,10 +1,12 @@
 /** What attesting costs beside the signature alone: the same tokens, the same key, the same library, in turn. */
-import { createPublicKey, X509Certificate } from 'node:crypto'
+import { createPublicKey, verify, X509Certificate } from 'node:crypto'
 import { compactVerify } from 'jose'
 import type { Attestor, AttestorDeps, AttestorType, Evidence } from '../attestors/attestor.ts'
+import { slsaProvenance } from '../attestors/slsa-provenance.ts'
 import { spiffeX509 } from '../attestors/spiffe-x509.ts'
 import { FUZZ_SUBJECTS, type FuzzSubject, ISSUER } from '../test/attestors/fuzz-subjects.ts'
 import { createForger } from '../test/fakes/identity/forger.ts'
+import { createSigstore, WORKFLOW } from '../test/fakes/identity/sigstore.ts'
 import { createSpiffeX509Authority } from '../test/fakes/identity/spiffe-x509-authority.ts'
 import { median, type Row } from './figures.ts'
 
@@ -33,6 +35,7 @@ export async function benchAttest({ rounds, pieces, say }: AttestOptions): Promi
   const rows: Row[] = []
   for (const subject of FUZZ_SUBJECTS) rows.push(await contend(tokensOf(subject, pieces), rounds, say))
   rows.push(await contend(await certificates(pieces), rounds, say))
+  rows.push(await contend(await bundles(pieces), rounds, say))
   return rows
 }
 
@@ -118,6 +121,46 @@ async function certificates(pieces: number): Promise<Contest> {
     },
   }
 }
+
+/** Beside one signature of the bundle: that of the statement, by the leaf's key. */
+async function bundles(pieces: number): Promise<Contest> {
+  const sigstore = await createSigstore(now)
+  const evidence: Evidence[] = []
+  for (let n = 0; n < pieces; n += 1) {
+    const image = `sha256:${n.toString(16).padStart(64, '0')}`
+    evidence.push({ type: 'sigstore', bundle: await sigstore.attest({ image }) })
+  }
+  const pinned = { workflows: [WORKFLOW], digest_claim: 'sandbox.image_digest' }
+  return {
+    ...{ name: 'slsa-provenance', evidence },
+    attestor: open(
+      slsaProvenance,
+      { trusted_root_file: 'root', ...pinned },
+      { readFile: async () => sigstore.trustedRoot() },
+    ),
+    bare: async one => {
+      if (one.type !== 'sigstore' || !isSigned(one.bundle as Envelope)) throw new Error('not signed')
+    },
+  }
+}
+
+/** As much of a Sigstore bundle as one signature takes. */
+type Envelope = {
+  verificationMaterial: { certificate: { rawBytes: string } }
+  dsseEnvelope: { payload: string; payloadType: string; signatures: readonly { sig: string }[] }
+}
+
+function isSigned({ verificationMaterial, dsseEnvelope }: Envelope): boolean {
+  const { publicKey } = new X509Certificate(fromBase64(verificationMaterial.certificate.rawBytes))
+  const { payloadType, signatures } = dsseEnvelope
+  const payload = fromBase64(dsseEnvelope.payload)
+  // DSSE v1.0, PAE.
+  const signed = [`DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} `, payload]
+  const input = Buffer.concat(signed.map(part => Buffer.from(part)))
+  return verify('sha256', input, publicKey, fromBase64(signatures[0]?.sig ?? ''))
+}
+
+const fromBase64 = (text: string) => Buffer.from(text, 'base64')
 
 function open(type: AttestorType, settings: unknown, lent: Partial<AttestorDeps>): Attestor {
   return type.open(type.settings.parse(settings), {
