@@ -93,18 +93,17 @@ type Connection = {
 /** A client of its own for each call, so that when to connect again is decided here alone. */
 async function dial({ socket, method }: WorkloadApiCall): Promise<Connection> {
   const [grpc, { fromJSON }] = await Promise.all([import('@grpc/grpc-js'), import('@grpc/proto-loader')])
-  const { SpiffeWorkloadAPI: Client } = grpc.loadPackageDefinition(fromJSON(WORKLOAD_API_PROTO))
-  const client = new (Client as ServiceClientConstructor)(
-    `unix:${socket}`,
-    grpc.credentials.createInsecure(),
-    CHANNEL,
-  )
+  const { SpiffeWorkloadAPI } = grpc.loadPackageDefinition(fromJSON(WORKLOAD_API_PROTO))
+  const Client = SpiffeWorkloadAPI as ServiceClientConstructor // what it makes of a service
+  const called = Client.service[method]
+  if (called === undefined) throw new TypeError(`${method} is not in the description of the Workload API`)
+  const client = new Client(`unix:${socket}`, grpc.credentials.createInsecure(), CHANNEL)
   let cancel = () => {}
   return {
     listen({ message, ended }) {
       const metadata = new grpc.Metadata()
       metadata.set('workload.spiffe.io', 'true')
-      const { path, requestSerialize, responseDeserialize } = client[method] as unknown as MethodOf
+      const { path, requestSerialize, responseDeserialize } = called
       const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {}, metadata)
       cancel = () => stream.cancel()
       let over = false
@@ -126,13 +125,6 @@ async function dial({ socket, method }: WorkloadApiCall): Promise<Connection> {
       client.close()
     },
   }
-}
-
-/** What `loadPackageDefinition` puts on a client's prototype beside the call itself. */
-type MethodOf = {
-  path: string
-  requestSerialize(request: object): Buffer
-  responseDeserialize(bytes: Buffer): unknown
 }
 
 const CHANNEL = {
