@@ -1,6 +1,6 @@
 /** `fetch` that shows a client certificate to the broker, and to nobody else. */
 import { readFile } from 'node:fs/promises'
-import { Agent, buildConnector, fetch as undiciFetch } from 'undici'
+import type { buildConnector } from 'undici'
 import { given } from './broker-url.ts'
 
 export type CertificateFiles = { cert: string; key: string }
@@ -17,8 +17,10 @@ export function certifiedFetch(
   const files = certificateFiles(env)
   const broker = URL.parse(given(env.MAYFLY_URL) ?? '')?.origin
   if (files === undefined || broker === undefined) return otherwise
-  const dispatcher = new Agent({ connect: connectWith(files, ca) })
-  const shown = (url: string, how: RequestInit) => {
+  let loading: ReturnType<typeof loadUndici> | undefined
+  const shown = async (url: string, how: RequestInit) => {
+    loading ??= loadUndici(files, ca)
+    const { undiciFetch, dispatcher } = await loading
     // Both are the Fetch standard's, declared twice.
     return undiciFetch(url, { ...(how as object), dispatcher }) as unknown as Promise<Response>
   }
@@ -36,11 +38,21 @@ export function certificateFiles(
   return cert === undefined || key === undefined ? undefined : { cert, key }
 }
 
+/** When it is wanted: most commands show no certificate, and start sooner without it. */
+async function loadUndici(files: CertificateFiles, ca: string | undefined) {
+  const { Agent, buildConnector, fetch: undiciFetch } = await import('undici')
+  return { undiciFetch, dispatcher: new Agent({ connect: connectWith(buildConnector, files, ca) }) }
+}
+
 /** The files are read for each connection: an SVID is renewed while a command runs. */
-function connectWith(files: CertificateFiles, ca: string | undefined): buildConnector.connector {
+function connectWith(
+  build: typeof buildConnector,
+  files: CertificateFiles,
+  ca: string | undefined,
+): buildConnector.connector {
   return (options, done) => {
     Promise.all([readFile(files.cert, 'utf8'), readFile(files.key, 'utf8')]).then(
-      ([cert, key]) => buildConnector({ cert, key, ...(ca === undefined ? {} : { ca }) })(options, done),
+      ([cert, key]) => build({ cert, key, ...(ca === undefined ? {} : { ca }) })(options, done),
       (error: Error) => done(error, null),
     )
   }
