@@ -6,14 +6,14 @@ import { noRoles, type Roles } from './broker/people/people.ts'
 import type { DrillSettings } from './broker/proof/drill.ts'
 import { createWaits } from './broker/waits.ts'
 import type { Schedule } from './broker/wake-loop.ts'
-import type { ConfigFiles, LoadedSettings, Registry, ResourceServer, Settings } from './config.ts'
+import { brokerSettings } from './broker-settings.ts'
+import type { ConfigFiles, LoadedSettings, Registry, ResourceServer } from './config.ts'
 import { checkCanary, isUnsealed } from './keys/canary.ts'
 import { newId } from './keys/ids.ts'
 import { type KekFiles, loadKek } from './keys/kek.ts'
 import { createKeyring } from './keys/keyring.ts'
 import { fraction, type RandomBytes } from './keys/random.ts'
 import { newToken } from './keys/tokens.ts'
-import { LIMITS, type Limits } from './limits.ts'
 import { type Metrics, noMetrics } from './metrics.ts'
 import { observedIssuer, observedLedger, observedLog } from './observed.ts'
 import { openHumans } from './open-humans.ts'
@@ -29,7 +29,6 @@ import {
   openOutbound,
 } from './open-plugins.ts'
 import { webhooksFor } from './open-webhooks.ts'
-import type { LifeCycle } from './policy/life-cycle.ts'
 import { createPolicyHost } from './policy-host/host.ts'
 import { fileSetOf } from './registry/files.ts'
 import { createInstalled, type Installed } from './registry/installed.ts'
@@ -101,7 +100,8 @@ export async function openCore(
   )
   const keyring = createKeyring({ kek, random })
   await checkCanary(ledger, keyring)
-  const limits = effectiveLimits(settings)
+  const given = brokerSettings(settings)
+  const { limits } = given
   const keySets = openKeySets({ ledger, keyring, random }, limits)
   const { keys, webIdentityKeys } = keySets
   const outbound = openOutbound(settings, limits)
@@ -141,22 +141,9 @@ export async function openCore(
     log,
     metrics,
     trace,
-    limits,
-    lifeCycle: lifeCycleOf(settings),
-    leaks: { quarantine: settings.leaks.quarantine },
-    defaults: {
-      taskMinutes: settings.task_defaults.minutes,
-      ...(settings.task_defaults.heartbeat_seconds === undefined
-        ? {}
-        : { heartbeatSeconds: settings.task_defaults.heartbeat_seconds }),
-      ...(settings.task_defaults.check_in === undefined ? {} : { checkIn: settings.task_defaults.check_in }),
-    },
-    ...(settings.observers.verify_job_running === undefined
-      ? {}
-      : { verifyRunning: settings.observers.verify_job_running }),
+    ...given,
     now,
     ...pickInstalled(installed),
-    budgets: settings.budgets,
     policy: policies.engine,
     people: openPeople(
       settings,
@@ -242,25 +229,4 @@ export async function openCore(
 
 function pickInstalled({ resourceServers: _, install: __, ...parts }: Installed) {
   return parts
-}
-
-function lifeCycleOf({ life_cycle: it }: Settings): LifeCycle {
-  return {
-    ...{ unusedDays: it.unused_days, certify: it.certify },
-    ...(it.owners === undefined ? {} : { owners: it.owners }),
-    ...(it.build_claim === undefined ? {} : { buildClaim: it.build_claim }),
-  }
-}
-
-function effectiveLimits({ limits }: Settings): Limits {
-  return {
-    ...LIMITS,
-    connections: limits.connections,
-    requestsInFlight: limits.requests_in_flight,
-    requestsPerMinutePerSource: limits.requests_per_minute_per_source,
-    exchangesPerMinutePerSource: limits.exchanges_per_minute_per_source,
-    failedAttestationsPerMinutePerSource: limits.failed_attestations_per_minute_per_source,
-    reaperConcurrencyPerIssuer: limits.reaper_concurrency_per_issuer,
-    taskMinutes: limits.task_minutes,
-  }
 }

@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/open-proof.ts', 'src/open-alerts.ts'],
   ['src/open-core.ts'],
   [
+    'src/broker-settings.ts',
     'src/open-plugins.ts',
     'src/open-people.ts',
     'src/open-humans.ts',
