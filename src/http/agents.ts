@@ -16,6 +16,7 @@ import { freshOperatorFor, operatorFor } from './operator-guard.ts'
 import { query } from './page.ts'
 import { readJson } from './read-body.ts'
 import { renderLease } from './render.ts'
+import { time } from './time.ts'
 
 export function agentRoutes(broker: Broker): Hono<Env> {
   const routes = new Hono<Env>()
@@ -80,10 +81,6 @@ async function change(c: Context<Env>, agent: string, verb: StandingVerb): Promi
 function demandHuman({ people }: Broker, { kind }: Operator): void {
   if (kind === 'human' || people.signIn === undefined) return
   throw new BrokerError('forbidden', 'a human signs in to do this: an operator token is not enough')
-}
-
-function time(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString()
 }
 
 function renderView({ row, document, status, use, flags }: AgentView) {

@@ -7,6 +7,7 @@ import { agentOfTask, demandSeen, eyesOf, type Sees, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { given, page, query } from './page.ts'
 import { budgetsQuery } from './schemas.ts'
+import { time } from './time.ts'
 
 /** `/v1/budgets`, for operators: what is used up of what. */
 export function budgetRoutes(): Hono<Env> {
@@ -44,7 +45,7 @@ function renderUsage({ of, id, budgets }: BudgetUsage) {
       budget: name,
       limit,
       used,
-      frees_at: frees === null ? null : new Date(frees).toISOString(),
+      frees_at: time(frees),
     })),
   }
 }

@@ -14,6 +14,7 @@ import { operatorFor } from './operator-guard.ts'
 import { given, query } from './page.ts'
 import { createRateLimiter } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
+import { time } from './time.ts'
 
 /** `/v1/leaks`; mounted where operators are authenticated. */
 export function leakRoutes(broker: Broker): Hono<Env> {
@@ -118,5 +119,3 @@ function renderLeak({ quarantined, reason, reported_at, last_at, ...row }: LeakR
   const at = { reported_at: time(reported_at), last_reported_at: time(last_at) }
   return { ...row, ...at, reason: inertText(reason), quarantine: quarantined === 1 }
 }
-
-const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())

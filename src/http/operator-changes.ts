@@ -7,6 +7,7 @@ import { freshOperatorFor, operatorFor } from './operator-guard.ts'
 import { agreeBody, changesQuery, denyBody } from './operator-schemas.ts'
 import { given, page, query } from './page.ts'
 import { readJson } from './read-body.ts'
+import { time } from './time.ts'
 
 /** `/v1/changes`: what takes two humans, and was proposed by one where it would be changed (`/v1/registry/apply`). */
 export function changeRoutes(broker: Broker): Hono<Env> {
@@ -58,9 +59,7 @@ function renderChange(row: ChangeRow, now: number) {
     ...{ id, kind, state: isPast(row, now) ? 'expired' : row.state, digest, reason, proposed_by },
     change: JSON.parse(document) as unknown,
     ...{ created_at: time(created_at), expires_at: time(expires_at) },
-    ...{ decided_at: decided_at === null ? null : time(decided_at), decided_by: row.decided_by },
+    ...{ decided_at: time(decided_at), decided_by: row.decided_by },
     detail: row.detail,
   }
 }
-
-const time = (ms: number) => new Date(ms).toISOString()

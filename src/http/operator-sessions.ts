@@ -20,6 +20,7 @@ import { challengeBody, endSessionBody, sessionBody, sessionsQuery } from './ope
 import { given, page, query } from './page.ts'
 import { createExchangeGate } from './rate-limit.ts'
 import { readJson } from './read-body.ts'
+import { time } from './time.ts'
 
 /**
  * `/v1/operator-sessions`: how humans sign in. Where to, the challenge and the sign-in itself need no operator yet,
@@ -90,8 +91,6 @@ function renderSession(row: OperatorSessionRow) {
   return {
     ...{ id, issuer, subject, name, groups: JSON.parse(groups) as string[] },
     ...{ created_at: time(created_at), expires_at: time(expires_at) },
-    ...{ ended_at: ended_at === null ? null : time(ended_at), ended_by },
+    ...{ ended_at: time(ended_at), ended_by },
   }
 }
-
-const time = (ms: number) => new Date(ms).toISOString()

@@ -3,8 +3,7 @@ import type { Context } from 'hono'
 import { ApprovalPending } from '../broker/approvals/ask-approval.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { AskRow } from '../store/rows.ts'
-
-const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+import { time } from './time.ts'
 
 export const isPending = (ask: Pick<AskRow, 'state'>): boolean => ask.state === 'pending'
 

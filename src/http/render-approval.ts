@@ -3,8 +3,7 @@ import { bindingOf } from '../broker/approvals/answer-approval.ts'
 import { readDocument } from '../broker/approvals/approval-document.ts'
 import type { ShownApproval } from '../broker/approvals/show-approval.ts'
 import type { ApprovalRow, PreapprovalRow } from '../store/rows.ts'
-
-const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+import { time } from './time.ts'
 
 export function renderApproval(row: ApprovalRow) {
   const { phase, permissions, may_leave_access, revocability, deadline, ask } = readDocument(row.document)

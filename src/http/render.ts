@@ -16,8 +16,7 @@ import type {
   RevocationRow,
   TaskRow,
 } from '../store/rows.ts'
-
-const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+import { time } from './time.ts'
 
 /** An ask, and the host of its provider's web pages (`github.com`) where its issuer knows one. */
 export type PlacedAsk = AskRow & { provider?: string | undefined }

@@ -36,6 +36,7 @@ import {
   openTaskBody,
   ticketBody,
 } from './schemas.ts'
+import { time } from './time.ts'
 import { toAsk } from './to-ask.ts'
 import { wishOf } from './wish.ts'
 
@@ -130,7 +131,7 @@ export function taskRoutes(broker: Broker, exchanges: ExchangeGate): Hono<Env> {
     const beat = () => heartbeat(c.get('broker'), task, posture, certificateKey(certificate))
     if (posture.length > 0) c.get('place')?.leave()
     const due = await (posture.length > 0 ? proving(c, beat) : beat())
-    return c.json({ heartbeat_due: due === null ? null : new Date(due).toISOString() })
+    return c.json({ heartbeat_due: time(due) })
   })
 
   routes.post('/:id/extend', async c => {
