@@ -1,8 +1,8 @@
 /** What of a credential is a secret of its own: the text of a token, the members of one of several parts. */
 
 /** Shorter ones are found in texts that hold none, and guessed from their hash. */
-export const PART_MIN_CHARS = 16
-export const PARTS_MAX = 16
+const PART_MIN_CHARS = 16
+const PARTS_MAX = 16
 
 const tokenShaped = /^[A-Za-z0-9._~+/=-]+$/
 

@@ -75,7 +75,7 @@ const textOf = (node: unknown): string | undefined =>
   typeof node === 'string' ? node : isScalar(node) ? String(node.value) : undefined
 
 /** Of somebody else, by a name that can be given to other code: a tag, a branch, an image without a digest. */
-export function isUnpinned(uses: string): boolean {
+function isUnpinned(uses: string): boolean {
   if (uses.startsWith('./') || uses.startsWith('../')) return false
   if (uses.startsWith('docker://')) return !/@sha256:[0-9a-f]{64}$/.test(uses)
   if (/^(?:actions|github)\//.test(uses)) return false
