@@ -8018,6 +8018,12 @@ function parse(src, reviver, options) {
   return doc.toJS(Object.assign({ reviver: _reviver }, options));
 }
 
+// src/sidecar/ask-kind.ts
+function kindOf(detail2) {
+  if ("role" in detail2 && "statements" in detail2) return "aws";
+  return "permissions" in detail2 && ("repositories" in detail2 || "repository_ids" in detail2) ? "github" : "other";
+}
+
 // action/src/aws-statements.ts
 function awsStatements(wanted) {
   const [actions, resources] = [[...wanted.actions], [...wanted.resources]];
@@ -8177,13 +8183,13 @@ function plainAsks(job) {
   const value = parsed(text2);
   return (Array.isArray(value) ? value : [value]).map((one, index) => {
     if (isRecord(one) && typeof one.type === "string")
-      return { kind: kindOf({ ...one, type: one.type }, job), ask: { ...one, type: one.type } };
+      return { kind: kindOf2({ ...one, type: one.type }, job), ask: { ...one, type: one.type } };
     throw new StepError(`asks: entry ${index + 1} is not an object with a type (the issuer's name)`);
   });
 }
-function kindOf(ask, job) {
-  if ("role" in ask && "statements" in ask) return "aws";
-  if ("permissions" in ask && ("repositories" in ask || "repository_ids" in ask)) return "token";
+function kindOf2(ask, job) {
+  const kind = kindOf(ask);
+  if (kind !== "other") return kind === "github" ? "token" : kind;
   return ask.type === (given(job, "jwt-issuer") ?? "jwt") ? "jwt" : "other";
 }
 function parsed(text2) {

@@ -1,6 +1,7 @@
 /** From the inputs of the step to entries of `authorization_details` (RFC 9396). */
 import { parse, YAMLError } from 'yaml'
 import { type Ask, aws, github, jwt } from '../../src/client/index.ts'
+import { kindOf as kindByMembers } from '../../src/sidecar/ask-kind.ts'
 import { awsStatements } from './aws-statements.ts'
 import { given, type Inputs, list, quoted } from './input-text.ts'
 import { StepError } from './job.ts'
@@ -127,8 +128,8 @@ function plainAsks(job: Inputs): WantedAsk[] {
 
 /** By its members, since an issuer's name is the operator's choice; a JWT is known by its issuer alone. */
 function kindOf(ask: Ask, job: Inputs): WantedAsk['kind'] {
-  if ('role' in ask && 'statements' in ask) return 'aws'
-  if ('permissions' in ask && ('repositories' in ask || 'repository_ids' in ask)) return 'token'
+  const kind = kindByMembers(ask)
+  if (kind !== 'other') return kind === 'github' ? 'token' : kind
   return ask.type === (given(job, 'jwt-issuer') ?? 'jwt') ? 'jwt' : 'other'
 }
 

@@ -88,13 +88,14 @@ describe('its sources', () => {
     },
   )
 
-  test('stand on the client as others get it, the names of variables, and two packages', () => {
+  test('stand on the client as others get it, what an ask is for, the names of variables, and two packages', () => {
     const from = Object.values(sources).flatMap(code =>
       [...code.matchAll(/from '([^']+)'/g)].map(match => match[1]!),
     )
     const others = new Set(from.filter(path => !path.startsWith('./') && !path.startsWith('node:')))
     expect([...others].sort()).toEqual([
-      ...['../../src/client/index.ts', '../../src/sidecar/variables.ts', '@actions/core', 'yaml'],
+      ...['../../src/client/index.ts', '../../src/sidecar/ask-kind.ts', '../../src/sidecar/variables.ts'],
+      ...['@actions/core', 'yaml'],
     ])
   })
 
