@@ -64,7 +64,10 @@ function addOpen(server: McpServer, room: Room): void {
         const stop = room.overhear(text => say(shown(text, MCP_LIMITS.saidChars)))
         return room.keeper.open(body).finally(stop)
       })
-      if (extra.signal.aborted) await endUnwanted(room, opened.id)
+      if (extra.signal.aborted) {
+        await endUnwanted(room, opened.id)
+        extra.signal.throwIfAborted()
+      }
       const task = await describeTask(room, opened)
       return answered([...taskLines(task), 'End it with end_task when the work is done.'], task)
     },
@@ -74,7 +77,11 @@ function addOpen(server: McpServer, room: Room): void {
 /** Nobody was told of it, so nobody would end it. */
 async function endUnwanted({ keeper, tell }: Room, id: string): Promise<void> {
   tell(`task ${id} was called off while it was opened, and is being ended`)
-  await keeper.find(id).task.cancel({ detail: 'called off while it was opened' })
+  try {
+    await keeper.complete(id, { outcome: 'cancelled', detail: 'called off while it was opened' })
+  } catch {
+    tell(`task ${id} could not be ended now; it lapses or reaches its deadline`)
+  }
 }
 
 function addAsk(server: McpServer, room: Room): void {

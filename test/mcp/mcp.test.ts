@@ -310,26 +310,39 @@ describe('what goes wrong', () => {
     expect(wire.seen.filter(one => one === 'POST /v1/tasks')).toEqual([])
   })
 
-  test('an opening that the client calls off leaves no task behind', async () => {
-    const stop = new AbortController()
-    const { promise: asked, resolve } = Promise.withResolvers<void>()
-    const { promise: called, resolve: goOn } = Promise.withResolvers<void>()
-    wire.fault = async ({ operation, when }): Promise<FaultDecision> => {
-      if (operation !== 'POST /v1/tasks' || when === 'before') return 'ok'
-      resolve()
-      await called
-      return 'ok'
+  describe('an opening that the client calls off', () => {
+    /** @param end what becomes of the call that ends it */
+    async function callOff(end: FaultDecision): Promise<void> {
+      const stop = new AbortController()
+      const { promise: asked, resolve } = Promise.withResolvers<void>()
+      const { promise: called, resolve: goOn } = Promise.withResolvers<void>()
+      wire.fault = async ({ operation, when }): Promise<FaultDecision> => {
+        if (operation === 'POST /v1/tasks/*/complete' && when === 'before') return end
+        if (operation !== 'POST /v1/tasks' || when === 'before') return 'ok'
+        resolve()
+        await called
+        return 'ok'
+      }
+      const opening = room.call('open_task', { purpose, asks: [api] }, { signal: stop.signal })
+      await asked
+      stop.abort(new Error('called off'))
+      await expect(opening).rejects.toThrow('called off')
+      await until(() => room.traffic.some(one => one.includes('notifications/cancelled')))
+      goOn()
+      await until(() => room.log.join('\n').includes('was called off while it was opened'))
     }
-    const opening = room.call('open_task', { purpose, asks: [api] }, { signal: stop.signal })
-    await asked
-    stop.abort(new Error('called off'))
-    await expect(opening).rejects.toThrow('called off')
-    await until(() => room.traffic.some(one => one.includes('notifications/cancelled')))
-    goOn()
-    await until(async () =>
-      (await room.call('status')).data.tasks.some((one: { state: string }) => one.state !== 'active'),
-    )
-    expect(room.log.join('\n')).toContain('was called off while it was opened')
+
+    test('leaves no task behind', async () => {
+      await callOff('ok')
+      await until(async () =>
+        (await room.call('status')).data.tasks.some((one: { state: string }) => one.state !== 'active'),
+      )
+    })
+
+    test('is told of where it cannot be ended', async () => {
+      await callOff({ status: 400 })
+      await until(() => /task tsk_\w+ could not be ended now/.test(room.log.join('\n')))
+    })
   })
 })
 
