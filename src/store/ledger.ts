@@ -190,8 +190,8 @@ export interface LedgerRead {
   /** Active tasks for which a human had to check in by then, and has not; the longest overdue first. */
   tasksUnattended(now: number, limit: number): Promise<string[]>
   /**
-   * What was minted after `since`, and where it is given before `before` (epoch ms, by intent), for these agents, or for this task
-   * and everything below it, by phase. What its minter knows not to exist is left out.
+   * What was minted after `since`, and before `before` where it is given (epoch ms, by intent), for these agents, or
+   * for this task and everything below it, by phase. What its minter knows not to exist is left out.
    */
   minted(
     of: { agents: readonly string[] } | { root: string },

@@ -12,7 +12,7 @@ import { isJsonObject, type JsonObject, member } from '../../../attestors/shared
 import { checkSignature } from '../../../attestors/shared/verify-jwt.ts'
 
 /** Cap on the time since `iat`. */
-export const PROOF_MAX_AGE_S = 300
+const PROOF_MAX_AGE_S = 300
 /** Above it nobody needs to remember a proof: it is refused for its age. */
 export const PROOF_REMEMBERED_MS = (PROOF_MAX_AGE_S + 2 * LEEWAY_S) * 1_000
 const MAX_CLAIM_CHARACTERS = 512

@@ -18,9 +18,8 @@ export type Send = (query: CompiledQuery) => Promise<unknown>
 
 /**
  * Whether a statement (INSERT or UPDATE, without RETURNING) changes a row, or a SELECT finds one, as it nearly always
- * does. It may be
- * taken for granted and sent later, like {@link Send}: where it then does not, the whole body runs again and is
- * told so.
+ * does. It may be taken for granted and sent later, like {@link Send}: where it then does not, the whole body runs
+ * again and is told so.
  */
 export type Expect = (query: CompiledQuery) => Promise<boolean>
 
