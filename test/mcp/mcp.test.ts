@@ -5,30 +5,25 @@ import { approve, deny } from '../../src/broker/approvals/answer-approval.ts'
 import type { Operator } from '../../src/broker/people/operator.ts'
 import { noPolicy } from '../../src/policy/facts.ts'
 import type { RunningServer } from '../../src/server.ts'
-import { type FaultyWire, startFaultyWire } from '../client/faulty-wire.ts'
+import type { FaultyWire } from '../client/faulty-wire.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
-import { asks, createInstallation, type Installation, ORDERS, startBroker } from '../fakes/installation.ts'
+import { asks, type Installation, ORDERS } from '../fakes/installation.ts'
 import { askingPolicy } from '../support/asking-policy.ts'
-import { people } from '../support/humans.ts'
 import { until } from '../support/until.ts'
+import { startWiredBroker, type WiredBroker } from '../support/wired-broker.ts'
 import { type McpRoom, startMcpRoom } from './mcp-room.ts'
 
+let wired: WiredBroker
 let installation: Installation
 let broker: RunningServer
 let wire: FaultyWire
 let room: McpRoom
 
 beforeAll(async () => {
-  installation = await createInstallation()
-  broker = await startBroker(installation)
-  broker.broker.people = people()
-  wire = await startFaultyWire(broker.url)
+  wired = await startWiredBroker()
+  ;({ installation, broker, wire } = wired)
 })
-afterAll(async () => {
-  await wire?.close()
-  await broker?.stop()
-  await installation?.close()
-})
+afterAll(() => wired?.close())
 beforeEach(async () => {
   wire.reset()
   room = await startMcpRoom(installation, wire.url)

@@ -7,36 +7,31 @@ import { noPolicy } from '../../src/policy/facts.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { SidecarError } from '../../src/sidecar/call.ts'
 import { SIDECAR_LIMITS } from '../../src/sidecar/limits.ts'
-import { type FaultyWire, startFaultyWire } from '../client/faulty-wire.ts'
+import type { FaultyWire } from '../client/faulty-wire.ts'
 import type { FaultDecision } from '../fakes/faults.ts'
-import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { asks, type Installation } from '../fakes/installation.ts'
 import { askingPolicy } from '../support/asking-policy.ts'
-import { people } from '../support/humans.ts'
 import { until } from '../support/until.ts'
+import { startWiredBroker, type WiredBroker } from '../support/wired-broker.ts'
 import { type LocalServer, startLocalServer } from './local-server.ts'
 
 const MINUTE = 60_000
 const MINT = 'POST /v1/tasks/*/credentials'
 
+let wired: WiredBroker
 let installation: Installation
 let broker: RunningServer
 let wire: FaultyWire
 let local: LocalServer
 
 beforeAll(async () => {
-  installation = await createInstallation()
-  const { release } = installation.agents
   const limits = { task_minutes: 300, active_tasks: 10_000, credentials_per_hour: 100_000 }
-  await installation.configure({ agents: { release: { ...release, limits } } })
-  broker = await startBroker(installation)
-  broker.broker.people = people()
-  wire = await startFaultyWire(broker.url)
+  wired = await startWiredBroker(({ agents: { release } }) => ({
+    agents: { release: { ...release, limits } },
+  }))
+  ;({ installation, broker, wire } = wired)
 })
-afterAll(async () => {
-  await wire?.close()
-  await broker?.stop()
-  await installation?.close()
-})
+afterAll(() => wired?.close())
 beforeEach(async () => {
   wire.reset()
   local = await startLocalServer(installation, wire.url)
