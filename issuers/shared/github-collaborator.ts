@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { Borrow, HumanAccess, OnBehalfOf, Refused } from '../issuer.ts'
 import type { GithubAsk, Repository } from './github-ask.ts'
+import { sameName } from './github-name.ts'
 import { type Answer, type GithubRest, refusalFrom, unavailable } from './github-rest.ts'
 
 const ROLES = ['none', 'read', 'triage', 'write', 'maintain', 'admin'] as const
@@ -112,8 +113,7 @@ function roleFrom(
   if (!parsed.success) throw unavailable(answer, `${what}, which cannot be read`)
   const { permission, role_name: name, user } = parsed.data
   const isThem =
-    user.login.toLowerCase() === account.login.toLowerCase() &&
-    (account.id === undefined || account.id === String(user.id))
+    sameName(user.login, account.login) && (account.id === undefined || account.id === String(user.id))
   return { ok: true, role: isThem ? roleOf(permission, name ?? permission) : 'none' }
 }
 

@@ -2,6 +2,7 @@
 import type { Issued, Refused } from '../issuer.ts'
 import { canonicalRepositories, type GithubAsk, type Repository } from './github-ask.ts'
 import { ownersOf } from './github-installation.ts'
+import { sameName } from './github-name.ts'
 import { RecentMap } from './recent-map.ts'
 
 /** Short: within it, a name that was just re-pointed still means the repository it meant. */
@@ -71,8 +72,4 @@ function matched(asked: GithubAsk, known: readonly Known[]): { ok: true; ask: Gi
     ok: true,
     ask: { repositories: canonicalRepositories(repositories), permissions: asked.permissions },
   }
-}
-
-function sameName(a: string, b: string): boolean {
-  return a.toLowerCase() === b.toLowerCase()
 }

@@ -1,4 +1,5 @@
 /** What a trust policy gives, cut to what the operator lets its owner give: never more than either. Pure. */
+import { sameName } from '../../issuers/shared/github-name.ts'
 import { GITHUB_PERMISSIONS, type Level, levelCovers } from '../../issuers/shared/github-permissions.ts'
 import type { TrustPolicy } from './trust-policy.ts'
 
@@ -75,12 +76,11 @@ function cutRepositories(
 ): { name: string; id?: number }[] | undefined {
   const wanted = isOrganization ? (repositories ?? ceiling.repositories) : [repository]
   if (wanted === undefined) return undefined
-  const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
-  const kept = wanted.filter(one => ceiling.repositories?.some(allowed => same(allowed, one)) ?? true)
+  const kept = wanted.filter(one => ceiling.repositories?.some(allowed => sameName(allowed, one)) ?? true)
   for (const one of wanted) if (!kept.includes(one)) narrowed.push(`the repository ${one} is not in it`)
   return kept.map(one => ({
     name: `${owner}/${one}`,
     // A name can be given to another repository; the one that holds the policy is meant.
-    ...(same(one, repository) ? { id: repositoryId } : {}),
+    ...(sameName(one, repository) ? { id: repositoryId } : {}),
   }))
 }

@@ -1,5 +1,6 @@
 /** What the exchange, and what follows a push, work with: the settings of the section, and how policies are had. */
 import type { FoundFile } from '../../issuers/shared/files.ts'
+import { sameName } from '../../issuers/shared/github-name.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { OctoSts, OctoStsOwner } from '../config/octo-sts.ts'
 import type { AgentDocument } from '../policy/agent.ts'
@@ -29,7 +30,7 @@ export type Facade = {
 
 /** The owner's own settings, however its letters are written. */
 export function ownerOf({ settings }: Facade, owner: string): OctoStsOwner | undefined {
-  const found = Object.entries(settings.owners).find(([name]) => name.toLowerCase() === owner.toLowerCase())
+  const found = Object.entries(settings.owners).find(([name]) => sameName(name, owner))
   return found?.[1]
 }
 
@@ -95,6 +96,5 @@ export function isFrom(
 ): boolean {
   if (trust === undefined) return false
   const { owner, repository = settings.organization_repository } = placeIn(trust.origin)
-  const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
-  return same(owner, at.owner) && same(repository, at.repository)
+  return sameName(owner, at.owner) && sameName(repository, at.repository)
 }
