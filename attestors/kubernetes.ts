@@ -18,6 +18,7 @@ import {
   type Proof,
 } from './attestor.ts'
 import { accept, type Checked, refuse } from './shared/checked.ts'
+import { keySetFile } from './shared/remote-key-set.ts'
 import { audience, issuerUrl, keySetUrl, reuse, seconds } from './shared/settings.ts'
 import {
   isJsonObject,
@@ -101,7 +102,7 @@ export const kubernetes = defineAttestor({
         issuer: chosen.issuer,
         audience: chosen.audience,
         algorithms: chosen.algorithms,
-        jwksUri: cluster.keysAt,
+        jwksUri: cluster.jwksUri,
         maxLifetimeS: chosen.max_lifetime_seconds,
         maxAgeS: chosen.max_age_seconds,
         requireTokenId: false,
@@ -128,7 +129,7 @@ function checkSubject(claims: Claims, subject: string): Checked<object> {
 
 type Settings = z.infer<typeof settings>
 type Cluster = {
-  keysAt: string | undefined
+  jwksUri: string | undefined
   fetch: AttestorDeps['fetch']
   review(token: string): Promise<JsonObject>
 }
@@ -146,21 +147,17 @@ function openCluster(chosen: Settings, deps: AttestorDeps): Cluster {
     const headers = { ...how.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
     return deps.fetch(url, { ...how, ...ca, headers })
   }
+  const base = server?.replace(/\/$/, '')
+  const served = { jwksUri: base && `${base}/openid/v1/jwks`, fetch: call }
   return {
-    keysAt:
-      file !== undefined
-        ? 'file:'
-        : server === undefined
-          ? undefined
-          : `${server.replace(/\/$/, '')}/openid/v1/jwks`,
-    fetch: file === undefined ? call : async () => new Response(await deps.readFile(file)),
+    ...(file === undefined ? served : keySetFile(file, deps.readFile)),
     async review(token) {
       const body = {
         apiVersion: 'authentication.k8s.io/v1',
         kind: 'TokenReview',
         spec: { token, audiences: [chosen.audience] },
       }
-      const url = `${server?.replace(/\/$/, '')}/apis/authentication.k8s.io/v1/tokenreviews`
+      const url = `${base}/apis/authentication.k8s.io/v1/tokenreviews`
       const response = await call(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json', accept: 'application/json' },

@@ -13,8 +13,8 @@ import { type Attestor, type BoundKey, defineAttestor, type Proof } from './atte
 import { accept, type Checked, refuse } from './shared/checked.ts'
 import { checkIssuer } from './shared/claims.ts'
 import { claimTable } from './shared/exposed-claims.ts'
-import { namesAudience, namesIssuer } from './shared/oidc-profile.ts'
-import { createRemoteKeySet } from './shared/remote-key-set.ts'
+import { namesAudience, namesIssuer, oidcKeys } from './shared/oidc-profile.ts'
+import { keySetFile } from './shared/remote-key-set.ts'
 import { algorithms, audience, issuerUrl, keySetUrl, seconds } from './shared/settings.ts'
 import { isJsonObject, type JsonObject, member } from './shared/strict-json.ts'
 import { tell } from './shared/tell.ts'
@@ -96,15 +96,10 @@ export const signedStatement = defineAttestor({
   open(chosen, deps): Attestor {
     const { issuer, audience: ours, algorithms: allowed, key_set_file: file } = chosen
     const table = claimTable(chosen.claims, DEMANDED)
-    const keys = createRemoteKeySet(
-      {
-        issuer,
-        jwksUri: file === undefined ? chosen.jwks_uri : 'file:',
-        jwksHosts: chosen.jwks_hosts,
-      },
-      { algorithms: allowed, use: { value: 'sig', mayBeAbsent: true } },
-      file === undefined ? deps : { ...deps, fetch: async () => new Response(await deps.readFile(file)) },
-    )
+    const inFile = file === undefined ? undefined : keySetFile(file, deps.readFile)
+    const jwksUri = inFile?.jwksUri ?? chosen.jwks_uri
+    const provider = { issuer, algorithms: allowed, jwksUri, jwksHosts: chosen.jwks_hosts }
+    const keys = oidcKeys(provider, { ...deps, ...inFile })
     const profile = profileOf(chosen)
     return {
       posture: true,

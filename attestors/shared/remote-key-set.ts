@@ -76,6 +76,14 @@ export function createRemoteKeySet(
   }
 }
 
+/** A key set in a file, for {@link createRemoteKeySet} to read as if it were served. */
+export function keySetFile(
+  path: string,
+  readFile: AttestorDeps['readFile'],
+): { jwksUri: string; fetch: AttestorDeps['fetch'] } {
+  return { jwksUri: `file:${path}`, fetch: async () => new Response(await readFile(path)) }
+}
+
 function statusOf(
   { value, readAtMs, failure }: LastGood<Fetched>,
   { issuer, jwksUri }: KeySetLocation,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Check } from '../../attestors/attestor.ts'
 import { oidc } from '../../attestors/oidc.ts'
 import { signedStatement } from '../../attestors/signed-statement.ts'
 import { createOutbound } from '../../src/outbound.ts'
@@ -72,7 +73,9 @@ describe('it says where, and of whom', () => {
     const readFile = async (path: string) => (path === 'keys.json' ? JSON.stringify(forger.jwks()) : '')
     const fetch = () => Promise.reject(new Error('nothing is fetched'))
     const attestor = attestorFor({ key_set_file: 'keys.json' }, { readFile, fetch })
-    expect(await attestor.attest(jwt(statement()))).toMatchObject({ ok: true })
+    const told: Check[] = []
+    expect(await attestor.attest(jwt(statement()), check => told.push(check))).toMatchObject({ ok: true })
+    expect(told.find(({ name }) => name === 'key')?.found).toContain('1 usable keys at file:keys.json,')
   })
 })
 
