@@ -13,7 +13,7 @@ import { MAX_SUBJECT_CHARACTERS, textClaim } from './shared/claims.ts'
 import { peekEvidence } from './shared/compact-jws.ts'
 import { namesAudience } from './shared/oidc-profile.ts'
 import { algorithms, audience, reuse, reuseNotices, seconds } from './shared/settings.ts'
-import { parseWorkloadId, TRUST_DOMAIN, trustDomainOf } from './shared/spiffe-id.ts'
+import { parseWorkloadId, SPIFFE_CLAIM_TYPES, spiffeClaims, trustDomainOf } from './shared/spiffe-id.ts'
 import type { JsonObject } from './shared/strict-json.ts'
 import { type JwtProfile, verifyEvidence } from './shared/verify-jwt.ts'
 
@@ -32,9 +32,8 @@ const SVID_ALGORITHMS = [
 
 const settings = z
   .strictObject({
-    trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
-    audience,
     ...bundleSettings,
+    audience,
     algorithms: algorithms
       .refine(list => list.every(isSvidAlgorithm), 'has one that JWT-SVID does not allow')
       .default([...SVID_ALGORITHMS]),
@@ -52,7 +51,7 @@ export const spiffeJwt = defineAttestor({
   type: 'spiffe-jwt',
   settings,
   usesHost: chosen => hostOfBundle(chosen),
-  rules: () => ({ claimTypes: CLAIM_TYPES }),
+  rules: () => ({ claimTypes: SPIFFE_CLAIM_TYPES }),
   open(chosen, deps) {
     const { keys, close } = openBundle(chosen, chosen.algorithms, deps)
     const issuer = `spiffe://${chosen.trust_domain}`
@@ -70,7 +69,7 @@ export const spiffeJwt = defineAttestor({
       singleUse: chosen.single_use,
     }
     return {
-      claimTypes: CLAIM_TYPES,
+      claimTypes: SPIFFE_CLAIM_TYPES,
       notices: chosen.single_use ? [] : reuseNotices(chosen.reuse),
       recognises: evidence => claimedTrustDomain(evidence) === chosen.trust_domain,
       isFor: evidence => namesAudience(evidence, chosen.audience),
@@ -81,15 +80,13 @@ export const spiffeJwt = defineAttestor({
         const { subject, replay } = verified.value
         const id = parseWorkloadId(subject)
         if (!id.ok) return id
-        const claims = { trust_domain: id.value.trustDomain, path: id.value.path }
+        const claims = spiffeClaims(id.value)
         return { ok: true, proof: { issuer, subject, claims, replay: { ...replay, reuse: chosen.reuse } } }
       },
       ...(close && { close }),
     }
   },
 })
-
-const CLAIM_TYPES = { trust_domain: 'string', path: 'string' } as const
 
 function checkTrustDomain(payload: JsonObject, trustDomain: string): Checked<string> {
   const subject = textClaim(payload, 'sub', MAX_SUBJECT_CHARACTERS)

@@ -11,7 +11,7 @@ import { defineAttestor, type Evidence } from './attestor.ts'
 import { bundleSettings, hostOfBundle, openBundle, refuseNotOneBundle } from './shared/bundle-settings.ts'
 import { refuse } from './shared/checked.ts'
 import { seconds } from './shared/settings.ts'
-import { TRUST_DOMAIN } from './shared/spiffe-id.ts'
+import { SPIFFE_CLAIM_TYPES, spiffeClaims } from './shared/spiffe-id.ts'
 import { tell, timeShown } from './shared/tell.ts'
 import { type Certificate, readCertificate, readCertificates } from './shared/x509-certificate.ts'
 import { findPath, MAX_PATH } from './shared/x509-path.ts'
@@ -19,7 +19,6 @@ import { authorityIdFault, claimedDomain, judgeWorkload } from './shared/x509-sv
 
 const settings = z
   .strictObject({
-    trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
     ...bundleSettings,
     /** Cap on the leaf's whole life. SPIRE's default is an hour, Istio's a day and two minutes. */
     max_lifetime_seconds: seconds(366 * 86_400).default(90_000),
@@ -30,14 +29,14 @@ export const spiffeX509 = defineAttestor({
   type: 'spiffe-x509',
   settings,
   usesHost: chosen => hostOfBundle(chosen),
-  rules: () => ({ claimTypes: CLAIM_TYPES }),
+  rules: () => ({ claimTypes: SPIFFE_CLAIM_TYPES }),
   open(chosen, deps) {
     const { now } = deps
     const { trust_domain: trustDomain, max_lifetime_seconds: maxLifetimeS } = chosen
     const bundle = openBundle(chosen, [], deps)
     const authoritiesOf = createAuthorities()
     return {
-      claimTypes: CLAIM_TYPES,
+      claimTypes: SPIFFE_CLAIM_TYPES,
       recognises: evidence => claimsDomain(evidence, trustDomain),
       takes: { issuer: `spiffe://${trustDomain}` },
       async attest(evidence, observe) {
@@ -77,7 +76,7 @@ export const spiffeX509 = defineAttestor({
           ok: true,
           proof: {
             ...{ issuer, subject: `${issuer}${id.value.path}` },
-            claims: { trust_domain: trustDomain, path: id.value.path },
+            claims: spiffeClaims(id.value),
             boundKey: { 'x5t#S256': thumbprint(leaf) },
             replay: {
               id: `x509/${leaf.signedDigest}`,
@@ -93,8 +92,6 @@ export const spiffeX509 = defineAttestor({
     }
   },
 })
-
-const CLAIM_TYPES = { trust_domain: 'string', path: 'string' } as const
 
 /** Epoch ms, as an operator reads it. */
 function periodShown({ notBefore, notAfter }: Certificate): string {

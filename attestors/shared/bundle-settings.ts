@@ -6,6 +6,7 @@ import { createFederatedBundle } from './bundle-federation.ts'
 import { keySetUrl, seconds } from './settings.ts'
 import type { BundleSource } from './spiffe-bundle.ts'
 import { createBundleFile } from './spiffe-bundle-file.ts'
+import { TRUST_DOMAIN } from './spiffe-id.ts'
 import { createWorkloadBundles } from './workload-bundles.ts'
 import { socketOf, workloadSocket } from './workload-socket.ts'
 
@@ -34,14 +35,16 @@ const bundle = z
     message: 'expected one of file, https_web and workload_api',
   })
 
-/** The keys of settings that say it: one of them has to be there. */
+/** The keys of settings that say it, and whose it is: one bundle has to be there. */
 export const bundleSettings = {
+  trust_domain: z.string().regex(TRUST_DOMAIN, 'must be a bare trust domain, as in example.org'),
   /** The same as `bundle.file`: a JWKS with `use: jwt-svid` and `x509-svid`. Read again when it changes. */
   bundle_file: z.string().min(1).optional(),
   bundle: bundle.optional(),
 }
 
 export type BundleSettings = {
+  trust_domain: string
   bundle_file?: string | undefined
   bundle?: z.infer<typeof bundle> | undefined
 }
@@ -59,7 +62,7 @@ export function hostOfBundle({ bundle }: BundleSettings): string | undefined {
 
 /** @throws Error where the Workload API is meant, and neither the settings nor the host say where it is */
 export function openBundle(
-  { trust_domain: trustDomain, bundle_file, bundle = {} }: BundleSettings & { trust_domain: string },
+  { trust_domain: trustDomain, bundle_file, bundle = {} }: BundleSettings,
   algorithms: readonly Algorithm[],
   deps: AttestorDeps,
 ): BundleSource {

@@ -3,6 +3,9 @@ import { accept, type Checked, refuse } from './checked.ts'
 
 export type SpiffeId = { trustDomain: string; path: string }
 
+/** What identities have as claims: the parts of their SPIFFE ID. */
+export const SPIFFE_CLAIM_TYPES = { trust_domain: 'string', path: 'string' } as const
+
 const MAX_ID_CHARACTERS = 2048
 export const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
 const SEGMENT = /^[A-Za-z0-9._-]+$/
@@ -20,6 +23,10 @@ export function parseWorkloadId(text: string): Checked<SpiffeId> {
     return refuse('subject_not_acceptable', 'path not well-formed')
   }
   return accept({ trustDomain, path: `/${segments.join('/')}` })
+}
+
+export function spiffeClaims({ trustDomain, path }: SpiffeId) {
+  return { trust_domain: trustDomain, path }
 }
 
 /** Whose ID it claims to be, however the rest of it looks. */
