@@ -48,9 +48,13 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
   const { operator_listen: operators, mtls_listen: mtls } = settings
   let stopping = false
   const opened: Opened[] = []
-  const close = () => Promise.all(opened.map(one => one.close()))
   const shared = await sharedOptions(given)
   const octoSts = await openOctoSts(broker, settings, given.registry)
+  const close = async () => {
+    stopping = true
+    await Promise.all(opened.map(one => one.close()))
+    await octoSts?.stop()
+  }
   const options: Shared = {
     ...shared,
     ...(octoSts === undefined ? {} : { octoSts: octoSts.facade, trustPolicies: octoSts.pushed }),
@@ -91,11 +95,7 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
           for (const [index, tls] of read.entries()) if (tls !== undefined) opened[index]!.setTls(tls)
         }
       },
-      async close() {
-        stopping = true
-        await close()
-        await octoSts?.stop()
-      },
+      close,
     }
   } catch (error) {
     await close()
