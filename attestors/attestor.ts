@@ -70,8 +70,8 @@ export type Proof = {
   mustName?: readonly string[]
   /**
    * Of a statement about surroundings ({@link Attestor.posture}): whom it is about, by subject (of one attestor's
-   * identities, where it says of which), or by a claim that
-   * something else has proven. Bound to a key instead, it is about whoever holds that.
+   * identities, where it says of which), or by a claim that something else has proven. Bound to a key instead, it is
+   * about whoever holds that.
    */
   about?: { subject: string; attestor?: string } | { claim: string; value: ClaimValue }
   /** The key that the evidence is bound to; without it, who holds the evidence may present it. */

@@ -63,8 +63,8 @@ const settings = z
     key_set_file: z.string().min(1).optional(),
     /**
      * Of whom a statement is. `subject`: `sub` is the workload's own subject, whoever proved it; `{ subject_of: ci }`:
-     * as the attestor of that name proved it. `key`: `cnf` names the key that the
-     * workload opens its task with. `{ claim: pod_uid }`: `sub` is that claim of the workload's identity.
+     * as the attestor of that name proved it. `key`: `cnf` names the key that the workload opens its task with.
+     * `{ claim: pod_uid }`: `sub` is that claim of the workload's identity.
      */
     about: z.union([
       z.enum(['subject', 'key']),
