@@ -12,12 +12,13 @@ import { startLocalServer } from './exec-place.ts'
 import { beginScan } from './exec-scan.ts'
 import { type Signals, watchSignals } from './exec-signals.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { connectMayfly, giveUp, openLiveTask } from './live-task.ts'
+import { connectMayfly, openLiveTask } from './live-task.ts'
 import type { PostureOption } from './posture.ts'
 import { note, printable, shortTime, showAsk } from './print.ts'
 import { checkSignIn, makeOwnKey, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { HeldTask } from './task-file.ts'
 import {
+  abandon,
   purposeOf,
   readTask,
   type TaskOptions,
@@ -139,7 +140,7 @@ async function prepare(
     signals.throwIfAny()
     return given
   } catch (error) {
-    await giveUp(terminal, task, 'the command was not started')
+    await abandon(terminal, task.id, () => task.fail({ detail: 'the command was not started' }))
     throw told(client.url, error)
   }
 }

@@ -6,7 +6,6 @@ import type { OpenOptions } from '../client/task-calls.ts'
 import type { AskDetail } from './ask.ts'
 import { type EvidenceOption, presentEvidence, readHuman } from './evidence.ts'
 import { type PostureOption, readPosture } from './posture.ts'
-import { note } from './print.ts'
 import { makeOwnKey, type Opener, openSignedIn, type SignInOption } from './sign-in-work.ts'
 import type { TaskOptions } from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
@@ -57,13 +56,4 @@ export async function openLiveTask(
   const wanted = { agent, minutes, heartbeatSeconds, lifetime, justification, mints, confidence, urgency }
   const said = Object.entries({ ...wanted, onBehalfOf: human }).filter(([, value]) => value !== undefined)
   return mayfly.openTask({ ...(Object.fromEntries(said) as Partial<OpenOptions>), purpose, asks })
-}
-
-/** Ends a task that led to nothing; the error that led here matters more than one that comes now. */
-export async function giveUp(terminal: Terminal, task: Task, why: string): Promise<void> {
-  try {
-    await task.fail({ detail: why })
-  } catch {
-    note(terminal, `task ${task.id} could not be ended now; it ends by itself at its deadline`)
-  }
 }

@@ -117,17 +117,12 @@ export function complete(
   return client.call(completeCall(held, outcome, detail), taskAnswer)
 }
 
-/** Ends a task whose opening led to nothing; the error that led here matters more than one that comes now. */
-export async function abandon(
-  terminal: Terminal,
-  client: Client,
-  held: HeldTask,
-  why: string,
-): Promise<void> {
+/** Ends a task that led to nothing; the error that led here matters more than one that comes now. */
+export async function abandon(terminal: Terminal, id: string, end: () => Promise<unknown>): Promise<void> {
   try {
-    await complete(client, held, 'failed', why)
+    await end()
   } catch {
-    note(terminal, `task ${held.id} could not be ended now; it ends by itself at its deadline`)
+    note(terminal, `task ${id} could not be ended now; it ends by itself at its deadline`)
   }
 }
 

@@ -61,7 +61,7 @@ export async function openToFile(
   try {
     return { client, held, task, file: await writeTaskFile(terminal, held, options) }
   } catch (error) {
-    await abandon(terminal, client, held, 'its token could not be kept')
+    await abandon(terminal, held.id, () => complete(client, held, 'failed', 'its token could not be kept'))
     throw error
   }
 }

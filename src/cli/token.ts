@@ -11,6 +11,7 @@ import { openToFile } from './task.ts'
 import { readTaskFile, type TaskFileOption } from './task-file.ts'
 import {
   abandon,
+  complete,
   isPending,
   mint,
   purposeOf,
@@ -71,7 +72,7 @@ export async function token(terminal: Terminal, options: TokenOptions): Promise<
     note(terminal, `end both with: mayfly task complete --task-token-file ${file}`)
     print(terminal, minted, options.json)
   } catch (error) {
-    await abandon(terminal, client, held, 'its credential was not minted')
+    await abandon(terminal, held.id, () => complete(client, held, 'failed', 'its credential was not minted'))
     await terminal.removeFile(file)
     throw error
   }
