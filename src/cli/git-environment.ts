@@ -2,6 +2,7 @@
  * What makes git ask `mayfly git-credential` and nobody else for a provider's repositories, as configuration in
  * the environment (git-config(1), GIT_CONFIG_COUNT): it counts after every file, and ends with the process.
  */
+import { isLoopback } from '../sidecar/git-repository.ts'
 import type { Terminal } from './terminal.ts'
 
 /** @param providers hosts of the web pages of GitHub, or of GitHub Enterprise servers */
@@ -34,8 +35,7 @@ export function gitEnvironment(
 
 /** A provider on this machine is a stand-in at some port, which a scope would have to name: there it is for all. */
 function scopeOf(provider: string): string {
-  const isLoopback = provider === 'localhost' || provider === '[::1]' || /^127(\.\d+){3}$/.test(provider)
-  return isLoopback ? 'credential' : `credential.https://${provider}`
+  return isLoopback(provider) ? 'credential' : `credential.https://${provider}`
 }
 
 /** For the shell that git starts a helper with. */

@@ -50,6 +50,7 @@ function originOf(protocol: string, host: string): URL | undefined {
   return isAsWritten ? url : undefined
 }
 
-function isLoopback(hostname: string): boolean {
+/** @param hostname in lower case, without a port */
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 }
