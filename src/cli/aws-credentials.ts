@@ -59,7 +59,9 @@ async function fromTaskFile(terminal: Terminal, path: string, { ask, handle }: W
   const kept = { terminal, path, token: held.token, name: handle ?? JSON.stringify(ask ?? 'the only one') }
   return keptSession(kept, async () => {
     const id = handle ?? theOne((await readTask(client, held)).asks, ask)
-    const { answer, secret } = await mint(client, held, { ask: id })
+    const { answer, secret, format } = await mint(client, held, { ask: id })
+    // What the parser says of a token that is no JSON would quote it.
+    if (format !== 'json') throw noSession()
     return {
       parts: JSON.parse(secret.reveal()) as unknown,
       account: accountOf(answer.authorization_details),
@@ -100,9 +102,11 @@ function accountOf({ role }: AskDetail): string | undefined {
 /** The one place where it reveals a session: to stdout, which is what it is for. */
 function print(terminal: Terminal, { parts: secret, account, expiresAt }: AwsSession): void {
   const parts = awsPartsOf(secret)
-  if (parts === undefined) throw new CommandError('that ask is not one for an AWS session')
+  if (parts === undefined) throw noSession()
   const { AccessKeyId, SecretAccessKey, SessionToken } = parts
   const Expiration = expiresAt
   const answer = { Version: 1, AccessKeyId, SecretAccessKey, SessionToken, Expiration }
   terminal.out(`${JSON.stringify({ ...answer, ...(account !== undefined && { AccountId: account }) })}\n`)
 }
+
+const noSession = () => new CommandError('that ask is not one for an AWS session')

@@ -164,13 +164,10 @@ test('without it: those that start at once get one session, kept under the token
     ...['AccessKeyId', 'AccountId', 'Expiration', 'SecretAccessKey', 'SessionToken', 'Version'],
   ])
   expect(installation.aws.credentials()).toHaveLength(minted + 1)
+  const ofAnother = ['aws-credentials', '--task-token-file', file, '--handle', task.asks[1]!]
+  // It was a stack, with the beginning of the token in what the JSON parser said.
+  expect((await shell.fails(1, ofAnother)).err).toBe('mayfly: that ask is not one for an AWS session\n')
   await api.complete(task)
-  const { err } = await shell.fails(1, [
-    'aws-credentials',
-    '--task-token-file',
-    file,
-    '--handle',
-    task.asks[1]!,
-  ])
+  const { err } = await shell.fails(1, ofAnother)
   expect(err).toContain('(task_not_active)')
 })
