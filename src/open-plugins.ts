@@ -191,16 +191,23 @@ export function openIssuers(
   return opened
 }
 
-/** Looking at jobs needs an issuer whose provider runs them. */
-function refuseBlindObservers(opened: ReadonlyMap<string, Issuer>, { observers, directory }: Settings): void {
-  const problems = (['github_poll', 'verify_job_running'] as const).flatMap(key => {
-    const issuer = observers[key]?.issuer
-    if (issuer === undefined || opened.get(issuer)?.watch !== undefined) return []
+/** Looking at jobs, or for alerts, needs an issuer whose provider has them. */
+function refuseBlindObservers(
+  opened: ReadonlyMap<string, Issuer>,
+  { observers, leaks, directory }: Settings,
+): void {
+  const looking = [
+    ['observers.github_poll', observers.github_poll?.issuer, 'watch', 'Actions'],
+    ['observers.verify_job_running', observers.verify_job_running?.issuer, 'watch', 'Actions'],
+    ['leaks.github_alerts', leaks.github_alerts?.issuer, 'alerts', 'secret scanning alerts'],
+  ] as const
+  const problems = looking.flatMap(([key, issuer, by, what]) => {
+    if (issuer === undefined || opened.get(issuer)?.[by] !== undefined) return []
     return {
       ...{ file: fromDirectory(directory, 'mayfly.yaml'), line: 1, column: 1 },
-      key: `observers.${key}.issuer`,
+      key: `${key}.issuer`,
       expected: 'an issuer of type github-app',
-      remedy: 'Name the issuer whose App may read Actions',
+      remedy: `Name the issuer whose App may read ${what}`,
     }
   })
   if (problems.length > 0) throw new ConfigError(problems)

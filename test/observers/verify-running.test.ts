@@ -117,3 +117,11 @@ test('an issuer that cannot look at jobs, or does not exist, is refused at the s
     await expect(startBroker(installation)).rejects.toThrow(expected)
   }
 })
+
+test('so is one that reads no secret scanning alerts', async () => {
+  stage = await createStage()
+  const { installation } = stage
+  await stage.broker.stop()
+  await installation.configure({ settings: { leaks: { github_alerts: { issuer: 'jwt' } } } })
+  await expect(startBroker(installation)).rejects.toThrow(/leaks\.github_alerts\.issuer.*type github-app/)
+})
