@@ -42,7 +42,7 @@ export async function agentOffboarding(terminal: Terminal, name: string, options
 type Held = { lease: string; sha256: string | null }
 
 /** Joined by the hash of the token, or by the session's name or source identity. */
-export function madeBy(leases: readonly Held[], entries: readonly ProviderLogEntry[]): Made[] {
+function madeBy(leases: readonly Held[], entries: readonly ProviderLogEntry[]): Made[] {
   const ids = new Set(leases.map(one => one.lease))
   const byHash = new Map(
     leases.flatMap(({ lease, sha256 }) => (sha256 === null ? [] : [[sha256, lease] as const])),

@@ -62,8 +62,6 @@ export const mintAnswer = z.union([
   credentialAnswer,
 ])
 
-export const heartbeatAnswer = z.looseObject({ heartbeat_due: time })
-
 export const leasePage = z.looseObject({ items: z.array(leaseAnswer), next: z.string().nullable() })
 
 export const revocationAnswer = z.looseObject({

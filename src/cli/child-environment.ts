@@ -38,7 +38,7 @@ const AWS_ELSEWHERE = {
 }
 
 /** Whether a credential of this kind is put into the environment as it is. */
-export function isVariable(kind: AskKind, style: EnvStyle): boolean {
+function isVariable(kind: AskKind, style: EnvStyle): boolean {
   return style === 'variables' || (style === 'auto' && kind !== 'aws')
 }
 

@@ -66,7 +66,7 @@ export async function trail(terminal: Terminal, id: string, options: TrailOption
 }
 
 /** GitHub names a token by its hash, AWS a session by its name: the lease's. */
-export function isBy(entry: ProviderLogEntry, lease: Pick<Credential, 'lease' | 'sha256'>): boolean {
+function isBy(entry: ProviderLogEntry, lease: Pick<Credential, 'lease' | 'sha256'>): boolean {
   if (entry.tokenHash !== undefined && entry.tokenHash === lease.sha256) return true
   return entry.session === lease.lease || entry.sourceIdentity === lease.lease
 }

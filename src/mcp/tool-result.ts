@@ -10,7 +10,7 @@ export function answered(lines: readonly string[], data: Record<string, unknown>
 }
 
 /** Where an error's facts are beside its words: an error has no `structuredContent`, which would be another shape. */
-export const ERROR_META = 'mayfly/error'
+const ERROR_META = 'mayfly/error'
 
 /**
  * A refusal, an outage or a fault as a tool's error: what the broker tells a workload and no more. It is noted,
