@@ -90,8 +90,9 @@ export async function mcp(terminal: Terminal, version: string, options: McpOptio
   } finally {
     // 5. Nobody is answered any more, and everything ends.
     ended.abort()
-    await server.close()
-    await sidecar.close()
+    // Whatever becomes of the connections, the tasks end.
+    const closed = await Promise.allSettled([server.close(), sidecar.close()])
+    if (closed.some(({ status }) => status === 'rejected')) note(terminal, 'a connection could not be closed')
     await opening.settled()
     await endAll(
       terminal,
