@@ -15,7 +15,7 @@ import {
   type Refused,
 } from './issuer.ts'
 import { Secret } from './shared/secret.ts'
-import { urlIsWithin } from './shared/url-is-within.ts'
+import { urlsWithin } from './shared/urls-within.ts'
 import { WEB_IDENTITY_AUDIENCE } from './shared/web-identity.ts'
 
 /** RFC 9068 section 4 leaves the life to us; WIRE: never above fifteen minutes. */
@@ -68,6 +68,8 @@ const settings = z.strictObject({
   max_minutes: z.int().min(1).max(MAX_MINUTES).default(MAX_MINUTES),
 })
 type Settings = z.infer<typeof settings>
+/** Whether a URL is the broker's, or within what is. */
+type IsOwn = (url: string) => boolean
 
 export const signedJwt = defineIssuer<Settings, SignedJwtAsk>({
   type: 'signed-jwt',
@@ -75,7 +77,8 @@ export const signedJwt = defineIssuer<Settings, SignedJwtAsk>({
   open(settings, deps): Issuer<SignedJwtAsk> {
     const { issuerUrl } = deps.jwt
     const allowed = new Map(settings.audiences.map(entry => [entry.audience, entry]))
-    refuseBrokerAudiences(settings, issuerUrl)
+    const isOwn = urlsWithin(issuerUrl)
+    refuseBrokerAudiences(settings, issuerUrl, isOwn)
 
     return {
       revocability: 'introspected',
@@ -95,7 +98,7 @@ export const signedJwt = defineIssuer<Settings, SignedJwtAsk>({
       }),
       async issue(grant): Promise<Issued<SignedJwtAsk> | Refused> {
         const now = deps.now()
-        const refusal = refuse(grant, allowed.get(grant.ask.audience)?.scopes, issuerUrl, now)
+        const refusal = refuse(grant, allowed.get(grant.ask.audience)?.scopes, isOwn, now)
         if (refusal) return refusal
         const issuedAt = Math.floor(now / 1000)
         const expiresAt = Math.floor(Math.min(grant.expiresAt, now + settings.max_minutes * 60_000) / 1000)
@@ -128,10 +131,10 @@ function covers(ceiling: SignedJwtAsk, wanted: SignedJwtAsk): boolean {
  * A token for the broker itself would let a task act as something the broker signed for its own use.
  * @throws Error at load, naming the audience.
  */
-function refuseBrokerAudiences(settings: Settings, issuerUrl: string): void {
+function refuseBrokerAudiences(settings: Settings, issuerUrl: string, isOwn: IsOwn): void {
   const seen = new Set<string>()
   for (const { audience } of settings.audiences) {
-    if (urlIsWithin(issuerUrl, audience)) {
+    if (isOwn(audience)) {
       throw new Error(`audience ${audience} is the broker's own (${issuerUrl}); name a resource server`)
     }
     if (audience === WEB_IDENTITY_AUDIENCE) {
@@ -147,7 +150,7 @@ function refuseBrokerAudiences(settings: Settings, issuerUrl: string): void {
 function refuse(
   grant: Grant<SignedJwtAsk>,
   allowedScopes: readonly string[] | undefined,
-  issuerUrl: string,
+  isOwn: IsOwn,
   now: number,
 ): Refused | undefined {
   const { audience, scopes = [] } = grant.ask
@@ -161,7 +164,7 @@ function refuse(
   if (unknown !== undefined) {
     return { ok: false, reason: 'not_permitted', detail: `scope ${unknown} is not allowed for ${audience}` }
   }
-  if ([grant.agent, grant.onBehalfOf?.issuer ?? ''].some(name => urlIsWithin(issuerUrl, name))) {
+  if ([grant.agent, grant.onBehalfOf?.issuer].some(name => name !== undefined && isOwn(name))) {
     return { ok: false, reason: 'not_permitted', detail: "the subject is the broker's own" }
   }
   return undefined

@@ -43,11 +43,14 @@ export function observedIssuer(name: string, issuer: Issuer, metrics: Metrics, n
     }
   }
   // A plugin's issuer may be an instance of a class: only this one member is another.
+  const bound = new WeakMap<object, unknown>()
   return new Proxy(issuer, {
     get(target, member) {
       if (member === 'issue') return issue
       const value: unknown = Reflect.get(target, member)
-      return typeof value === 'function' ? value.bind(target) : value
+      if (typeof value !== 'function') return value
+      if (!bound.has(value)) bound.set(value, value.bind(target))
+      return bound.get(value)
     },
   })
 }

@@ -1,6 +1,7 @@
 /**
- * ES256 (RFC 7518 section 3.4) on Node's own crypto, synchronously. Signatures have one spelling: s is in
- * the lower half of the group's order, and a verifier here refuses the twin (r, n - s).
+ * ES256 (RFC 7518 section 3.4) on Node's own crypto. It signs in the thread pool: a signature costs as much as the
+ * statements of an exchange. Signatures have one spelling: s is in the lower half of the group's order, and a verifier
+ * here refuses the twin (r, n - s).
  */
 import { createECDH, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import type { RandomBytes } from './random.ts'
@@ -10,7 +11,7 @@ export type PrivateJwk = PublicJwk & { d: string }
 
 /** A key pair opened for use. */
 export type SigningKey = {
-  sign(data: Uint8Array): Uint8Array
+  sign(data: Uint8Array): Promise<Uint8Array>
   /** @returns whether this key made exactly these 64 bytes over the data */
   verify(data: Uint8Array, signature: Uint8Array): boolean
 }
@@ -48,7 +49,12 @@ export const es256: SignatureScheme = {
     const privateKey = withFixedSize(createPrivateKey({ key: jwk, format: 'jwk' }))
     const publicKey = withFixedSize(createPublicKey({ key: publicJwk, format: 'jwk' }))
     return {
-      sign: data => lowS(sign('sha256', data, privateKey)),
+      sign: data =>
+        new Promise((resolve, reject) => {
+          sign('sha256', data, privateKey, (error, signature) =>
+            error === null ? resolve(lowS(signature)) : reject(error),
+          )
+        }),
       verify: (data, signature) =>
         signature.length === 64 &&
         scalarOf(signature) <= order / 2n &&

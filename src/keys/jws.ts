@@ -5,13 +5,13 @@ import type { SigningKey } from './es256.ts'
 export type JwtHeader = { alg: string; typ: string; kid: string }
 export type JwtContent = { typ: string; kid: string; claims: Readonly<Record<string, unknown>> }
 
-export function signJwt(
+export async function signJwt(
   header: JwtHeader,
   claims: Readonly<Record<string, unknown>>,
   key: SigningKey,
-): string {
+): Promise<string> {
   const input = `${segment(JSON.stringify(header))}.${segment(JSON.stringify(claims))}`
-  return `${input}.${segment(key.sign(Buffer.from(input)))}`
+  return `${input}.${segment(await key.sign(Buffer.from(input)))}`
 }
 
 /**

@@ -29,21 +29,26 @@ export function matchAgent(
   now: number,
 ): AgentMatch {
   const matched: Agent[] = []
-  let unnamedEvent: string | undefined
-  let expired: string | undefined
-  let near = 'no rule of any agent comes near'
+  let unnamedEvent: [agent: Agent, claim: string] | undefined
+  let nearest: [agent: Agent, claim: string] | undefined
+  let expired: Agent | undefined
   for (const agent of agents) {
     if (named !== undefined && agent.name !== named) continue
-    const outcomes = agent.attest.map(rule => judgeRule(rule, identity))
-    if (outcomes.some(outcome => outcome.match === 'yes')) {
-      if (agent.expires_at <= now) expired = agent.name
-      else matched.push(agent)
-      continue
+    // Nothing is made for one that does not match: every agent there is comes by here.
+    let isMatch = false
+    let unnamed: string | undefined
+    let differing: string | undefined
+    for (const rule of agent.attest) {
+      const outcome = judgeRule(rule, identity)
+      if (outcome.match === 'yes') isMatch = true
+      else if (outcome.match === 'unnamed') unnamed = outcome.claim
+      else if (outcome.claim !== 'attestor') differing = outcome.claim
     }
-    for (const outcome of outcomes) {
-      if (outcome.match === 'unnamed') unnamedEvent = `${agent.name}: the rule does not name ${outcome.claim}`
-      else if (outcome.match === 'no' && outcome.claim !== 'attestor')
-        near = `${agent.name}: ${outcome.claim} does not match`
+    if (isMatch && agent.expires_at > now) matched.push(agent)
+    else if (isMatch) expired = agent
+    else {
+      if (unnamed !== undefined) unnamedEvent = [agent, unnamed]
+      if (differing !== undefined) nearest = [agent, differing]
     }
   }
   const first = matched.filter(agent => !isOfTeam(agent.name))
@@ -55,9 +60,15 @@ export function matchAgent(
       why: 'several',
       near: `matches ${chosen.map(agent => agent.name).join(', ')}; name one`,
     }
-  if (unnamedEvent !== undefined) return { ok: false, why: 'event', near: unnamedEvent }
-  if (expired !== undefined) return { ok: false, why: 'expired', near: `${expired}: the agent has expired` }
-  return { ok: false, why: 'none', near }
+  if (unnamedEvent !== undefined) {
+    const [agent, claim] = unnamedEvent
+    return { ok: false, why: 'event', near: `${agent.name}: the rule does not name ${claim}` }
+  }
+  if (expired !== undefined)
+    return { ok: false, why: 'expired', near: `${expired.name}: the agent has expired` }
+  if (nearest === undefined) return { ok: false, why: 'none', near: 'no rule of any agent comes near' }
+  const [agent, claim] = nearest
+  return { ok: false, why: 'none', near: `${agent.name}: ${claim} does not match` }
 }
 
 /**
@@ -84,14 +95,16 @@ const isOfTeam = (name: string) => name.includes('.')
 
 export type RuleOutcome = { match: 'yes' } | { match: 'no' | 'unnamed'; claim: string }
 
+const OTHER_ATTESTOR: RuleOutcome = { match: 'no', claim: 'attestor' }
+const OTHER_SUBJECT: RuleOutcome = { match: 'no', claim: 'subject' }
+
 /**
  * Every part of a rule must match, exactly; a risky event must be named by the rule itself. Where that is all
  * that is missing, it is said to be `unnamed`, whether the rule names other events or none.
  */
 export function judgeRule(rule: AttestRule, identity: Facts): RuleOutcome {
-  if (rule.attestor !== identity.attestor) return { match: 'no', claim: 'attestor' }
-  if (rule.subject !== undefined && !rule.subject.includes(identity.subject))
-    return { match: 'no', claim: 'subject' }
+  if (rule.attestor !== identity.attestor) return OTHER_ATTESTOR
+  if (rule.subject !== undefined && !rule.subject.includes(identity.subject)) return OTHER_SUBJECT
   const named = new Set<string>()
   for (const [claim, accepted] of Object.entries(rule.claims)) {
     if (isAccepted(accepted, identity, claim)) named.add(claim)

@@ -1,6 +1,6 @@
 /**
- * The embedded ledger: one SQLite file, one process. Writes are committed in groups on one connection; reads
- * use another, which in WAL mode sees only what was committed.
+ * The embedded ledger: one SQLite file, one process. Writes are committed in groups on one connection; while one is
+ * under way reads use another, which in WAL mode sees only what was committed.
  */
 import { sqliteDialect } from './dialect.ts'
 import { groupCommit } from './group-commit.ts'
@@ -72,7 +72,9 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
       if (closing !== undefined) throw new LedgerUnavailable('the ledger is closed')
       return now()
     },
-    read: ledgerReads(dialect, async query => reader.run(query)),
+    // Between two groups the writer sees what was committed and nothing else, and has its pages at hand: every commit
+    // makes the reader forget its own.
+    read: ledgerReads(dialect, async query => (writer.inTransaction ? reader : writer).run(query)),
     write: body => group.submit(async run => body(writes({ ...askingAll(run), now: now() }))),
     close() {
       closing ??= group.stop().then(shut)

@@ -207,7 +207,7 @@ describe('its run', () => {
               if (ends > 2) throw new Error('fell over')
               return tx.endTasks(...told)
             }
-            return body({ ...tx, endTasks })
+            return body(Object.assign(Object.create(tx), { endTasks }))
           }),
       },
     }

@@ -340,7 +340,7 @@ function writing(patch: (tx: LedgerWrite) => Partial<LedgerWrite>) {
     ...subject,
     ledger: {
       ...subject.ledger,
-      write: body => subject.ledger.write(tx => body({ ...tx, ...patch(tx) })),
+      write: body => subject.ledger.write(tx => body(Object.assign(Object.create(tx), patch(tx)))),
     },
   })
 }

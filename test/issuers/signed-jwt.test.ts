@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { describe, expect, test } from 'vitest'
 import type { Grant, Issuer } from '../../issuers/issuer.ts'
-import { urlIsWithin } from '../../issuers/shared/url-is-within.ts'
+import { urlsWithin } from '../../issuers/shared/urls-within.ts'
 import { type SignedJwtAsk, signedJwt } from '../../issuers/signed-jwt.ts'
 import { describeIssuer } from '../conformance/issuer.ts'
 import { Clocks, hostDeps, ISSUER_URL, jwtPrivateKeyText, jwtPublicKey } from './stand-in.ts'
@@ -202,7 +202,7 @@ describe('signed-jwt', () => {
     ['https://mayfly.example:8443', false],
     ['urn:mayfly', false],
   ])('%s is not within the issuer', (audience, within) => {
-    expect(urlIsWithin(ISSUER_URL, audience)).toBe(within)
+    expect(urlsWithin(ISSUER_URL)(audience)).toBe(within)
   })
 
   test('an issuer with a path owns what is under it, however that is spelled, and nothing beside it', () => {
@@ -213,14 +213,14 @@ describe('signed-jwt', () => {
       'https://id.example/%6Dayfly/',
       `${base}//x`,
     ]) {
-      expect(urlIsWithin(base, audience)).toBe(true)
+      expect(urlsWithin(base)(audience)).toBe(true)
     }
     for (const audience of [
       'https://id.example',
       'https://id.example/mayfly2',
       'https://id.example/x/mayfly',
     ]) {
-      expect(urlIsWithin(base, audience)).toBe(false)
+      expect(urlsWithin(base)(audience)).toBe(false)
     }
   })
 

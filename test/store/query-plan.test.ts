@@ -42,7 +42,7 @@ async function plans(ask: (all: LedgerRead & LedgerWrite) => Promise<unknown>): 
   }
   const reads = ledgerReads(dialect, explain)
   const writes = ledgerWrites(dialect)({ ...askingAll(explain), now: 1 })
-  await ask({ ...writes, ...reads })
+  await ask(Object.assign(writes, reads))
   return steps
 }
 

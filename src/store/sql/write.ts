@@ -22,46 +22,67 @@ import { shadowWrites } from './shadow.ts'
 import { taskWrites } from './tasks.ts'
 import { workWrites } from './works.ts'
 
+/**
+ * A transaction makes the operations of an area when the first of them is called: most need few, and to make all of them
+ * for each costs as much as several statements.
+ */
 export function ledgerWrites(dialect: SqlDialect): (tx: Transaction) => LedgerWrite {
-  const agents = agentWrites(dialect)
-  const tasks = taskWrites(dialect)
-  const evidence = evidenceWrites(dialect)
-  const budgets = budgetWrites(dialect)
-  const turns = turnWrites(dialect)
-  const records = recordWrites(dialect)
-  const approvals = approvalWrites(dialect)
-  const preapprovals = preapprovalWrites(dialect)
-  const leases = leaseWrites(dialect)
-  const keys = keyWrites(dialect)
-  const proof = proofWrites(dialect)
-  const drills = drillWrites(dialect)
-  const claims = claimWrites(dialect)
-  const works = workWrites(dialect)
-  const revocations = revocationWrites(dialect)
-  const shadow = shadowWrites(dialect)
-  const leaks = leakWrites(dialect)
-  const registry = registryWrites(dialect)
-  const operators = operatorWrites(dialect)
-  return tx => ({
-    now: tx.now,
-    ...operators(tx),
-    ...agents(tx),
-    ...tasks(tx),
-    ...works(tx),
-    ...evidence(tx),
-    ...budgets(tx),
-    ...turns(tx),
-    ...records(tx),
-    ...approvals(tx),
-    ...preapprovals(tx),
-    ...leases(tx),
-    ...keys(tx),
-    ...proof(tx),
-    ...drills(tx),
-    ...claims(tx),
-    ...revocations(tx),
-    ...shadow(tx),
-    ...leaks(tx),
-    ...registry(tx),
-  })
+  return onDemand([
+    operatorWrites(dialect),
+    agentWrites(dialect),
+    taskWrites(dialect),
+    workWrites(dialect),
+    evidenceWrites(dialect),
+    budgetWrites(dialect),
+    turnWrites(dialect),
+    recordWrites(dialect),
+    approvalWrites(dialect),
+    preapprovalWrites(dialect),
+    leaseWrites(dialect),
+    keyWrites(dialect),
+    proofWrites(dialect),
+    drillWrites(dialect),
+    claimWrites(dialect),
+    revocationWrites(dialect),
+    shadowWrites(dialect),
+    leakWrites(dialect),
+    registryWrites(dialect),
+  ])
 }
+
+/** The operations of one area, closed over their transaction. */
+type Area = (tx: Transaction) => object
+type Operation = (...given: unknown[]) => unknown
+type All<Parts> = (Parts extends unknown ? (part: Parts) => void : never) extends (all: infer Whole) => void
+  ? Whole
+  : never
+
+function onDemand<const Areas extends readonly Area[]>(
+  areas: Areas,
+): (tx: Transaction) => All<ReturnType<Areas[number]>> & Pick<Transaction, 'now'> {
+  class Writes {
+    readonly now: number
+    readonly tx: Transaction
+    readonly made: Record<string, Operation>[] = []
+    constructor(tx: Transaction) {
+      this.now = tx.now
+      this.tx = tx
+    }
+  }
+  const prototype: Record<string, Operation> = {}
+  // Made once without a transaction, to learn what they are called.
+  for (const [index, area] of areas.entries())
+    for (const name of Object.keys(area(nothing)))
+      prototype[name] = function (this: Writes, ...given: unknown[]) {
+        this.made[index] ??= area(this.tx) as Record<string, Operation>
+        return this.made[index][name]!(...given)
+      }
+  Object.assign(Writes.prototype, prototype)
+  // By their names each area's operations are on the prototype.
+  return tx => new Writes(tx) as unknown as All<ReturnType<Areas[number]>> & Pick<Transaction, 'now'>
+}
+
+const refuse = () => {
+  throw new Error('there is no transaction')
+}
+const nothing: Transaction = { run: refuse, send: refuse, expect: refuse, recall: refuse, now: 0 }

@@ -1,14 +1,17 @@
 /**
- * Whether `candidate` names `base` or a place under it, however it is spelled: scheme, letter case, default
+ * Whether a candidate names `base` or a place under it, however it is spelled: scheme, letter case, default
  * port, user info, a final dot in the host, percent-encoding and dot segments make no difference.
  * A candidate that is not a URL is compared as text.
  */
-export function urlIsWithin(base: string, candidate: string): boolean {
-  if (candidate.toLowerCase() === base.toLowerCase()) return true
+export function urlsWithin(base: string): (candidate: string) => boolean {
+  const text = base.toLowerCase()
   const outer = place(base)
-  const inner = place(candidate)
-  if (!outer || !inner || outer.host !== inner.host) return false
-  return outer.segments.every((segment, index) => inner.segments[index] === segment)
+  return candidate => {
+    if (candidate.toLowerCase() === text) return true
+    const inner = place(candidate)
+    if (!outer || !inner || outer.host !== inner.host) return false
+    return outer.segments.every((segment, index) => inner.segments[index] === segment)
+  }
 }
 
 type Place = { host: string; segments: string[] }
