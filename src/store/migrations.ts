@@ -23,6 +23,7 @@ import { leasePhases } from './schema-16.ts'
 import { leaksSchema } from './schema-17.ts'
 import { boundKeys } from './schema-18.ts'
 import { reusedEvidence } from './schema-19.ts'
+import { leasesByPhase } from './schema-20.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -53,6 +54,7 @@ export const migrations: readonly Migration[] = [
   { id: 17, name: 'leaks', statements: leaksSchema },
   { id: 18, name: 'bound keys', statements: boundKeys },
   { id: 19, name: 'reused evidence', statements: reusedEvidence },
+  { id: 20, name: 'leases by phase', statements: leasesByPhase },
 ]
 
 /**

@@ -80,7 +80,16 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
   ],
   ['claimsDue', /PRIMARY KEY \(name>\? AND name<\?\)/, all => all.claimsDue('group/', 1, 9)],
   ['prune', /INDEX evidence_until \(until<\?\)/, all => all.prune(9)],
-  ['leases of an agent', /INDEX leases_agent \(agent=\?\)/, all => all.leases({ agent: 'a' }, { limit: 9 })],
+  [
+    'leases of an agent',
+    /COVERING INDEX leases_phase \(agent=\? AND phase=\?\)/,
+    all => all.leases({ agent: 'a' }, { limit: 9 }),
+  ],
+  [
+    'minted for agents',
+    /INDEX leases_phase \(agent=\? AND phase=\? AND intended_at>\?\)/,
+    all => all.minted({ agents: ['a'] }, 1),
+  ],
   ['leases', /INDEX leases_intended/, all => all.leases({}, { limit: 9 })],
   ['outstanding leases', /INDEX leases_open/, all => all.leases({ state: 'outstanding' }, { limit: 9 })],
   ['revoking leases', /INDEX leases_open/, all => all.leases({ state: 'revoking' }, { limit: 9 })],
@@ -121,6 +130,8 @@ test.each<[string, RegExp, (all: LedgerRead & LedgerWrite) => Promise<unknown>]>
 ])('%s is answered from its index', async (_, index, ask) => {
   const steps = await plans(ask)
   expect(steps.join('\n')).toMatch(index)
-  const scans = steps.filter(step => /^SCAN (?!open_issuers|due\b|line|moments|\(|CONSTANT)/.test(step))
+  const scans = steps.filter(step =>
+    /^SCAN (?!open_issuers|due\b|of_phase|line|moments|\(|CONSTANT)/.test(step),
+  )
   expect(scans.filter(step => !/USING (COVERING )?INDEX/.test(step))).toEqual([])
 })

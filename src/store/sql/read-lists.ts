@@ -2,9 +2,11 @@
  * Lists, a page at a time. They are asked for by people, so their queries are built as they are asked. What is
  * over is by far the most, so whoever asks for the rest says so in words that a partial index knows.
  */
-import { sql } from 'kysely'
+import { type SelectQueryBuilder, sql } from 'kysely'
+import type { Phase } from '../../../issuers/issuer.ts'
 import type { SqlDialect } from '../dialect.ts'
 import type { LedgerRead } from '../ledger.ts'
+import type { Tables } from '../tables.ts'
 import { decodeCursor, toPage } from './cursor.ts'
 import type { Run } from './prepare.ts'
 
@@ -28,11 +30,10 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
     },
 
     async leases({ state, task, agent, issuer, within, below, human, revocation }, { limit, after }) {
-      let query = db.selectFrom('leases').selectAll().orderBy('intended_at', 'desc').orderBy('id', 'desc')
+      let query = db.selectFrom('leases')
       if (state !== undefined && state !== 'outstanding') query = query.where('state', '=', state)
       if (state !== undefined && state !== 'closed') query = query.where('state', '<>', sql.lit('closed'))
       if (task !== undefined) query = query.where('task', '=', task)
-      if (agent !== undefined) query = query.where('agent', '=', agent)
       if (issuer !== undefined) query = query.where('issuer', '=', issuer)
       if (within !== undefined) query = query.where(isWithin('task', within))
       if (below !== undefined) query = query.where(isBelow(below))
@@ -48,7 +49,22 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
         const key = decodeCursor(after)
         query = query.where(eb => eb(eb.refTuple('intended_at', 'id'), '<', eb.tuple(...key)))
       }
-      const { rows } = await run(query.limit(limit + 1).compile())
+      const latest = <Row>(of: SelectQueryBuilder<Tables, 'leases', Row>) =>
+        of
+          .orderBy('intended_at', 'desc')
+          .orderBy('id', 'desc')
+          .limit(limit + 1)
+      if (agent !== undefined) {
+        const ofAgent = query.where('agent', '=', agent).select('id')
+        const latestOf = (phase: Phase | null) =>
+          latest(ofAgent.where('phase', phase === null ? 'is' : '=', phase))
+        query = db.selectFrom('leases').where(
+          'id',
+          'in',
+          ofEachPhase(phase => latestOf(phase)),
+        )
+      }
+      const { rows } = await run(latest(query.selectAll()).compile())
       return toPage(rows, limit, row => [row.intended_at, row.id])
     },
 
@@ -61,6 +77,8 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
         .where('agents' in of ? isOf(of.agents) : isWithin('task', of.root))
         .groupBy('phase')
       if (before !== undefined) query = query.where('intended_at', '<', before)
+      if ('agents' in of)
+        query = query.where('phase', 'in', [...PHASES]).unionAll(query.where('phase', 'is', null))
       return (await run(query.compile())).rows
     },
 
@@ -74,6 +92,17 @@ export function listReads({ db }: SqlDialect, run: Run): ListReads {
       return toPage(rows, limit, row => [row.seq, ''])
     },
   }
+}
+
+const PHASES = ['read', 'propose', 'execute', 'deploy', 'transact'] as const
+
+/**
+ * Ids of what an agent was given: its leases are in order within a phase (schema 20), so that a page takes as many of each
+ * as it holds, however many there are.
+ */
+function ofEachPhase(ids: (phase: Phase | null) => SelectQueryBuilder<Tables, 'leases', { id: string }>) {
+  const each = [...PHASES, null].map(phase => sql`select id from (${ids(phase)}) as of_phase`)
+  return sql<string>`(${sql.join(each, sql` union all `)})`
 }
 
 /** The column names this task, or one below it. */
