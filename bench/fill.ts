@@ -1,5 +1,6 @@
 /** Puts tasks with one credential each into a ledger, as they stand after their mint or after their end. */
 import { secretHash } from '../src/broker/credentials/lease-plan.ts'
+import { taskTokenHash } from '../src/keys/tokens.ts'
 import type { Core } from '../src/open-core.ts'
 import type { LeaseRow, TaskRow } from '../src/store/rows.ts'
 
@@ -52,7 +53,7 @@ function rowsOf({ broker }: Core, { issuer, state }: Filling): { task: TaskRow; 
     },
     ...{ purpose: 'is measured', identity: '{}', evidence: null, ticket: null, token_used_at: null },
     ...{ human: null, human_facts: null, bound_key: null, read_only: 0 },
-    token_hash: broker.keyring.tokenHash(secret),
+    token_hash: taskTokenHash(broker.keyring, secret),
     ...{ opened_at: now, deadline: now + HOUR_MS, heartbeat_ms: null, heartbeat_due: null },
     ...{ ended_at: ended ? now : null, settled_at: null, mac: 'nobody presents its token' },
   }

@@ -44,11 +44,14 @@ function copyRows(table: 'tasks' | 'leases', differing: Differing, count: number
     from numbers cross join (select * from ${table} limit 1) as t`
 }
 
+/** Of a task's token, with what parts it from the hash. */
+const MOMENT_CHARS = 9
+
 const tasksDiffer = (kind: LedgerKind): Differing => ({
   id: id('id'),
   root: id('root'),
   agent: "'stocked-' || (n % 8)",
-  token_hash: random('token_hash', kind),
+  token_hash: random('token_hash', kind, MOMENT_CHARS),
   ...later(['opened_at', 'deadline']),
 })
 
@@ -68,8 +71,8 @@ const id = (column: string) => `substr(t."${column}", 1, length(t."${column}") -
 const later = (names: readonly string[]): Differing =>
   Object.fromEntries(names.map(name => [name, `t."${name}" + n % ${SPREAD_MS}`]))
 
-/** As long as the original, and as scattered over an index as hashes are. */
-function random(column: string, kind: LedgerKind): string {
+/** As long as the original, and as scattered over an index as hashes are. @param kept characters in front that stay */
+function random(column: string, kind: LedgerKind, kept = 0): string {
   const text = kind === 'sqlite' ? 'lower(hex(randomblob(16)))' : "replace(gen_random_uuid()::text, '-', '')"
-  return `${text} || substr(t."${column}", 33)`
+  return `substr(t."${column}", 1, ${kept}) || ${text} || substr(t."${column}", ${kept + 33})`
 }

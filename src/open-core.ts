@@ -160,7 +160,7 @@ export async function openCore(
         : undefined
     },
     newId: prefix => newId(prefix, Math.floor(now()), random),
-    newToken: kind => newToken(kind, random),
+    newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: () => fraction(random),
     reloaded: () => registry.follow(),
     waits: createWaits({ now, schedule: edge.schedule, limits }),

@@ -26,7 +26,7 @@ test('the pattern finds every token that is made, and no other prefix, alphabet 
   const found = new RegExp(`(?:^|[^0-9A-Za-z])(${pattern.trim()})(?:$|[^0-9A-Za-z])`)
   for (const kind of Object.keys(TOKEN_PREFIXES) as TokenKind[])
     for (let n = 0; n < 200; n += 1) {
-      const token = newToken(kind, randomBytes).reveal()
+      const token = newToken(kind, Date.now(), randomBytes).reveal()
       expect(found.exec(`token="${token}"`)?.[1]).toBe(token)
       for (const wrong of [token.slice(0, -1), `${token}x`, token.replace('_', '-'), `x${token}`])
         expect(found.test(wrong), wrong.length.toString()).toBe(false)

@@ -1,5 +1,5 @@
 import type { Secret } from '../../issuers/shared/secret.ts'
-import { parseToken, type TokenKind } from '../keys/tokens.ts'
+import { parseToken, type TokenKind, taskTokenHash } from '../keys/tokens.ts'
 import type { OperatorTokenRow, TaskRow } from '../store/rows.ts'
 import { demandKey, type HeldKeys } from './bound/held-keys.ts'
 import type { Broker } from './broker.ts'
@@ -15,7 +15,9 @@ import { verifiedOperator, verifiedTask } from './verified-rows.ts'
  * and foreign tokens; `key_not_proven`
  */
 export async function authenticateTask(broker: Broker, token: Secret, held: HeldKeys = {}): Promise<TaskRow> {
-  const row = await find(broker, token, 'task', hash => broker.ledger.read.taskByToken(hash))
+  const row = await find(token, 'task', text =>
+    broker.ledger.read.taskByToken(taskTokenHash(broker.keyring, text)),
+  )
   const task = verifiedTask(broker, row)
   demandKey(task, held)
   if (task.token_used_at === null)
@@ -29,7 +31,9 @@ export async function authenticateTask(broker: Broker, token: Secret, held: Held
 
 /** @throws BrokerError `unauthenticated`. */
 export async function authenticateOperatorToken(broker: Broker, token: Secret): Promise<OperatorTokenRow> {
-  const row = await find(broker, token, 'operator', hash => broker.ledger.read.operatorByToken(hash))
+  const row = await find(token, 'operator', text =>
+    broker.ledger.read.operatorByToken(broker.keyring.tokenHash(text)),
+  )
   if (verifiedOperator(broker, row).expires_at > (await broker.ledger.now())) return row
   throw new BrokerError(
     'unauthenticated',
@@ -38,13 +42,12 @@ export async function authenticateOperatorToken(broker: Broker, token: Secret): 
 }
 
 async function find<Row>(
-  broker: Broker,
   token: Secret,
   kind: TokenKind,
-  read: (hash: string) => Promise<Row | undefined>,
+  read: (text: string) => Promise<Row | undefined>,
 ): Promise<Row> {
   const text = token.reveal()
-  const row = parseToken(text)?.kind === kind ? await read(broker.keyring.tokenHash(text)) : undefined
+  const row = parseToken(text)?.kind === kind ? await read(text) : undefined
   if (row !== undefined) return row
   throw new BrokerError('unauthenticated', `a valid ${kind} token is needed`)
 }

@@ -1,24 +1,37 @@
 /**
- * Tokens that Mayfly hands out and recognises again: prefix, 256 random bits in base62 (43 characters), and
- * a CRC-32 of the two in base62 (6 characters), so that secret scanners find them and typing errors are told
- * from forgeries without a look into the ledger.
+ * Tokens that Mayfly hands out and recognises again: prefix, the moment in ms (8 characters of base62), 208 random bits
+ * (35), and a CRC-32 of all before (6), so that secret scanners find them and typing errors are told from forgeries
+ * without a look into the ledger.
  */
 import { crc32 } from 'node:zlib'
 import { Secret } from '../../issuers/shared/secret.ts'
+import type { Keyring } from './keyring.ts'
 import type { RandomBytes } from './random.ts'
 
 export const TOKEN_PREFIXES = { task: 'mft_', ticket: 'mfk_', operator: 'mfo_', session: 'mfs_' } as const
 export type TokenKind = keyof typeof TOKEN_PREFIXES
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-const bodyChars = 43
+const momentChars = 8
+const randomBytes = 26
+const randomChars = 35
 const checksumChars = 6
 const shape = /^(mft|mfk|mfo|mfs)_[0-9A-Za-z]{49}$/
 
-export function newToken(kind: TokenKind, random: RandomBytes): Secret {
-  const bits = BigInt(`0x${Buffer.from(random(32)).toString('hex')}`)
-  const body = TOKEN_PREFIXES[kind] + base62(bits, bodyChars)
+/** @param now epoch ms */
+export function newToken(kind: TokenKind, now: number, random: RandomBytes): Secret {
+  const bits = BigInt(`0x${Buffer.from(random(randomBytes)).toString('hex')}`)
+  const body = TOKEN_PREFIXES[kind] + digits(now, momentChars) + base62(bits, randomChars)
   return new Secret(body + checksum(body))
+}
+
+/**
+ * What a task is found by. The moment stands in front, so that those of one hour are neighbours in the index: by the
+ * hash alone every new task would write a page of its own.
+ */
+export function taskTokenHash(keyring: Pick<Keyring, 'tokenHash'>, token: string): string {
+  const { length } = TOKEN_PREFIXES.task
+  return `${token.slice(length, length + momentChars)}.${keyring.tokenHash(token)}`
 }
 
 /** Prefix, length, alphabet and checksum only: whether such a token was ever given is the ledger's to say. */

@@ -1,37 +1,50 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ID_PREFIXES, isId, newId } from '../../src/keys/ids.ts'
-import { newToken, parseToken, TOKEN_PREFIXES, type TokenKind } from '../../src/keys/tokens.ts'
+import { newToken, parseToken, TOKEN_PREFIXES, type TokenKind, taskTokenHash } from '../../src/keys/tokens.ts'
 import { seededRandom } from './seeded-random.ts'
 
+const NOW = Date.UTC(2026, 0, 31)
+const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const valueOf = (text: string) =>
+  [...text].reduce((sum, char) => sum * 62n + BigInt(digits.indexOf(char)), 0n)
 const kinds = Object.keys(TOKEN_PREFIXES) as TokenKind[]
 
 describe('tokens', () => {
   test.each(kinds)('a %s token has its prefix, 49 characters and parses', kind => {
-    const token = newToken(kind, seededRandom(kind))
+    const token = newToken(kind, NOW, seededRandom(kind))
     expect(token.reveal()).toMatch(new RegExp(`^${TOKEN_PREFIXES[kind]}[0-9A-Za-z]{49}$`))
     expect(parseToken(token.reveal())).toEqual({ kind })
     expect(`${token}`).toBe('[secret]')
   })
 
-  test('all 256 bits are in it', () => {
-    const all = (byte: number) => newToken('task', size => new Uint8Array(size).fill(byte)).reveal()
-    expect(all(0)).toMatch(/^mft_0{43}/)
-    const highest = all(255).slice(4, 47)
-    const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-    const value = [...highest].reduce((sum, char) => sum * 62n + BigInt(digits.indexOf(char)), 0n)
-    expect(value).toBe(2n ** 256n - 1n)
+  test('the moment and all 208 bits are in it', () => {
+    const all = (byte: number) => newToken('task', NOW, size => new Uint8Array(size).fill(byte)).reveal()
+    expect(valueOf(all(0).slice(4, 12))).toBe(BigInt(NOW))
+    expect(all(0).slice(12)).toMatch(/^0{35}/)
+    expect(valueOf(all(255).slice(12, 47))).toBe(2n ** 208n - 1n)
+  })
+
+  test('a task is found by its moment and all of its token', () => {
+    const keyring = { tokenHash: (text: string) => `<${text}>` }
+    const [one, next] = [
+      newToken('task', NOW, seededRandom('a')),
+      newToken('task', NOW + 1, seededRandom('b')),
+    ]
+    const [hash, later] = [one, next].map(token => taskTokenHash(keyring, token.reveal()))
+    expect(hash).toBe(`${one.reveal().slice(4, 12)}.<${one.reveal()}>`)
+    expect(hash! < later!).toBe(true)
   })
 
   test('one changed character is noticed', () => {
-    const token = newToken('task', seededRandom('typo')).reveal()
+    const token = newToken('task', NOW, seededRandom('typo')).reveal()
     for (let at = 4; at < token.length; at++) {
       const other = token[at] === 'a' ? 'b' : 'a'
       expect(parseToken(token.slice(0, at) + other + token.slice(at + 1))).toBeUndefined()
     }
   })
 
-  const token = newToken('task', seededRandom('forms')).reveal()
+  const token = newToken('task', NOW, seededRandom('forms')).reveal()
   test.each([
     ['empty', ''],
     ['prefix only', 'mft_'],

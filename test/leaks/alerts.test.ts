@@ -149,7 +149,7 @@ test('told again: nothing more ends, and the agent that a human let go stays fre
 })
 
 test('a secret that nobody here knows is counted, and kept nowhere', async () => {
-  const secret = newToken('task', randomBytes).reveal()
+  const secret = newToken('task', Date.now(), randomBytes).reveal()
   await send(told(github().addSecretAlert({ repository: 1, secret })))
   await settled()
   const { items } = await ledger().read.audit({}, { limit: 1_000 })

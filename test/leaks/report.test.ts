@@ -184,7 +184,7 @@ describe('an operator reports', () => {
     const { secret } = await holding()
     const known = (await report({ token: secret }, { dry_run: true })).body.items[0]
     for (const sighting of [
-      { token: newToken('task', randomBytes).reveal() },
+      { token: newToken('task', Date.now(), randomBytes).reveal() },
       { token: 'ghs_nobodys' },
       { sha256: sha256('nobodys') },
       { lease: `lse_${'0'.repeat(26)}` },

@@ -134,7 +134,7 @@ test('a rolling print is the print of each place', () => {
 describe('by their form, as maybe', () => {
   test.each(['task', 'ticket', 'operator', 'session'] as const)('a token of Mayfly: %s', kind => {
     for (let n = 0; n < 50; n += 1) {
-      const token = newToken(kind, randomBytes).reveal()
+      const token = newToken(kind, Date.now(), randomBytes).reveal()
       const [found, ...more] = scanText(Buffer.from(`a=1\nX${token}Y`), nothingKnown)
       expect([found, more]).toMatchObject([{ kind: 'mayfly-token', certainty: 'maybe', line: 2 }, []])
       const wrong = `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`

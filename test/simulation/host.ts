@@ -110,7 +110,7 @@ export function startHost(world: World, name: string): Host {
     // Introspection is not part of the simulation: it reads, and changes nothing.
     verifyTaskJwt: () => undefined,
     newId: prefix => newId(prefix, Math.floor(now()), random),
-    newToken: kind => newToken(kind, random),
+    newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: chance.uniform,
     reloaded: () => registry.follow(),
     waits: noWaits,

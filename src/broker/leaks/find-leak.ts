@@ -1,5 +1,5 @@
 /** What a secret that somebody found is: a credential of a lease, or a token of Mayfly's own. */
-import { parseToken, type TokenKind } from '../../keys/tokens.ts'
+import { parseToken, type TokenKind, taskTokenHash } from '../../keys/tokens.ts'
 import { leaseNamedBy } from '../../scan/jwt-id.ts'
 import type { LeakKind, LeaseRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
@@ -39,7 +39,7 @@ export async function findLeak(
       (await read.leaseBySecret(sighting.sha256)) ?? (await read.leaseByPrint(sighting.sha256)),
     )
   const kind = parseToken(sighting.token)?.kind
-  if (kind !== undefined) return FIND[kind](broker, broker.keyring.tokenHash(sighting.token))
+  if (kind !== undefined) return FIND[kind](broker, sighting.token)
   return ofLease(broker, await leaseOf(broker, sighting.token, named))
 }
 
@@ -63,23 +63,23 @@ async function ofLease(broker: Broker, lease: LeaseRow | undefined): Promise<Fou
   return { kind: 'credential', subject: lease.id, lease, task, overSince }
 }
 
-const FIND: Readonly<Record<TokenKind, (broker: Broker, hash: string) => Promise<FoundLeak | undefined>>> = {
-  async task({ ledger: { read } }, hash) {
-    const task = await read.taskByToken(hash)
+const FIND: Readonly<Record<TokenKind, (broker: Broker, token: string) => Promise<FoundLeak | undefined>>> = {
+  async task({ ledger: { read }, keyring }, token) {
+    const task = await read.taskByToken(taskTokenHash(keyring, token))
     return task && { kind: 'task_token', subject: task.id, task, overSince: task.ended_at }
   },
   /** The parent's task ends, and below it whoever redeemed the ticket. */
-  async ticket({ ledger: { read } }, hash) {
-    const ticket = await read.ticketByToken(hash)
+  async ticket({ ledger: { read }, keyring }, token) {
+    const ticket = await read.ticketByToken(keyring.tokenHash(token))
     const task = ticket && (await read.task(ticket.parent_task))
     return task && { kind: 'ticket', subject: ticket.id, task, overSince: task.ended_at }
   },
-  async operator({ ledger: { read } }, hash) {
-    const row = await read.operatorByToken(hash)
+  async operator({ ledger: { read }, keyring }, token) {
+    const row = await read.operatorByToken(keyring.tokenHash(token))
     return row && { kind: 'operator_token', subject: row.id, overSince: null }
   },
-  async session({ ledger: { read } }, hash) {
-    const row = await read.operatorSessionByToken(hash)
+  async session({ ledger: { read }, keyring }, token) {
+    const row = await read.operatorSessionByToken(keyring.tokenHash(token))
     return row && { kind: 'operator_session', subject: row.id, overSince: row.ended_at }
   },
 }

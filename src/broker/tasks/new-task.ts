@@ -1,6 +1,7 @@
 import type { BoundKey } from '../../../attestors/attestor.ts'
 import type { Secret } from '../../../issuers/shared/secret.ts'
 import { canonicalDigest } from '../../canonical.ts'
+import { taskTokenHash } from '../../keys/tokens.ts'
 import { MINUTE_MS } from '../../limits.ts'
 import type { Agent } from '../../policy/agent.ts'
 import type { AskRow, TaskRow, TicketRow } from '../../store/rows.ts'
@@ -65,7 +66,7 @@ export function newTask(broker: Broker, wanted: NewTask): TaskRow {
     evidence: identity.replay.id,
     ticket: parent?.ticket.id ?? null,
     ...humanColumns(human),
-    token_hash: broker.keyring.tokenHash(token.reveal()),
+    token_hash: taskTokenHash(broker.keyring, token.reveal()),
     read_only: 0,
     bound_key: wanted.key === undefined ? null : JSON.stringify(wanted.key),
     token_used_at: null,
