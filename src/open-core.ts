@@ -4,6 +4,7 @@ import type { Broker, Log } from './broker/broker.ts'
 import { createShadow, type Shadow } from './broker/decisions/shadow.ts'
 import { noRoles, type Roles } from './broker/people/people.ts'
 import type { DrillSettings } from './broker/proof/drill.ts'
+import { createQueues } from './broker/queues.ts'
 import { createWaits } from './broker/waits.ts'
 import type { Schedule } from './broker/wake-loop.ts'
 import { brokerSettings } from './broker-settings.ts'
@@ -162,6 +163,7 @@ export async function openCore(
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: () => fraction(random),
+    queues: createQueues(),
     reloaded: () => registry.follow(),
     waits: createWaits({ now, schedule: edge.schedule, limits }),
     outbox: { webhooks: webhooksFor('approval.requested', settings), wake: () => tell() },

@@ -47,6 +47,7 @@ export type ErrorCode =
   | 'managed_by_file' // what stands in files is changed there
   | 'resource_in_use' // what it minted is not all over yet
   | 'configuration_stale' // this broker's files are not the ledger's
+  | 'mint_contended' // others of the same team or line are given something new at the same time
   | 'rate_limited'
 
 export class BrokerError extends Error {

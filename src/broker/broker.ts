@@ -18,6 +18,7 @@ import type { AgentRow, KnownAgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
 import type { Humans } from './people/human.ts'
 import type { People } from './people/people.ts'
+import type { Queues } from './queues.ts'
 import type { Turns } from './turns.ts'
 import type { Waits } from './waits.ts'
 
@@ -89,6 +90,10 @@ export type Broker = {
   newToken: (kind: TokenKind) => Secret
   /** Uniform in [0, 1); for jitter. */
   jitter: () => number
+  /** Requests that went wrong side by side, and go on one after another. */
+  queues: Queues
+  /** Of one request: told when what it mints is recorded, so that the next in its queue goes on. */
+  recorded?: () => void
   /** Resolves when what the ledger says is registered is installed here, or cannot be. */
   reloaded: () => Promise<void>
   /** Tells the reaper that there is work. Called after COMMIT. */

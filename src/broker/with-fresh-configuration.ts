@@ -1,5 +1,6 @@
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
+import { TurnTaken } from './credentials/held-turns.ts'
 
 /**
  * Runs a use case by what is in force when it starts, from its first judgement to its last lock; and again where
@@ -9,20 +10,33 @@ import { BrokerError } from './broker-error.ts'
  * Without the first half, what the old agents allowed could be recorded as judged by the new ones, after these had
  * been held against all that was live.
  *
- * @throws BrokerError `configuration_stale` where this broker has files that are not in force.
+ * Where others were given something that it was not judged by, it runs again when those of this broker that met the same
+ * have recorded what they do: side by side one of them would win each time, and the last would be told to come back.
+ *
+ * @throws BrokerError `configuration_stale` where this broker has files that are not in force; `mint_contended`
  */
 export async function withFreshConfiguration<T>(
   broker: Broker,
   run: (broker: Broker) => Promise<T>,
 ): Promise<T> {
+  let recorded: (() => void) | undefined
   for (let left = broker.limits.freshTries; ; left--) {
-    const stale = broker.stale()
-    if (stale !== undefined) throw new BrokerError('configuration_stale', stale)
     try {
-      return await run(ofOneConfiguration(broker))
+      const stale = broker.stale()
+      if (stale !== undefined) throw new BrokerError('configuration_stale', stale)
+      const value = await run({
+        ...ofOneConfiguration(broker),
+        ...(recorded === undefined ? {} : { recorded }),
+      })
+      recorded?.()
+      return value
     } catch (error) {
-      if (!(error instanceof BrokerError) || error.code !== 'configuration_stale' || left <= 1) throw error
-      await broker.reloaded()
+      recorded?.()
+      recorded = undefined
+      if (left <= 1 || !(error instanceof BrokerError)) throw error
+      if (error instanceof TurnTaken) recorded = await broker.queues(error.turn)
+      else if (error.code === 'configuration_stale') await broker.reloaded()
+      else throw error
     }
   }
 }

@@ -224,6 +224,7 @@ const TABLE: Record<ErrorCode, Row> = {
   ledger_unavailable: { status: 503, title: 'The ledger is unavailable; safe to retry', oauth: unavailable },
   policy_unavailable: { status: 503, title: 'Policy could not be judged', oauth: unavailable },
   configuration_stale: { status: 503, title: 'This broker is being reconfigured', oauth: unavailable },
+  mint_contended: { status: 503, title: 'Others were given something meanwhile', oauth: unavailable },
   rate_limited: {
     status: 429,
     title: 'Too many requests',

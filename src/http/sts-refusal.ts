@@ -87,6 +87,7 @@ const TABLE: Record<ErrorCode | 'internal', Row> = {
   managed_by_file: denied,
   resource_in_use: denied,
   configuration_stale: unavailable,
+  mint_contended: unavailable,
   rate_limited: throttled,
   internal: failed,
 }

@@ -64,6 +64,7 @@ const TO_DO: Readonly<Record<string, string>> = {
   provider_unavailable: LATER,
   attestation_unavailable: LATER,
   policy_unavailable: LATER,
+  mint_contended: LATER,
   ledger_unavailable: LATER,
   ledger_restored: LATER,
   foreign:

@@ -83,6 +83,7 @@ const GRPC_OF: Readonly<Record<ErrorCode, GrpcCode>> = {
   ledger_restored: unavailable,
   policy_unavailable: unavailable,
   configuration_stale: unavailable,
+  mint_contended: unavailable,
   registry_moved: unavailable,
 }
 

@@ -80,14 +80,16 @@ function races(create: () => Promise<Subject>, waiting?: () => Promise<number>):
   beforeEach(() => subject.installation.clock.advance(25 * 3_600_000))
 
   let job = 0
-  const open = async (...asks: WantedAsk[]): Promise<OpenedTask> => {
+  const opening = async (asks: WantedAsk[], mintFirst: boolean): Promise<OpenedTask> => {
     job += 1
     const token = await subject.installation.jobToken({ run_id: `${job}`, check_run_id: `${job}` })
     const evidence = { type: 'jwt' as const, token }
     return withFreshConfiguration(broker, within =>
-      openTask(within, { evidence, purpose: 'a race', asks, mintFirst: false }),
+      openTask(within, { evidence, purpose: 'a race', asks, mintFirst }),
     )
   }
+  const open = (...asks: WantedAsk[]) => opening(asks, false)
+  const openWith = (...asks: WantedAsk[]) => opening(asks, true)
   const mint = (by: Broker, { task, asks }: OpenedTask, index = 0) =>
     withFreshConfiguration(by, within => requestCredential(within, task, { ask: asks[index]!.id }))
   const code = (result: PromiseSettledResult<unknown>) =>
@@ -122,6 +124,17 @@ function races(create: () => Promise<Subject>, waiting?: () => Promise<number>):
     const tasks = await Promise.all(Array.from({ length: 6 }, () => open(run)))
     const given = await Promise.allSettled(tasks.map(opened => mint(broker, opened)))
     expect(given.map(code)).toEqual(tasks.map(() => 'done'))
+  })
+
+  test('first mints of a phase are all given, however many come at once', async () => {
+    const tasks = await Promise.all(Array.from({ length: 16 }, () => open(write)))
+    const given = await Promise.allSettled(tasks.map(opened => mint(broker, opened)))
+    expect(given.map(code)).toEqual(tasks.map(() => 'done'))
+  })
+
+  test('and openings that bring one, too', async () => {
+    const openings = Array.from({ length: 16 }, () => openWith(write))
+    expect((await Promise.allSettled(openings)).map(code)).toEqual(openings.map(() => 'done'))
   })
 
   test.skipIf(waiting === undefined)('nor do they wait for each other', async () => {

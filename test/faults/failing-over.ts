@@ -14,6 +14,7 @@ const OUTAGES: readonly string[] = [
   'provider_unavailable',
   'attestation_unavailable',
   'configuration_stale',
+  'mint_contended',
 ]
 
 export type Balanced = {

@@ -5,6 +5,7 @@ import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.t
 import { noPeople } from '../../src/broker/people/people.ts'
 import { createReceiptQueue } from '../../src/broker/proof/sign-receipts.ts'
 import type { Queue } from '../../src/broker/queue.ts'
+import { createQueues } from '../../src/broker/queues.ts'
 import { noWaits } from '../../src/broker/waits.ts'
 import type { Schedule } from '../../src/broker/wake-loop.ts'
 import { newId } from '../../src/keys/ids.ts'
@@ -112,6 +113,7 @@ export function startHost(world: World, name: string): Host {
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: chance.uniform,
+    queues: createQueues(),
     reloaded: () => registry.follow(),
     waits: noWaits,
     outbox: { webhooks: [], wake() {} },

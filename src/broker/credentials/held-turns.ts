@@ -12,6 +12,17 @@ import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import type { Turn } from '../turns.ts'
 
+/** More was given out than this was judged by: it is judged again, and after those that wait for the same. */
+export class TurnTaken extends BrokerError {
+  readonly turn: string
+  constructor(turn: string) {
+    super('mint_contended', 'more was given out while this was being judged; try again', {
+      retryAfterMs: 1_000,
+    })
+    this.turn = turn
+  }
+}
+
 type Key = { key: string; of: string | null; scopes: readonly Scope[]; isCounted: boolean }
 type Scope = keyof HeldFacts['phases']
 
@@ -57,7 +68,7 @@ export function noteTurn(
  * Takes a mint's turns, in its own transaction. Where it counts one up, mints that count it come one after another
  * from here on, and those that it does not count stay as they are until it is over.
  *
- * @throws BrokerError `configuration_stale` where another came between
+ * @throws TurnTaken where another came between
  */
 export async function takeTurns(
   broker: Broker,
@@ -80,7 +91,7 @@ export async function takeTurns(
     // One that there is none of cannot be held: it begins.
     const isRaised = isChanged || (isAny && seen === 0)
     const stood = isRaised ? await tx.raiseTurn(key, seen, until) : await tx.turnStands(key, seen, isAny)
-    if (!stood) throw new BrokerError('configuration_stale', 'more was given out while this was being judged')
+    if (!stood) throw new TurnTaken(key)
   }
 }
 

@@ -64,6 +64,7 @@ export async function issueCredential(
     await takeTaskBudget(broker, tx, task.id)
     await intend(broker, tx, plan, local)
   })
+  broker.recorded?.()
   if (local !== undefined) return credentialOf(plan, local)
 
   // 3. Mint, judge, activate.

@@ -96,6 +96,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     }
     throw error
   }
+  broker.recorded?.()
   const { replaced } = opening
   if (replaced !== undefined) reissued(broker, task.id, replaced)
   // The reaper looks at least every backstop: what is due later than that need not wake it.
