@@ -604,6 +604,8 @@ export interface LedgerWrite {
   setMeta(key: string, value: string): Promise<void>
   /** Sets it only where it is absent; returns what stands there now. */
   initMeta(key: string, value: string): Promise<string>
+  /** False where it is not `from`: another was there first. */
+  swapMeta(key: string, from: string, to: string): Promise<boolean>
 
   /**
    * Counts `times` more of a kind of difference. False: there are `most` kinds already, and this is none of them;

@@ -127,6 +127,7 @@ type KeptWrites = Pick<
   | 'replaceOperatorToken'
   | 'setMeta'
   | 'initMeta'
+  | 'swapMeta'
 >
 
 /** @param nextSeq numbers audit rows, as a sequence does: also those of transactions that are rolled back. */
@@ -209,6 +210,11 @@ export function keptWrites(io: StatementIo, nextSeq: () => number): KeptWrites {
         const stands = io.get('meta', key) ?? { key, value }
         io.set('meta', key, stands)
         return stands.value
+      }),
+    swapMeta: (key, from, value) =>
+      statement('swapMeta', async () => {
+        const change = () => ({ value })
+        return (await io.update('meta', row => row.value === from, change, [key])).length > 0
       }),
   }
 }
