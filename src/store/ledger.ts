@@ -596,7 +596,7 @@ export interface LedgerWrite {
   endOperatorSession(id: string, by: string): Promise<boolean>
   insertChange(row: ChangeRow): Promise<void>
   lockChange(id: string): Promise<ChangeRow | undefined>
-  /** pending -> decided, while it is not past its time. False: it was over. */
+  /** pending -> decided, while it is not past its time, and without what it held sealed. False: it was over. */
   decideChange(
     id: string,
     to: { state: Exclude<ChangeState, 'pending'>; by: string; detail: string | null },
