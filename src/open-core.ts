@@ -9,10 +9,9 @@ import { createWaits } from './broker/waits.ts'
 import type { Schedule } from './broker/wake-loop.ts'
 import { brokerSettings } from './broker-settings.ts'
 import type { ConfigFiles, LoadedSettings, Registry, ResourceServer } from './config.ts'
-import { checkCanary, isUnsealed } from './keys/canary.ts'
 import { newId } from './keys/ids.ts'
 import { type KekFiles, loadKek } from './keys/kek.ts'
-import { createKeyring } from './keys/keyring.ts'
+import { isUnsealed, openKeyring } from './keys/open-keyring.ts'
 import { fraction, type RandomBytes } from './keys/random.ts'
 import { newToken } from './keys/tokens.ts'
 import { type Metrics, noMetrics } from './metrics.ts'
@@ -99,8 +98,9 @@ export async function openCore(
     { path: settings.kek_file, mayCreate, shared: settings.ledger.type === 'postgres' },
     { files: edge.kekFiles, random },
   )
-  const keyring = createKeyring({ kek, random })
-  await checkCanary(ledger, keyring)
+  const { keyring, rotation } = await openKeyring({ ledger, kek, random })
+  if (rotation !== undefined)
+    log.info(rotation, 'two key-encryption keys open this ledger until mayfly kek rotate --finish')
   const given = brokerSettings(settings)
   const { limits } = given
   const keySets = openKeySets({ ledger, keyring, random }, limits)

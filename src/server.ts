@@ -19,7 +19,7 @@ import { everyKeySet } from './open-key-sets.ts'
 import { openProof } from './open-proof.ts'
 import { createPrometheus } from './prometheus.ts'
 import { fileSetOf } from './registry/files.ts'
-import { policyExecutor } from './registry/propose.ts'
+import { registryExecutor } from './registry/propose.ts'
 import { keepFollowing } from './registry/registry.ts'
 
 export type RunningServer = {
@@ -48,7 +48,8 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
   for (const set of everyKeySet(core)) await set.ensure()
   // Here and not with the ledger: what works offline works without them.
   core.setRoles(await rolesOf(loaded.settings, edge.files))
-  core.broker.people.executors = { policies: policyExecutor(core.broker, core.registry) }
+  const executor = registryExecutor(core.broker, core.registry)
+  core.broker.people.executors = { policies: executor, keys: executor }
 
   // 2. Agents, into the ledger that mints are judged against.
   const registry = await loadRegistry(loaded.settings, core.fileIssuers, edge.files)

@@ -58,6 +58,8 @@ export type AuditEvent =
   | 'drill.finished'
   | 'signing_key.created'
   | 'signing_key.moved'
+  | 'kek.sealed'
+  | 'kek.retired'
   | 'operator.token_created'
   | 'operator.signed_in'
   | 'operator.signed_in_for'

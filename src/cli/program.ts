@@ -75,6 +75,16 @@ function addBrokerCommands(program: Command, terminal: Terminal): void {
     .option(...JSON_OPTION)
     .action(async options => (await import('./ledger-restored.ts')).ledgerRestored(terminal, options))
   program
+    .command('kek')
+    .description('the key-encryption key, which the ledger is sealed under')
+    .command('rotate')
+    .description('put another in its place: seal under both, and when every broker has it, --finish')
+    .option('--new-kek-file <file>', 'the key to come (mode 0600; openssl rand -hex 32)')
+    .option('--finish', 'kek_file is the new one everywhere: the one before opens nothing any more')
+    .option('--config <file>', 'settings', DEFAULT_CONFIG)
+    .option(...JSON_OPTION)
+    .action(async options => (await import('./kek-rotate.ts')).kekRotate(terminal, options))
+  program
     .command('demo')
     .description('watch the main job on this machine, against stand-ins; nothing to set up')
     .option('--stay', 'tell no story: stay up, and say how to play by hand')

@@ -59,7 +59,7 @@ export const operatorsShape = z
     dual_control: z
       .strictObject({
         policies: z.boolean().default(false),
-        /** Secrets of issuers and attestors: then they are not taken through the API at all. */
+        /** Secrets of issuers and attestors. */
         keys: z.boolean().default(false),
       })
       .prefault({}),

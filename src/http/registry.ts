@@ -2,10 +2,10 @@ import { type Context, Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { authenticateOperator, authorizeOperator, type Operator } from '../broker/people/operators.ts'
-import { applyPlan } from '../registry/apply.ts'
+import { applyPlan, takesTwo } from '../registry/apply.ts'
 import { namespacesIn } from '../registry/documents.ts'
 import { type Plan, planSet } from '../registry/plan.ts'
-import { proposePlan, takesTwo } from '../registry/propose.ts'
+import { proposePlan } from '../registry/propose.ts'
 import type { LiveRegistry } from '../registry/registry.ts'
 import type { WantedSet } from '../registry/wanted.ts'
 import type { ResourceKind, ResourceRow } from '../store/rows.ts'
@@ -37,8 +37,9 @@ export function registryRoutes(broker: Broker, registry: LiveRegistry): Hono<Env
     const planned = await planSet(within, registry.options, set)
     const operator = await demandRegister(c, planned.plan, id_token)
     const application = { set, reason, plan }
-    if (takesTwo(within, planned)) {
-      const change = await proposePlan(within, operator, { application, planned })
+    const kind = takesTwo(within, application, planned)
+    if (kind !== undefined) {
+      const change = await proposePlan(within, operator, { application, planned, kind })
       c.header('location', `/v1/changes/${change}`)
       return c.json({ pending: change, changes: planned.plan.changes }, 202)
     }

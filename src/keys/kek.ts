@@ -1,6 +1,6 @@
 /**
- * The key-encryption key (KEK): 32 random bytes outside the database, from which every other key at rest is
- * derived. The file holds them as 64 hexadecimal digits and a newline, mode 0600.
+ * The key-encryption key (KEK): 32 random bytes outside the database, which the ledger's root key is sealed under.
+ * The file holds them as 64 hexadecimal digits and a newline, mode 0600.
  */
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
 import { KeyringError } from './keyring-error.ts'
@@ -12,6 +12,9 @@ export type Kek = {
   /** 32 bytes; a KeyObject, so that it cannot print. */
   key: KeyObject
 }
+
+/** What every other key at rest is derived from; for a ledger of before root keys, the KEK it was created with. */
+export type RootKey = Kek
 
 export type KekFiles = {
   /** Content and mode bits of one file, taken from one open handle; undefined where there is none. */
@@ -30,15 +33,12 @@ export async function loadKek(
   { path, mayCreate, shared = false }: { path: string; mayCreate: boolean; shared?: boolean },
   { files, random }: { files: KekFiles; random: RandomBytes },
 ): Promise<Kek> {
-  const file = await files.read(path)
-  if (file !== undefined) {
-    refuseOpenMode(path, file.mode)
-    return kekOf(parseKek(path, file.text))
-  }
+  const kek = await readKek(path, files)
+  if (kek !== undefined) return kek
   if (!mayCreate) {
     throw new KeyringError(
       'kek_missing',
-      `${path}: there is no key-encryption key here, and this ledger needs the one it was created with. ` +
+      `${path}: there is no key-encryption key here, and this ledger needs the one it is sealed under. ` +
         'Put that file back (mode 0600), or point kek_file at it.',
     )
   }
@@ -54,7 +54,15 @@ export async function loadKek(
   return kekOf(bytes)
 }
 
-/** A KEK from its 32 bytes. */
+/** @returns undefined where there is no such file. @throws KeyringError kek_readable_by_others, kek_malformed */
+export async function readKek(path: string, files: Pick<KekFiles, 'read'>): Promise<Kek | undefined> {
+  const file = await files.read(path)
+  if (file === undefined) return undefined
+  refuseOpenMode(path, file.mode)
+  return kekOf(parseKek(path, file.text))
+}
+
+/** A KEK from its 32 bytes, or a root key. */
 export function kekOf(bytes: Uint8Array): Kek {
   if (bytes.length !== 32) throw new KeyringError('kek_malformed', 'A key-encryption key is 32 bytes.')
   const id = createHash('sha256').update('mayfly kek id v1\0').update(bytes).digest('hex').slice(0, 16)

@@ -5,8 +5,10 @@ export type KeyringErrorCode =
   | 'secret_readable_by_others' // the same rule as for the key-encryption key
   | 'secret_malformed' // too long to be one
   | 'kek_malformed' // the file is not 64 hexadecimal digits
-  | 'kek_wrong' // a good key, but not the one this ledger was sealed with
-  | 'canary_missing' // the ledger holds keys but not the canary they were sealed beside
+  | 'kek_wrong' // a good key, but not one that this ledger's root key is sealed under
+  | 'kek_rotating' // another rotation is under way, or kek_file is not at the key that stays
+  | 'root_wrong' // a sealed value of another ledger, or of one before it was put in this one's place
+  | 'canary_missing' // the ledger holds keys but not the canary they were sealed beside, or none yet
   | 'seal_malformed' // not a sealed value of a version this broker knows
   | 'seal_broken' // altered, or moved from another row or column
   | 'field_not_encodable' // a MACed field that is not a string, a finite number or null

@@ -1,5 +1,5 @@
 /**
- * Sealing, MACs and token hashes at rest, all under keys derived from the key-encryption key. Synchronous on
+ * Sealing, MACs and token hashes at rest, all under keys derived from the ledger's root key. Synchronous on
  * purpose: the order of events does not depend on a thread pool, so a simulation repeats itself.
  */
 import {
@@ -11,7 +11,7 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from 'node:crypto'
-import type { Kek } from './kek.ts'
+import type { RootKey } from './kek.ts'
 import { KeyringError } from './keyring-error.ts'
 import type { RandomBytes } from './random.ts'
 
@@ -26,40 +26,40 @@ export type Binding = {
 export type MacFields = Readonly<Record<string, string | number | null>>
 
 export interface Keyring {
-  readonly kekId: string
+  readonly rootId: string
   /** AES-256-GCM under a key derived for this row. Text is sealed as UTF-8. */
   seal(plaintext: string | Uint8Array, bind: Binding): Uint8Array
-  /** @throws KeyringError seal_malformed, kek_wrong, seal_broken */
+  /** @throws KeyringError seal_malformed, root_wrong, seal_broken */
   open(sealed: Uint8Array, bind: Binding): Uint8Array
   /**
-   * `v1.<kek id>.<64 hex>` over the kind of row and its named fields, in any order.
+   * `v1.<root key's id>.<64 hex>` over the kind of row and its named fields, in any order.
    * @throws KeyringError field_not_encodable
    */
   mac(kind: string, fields: MacFields): string
-  /** Constant time in the MAC's value. False for a MAC of another KEK or version. */
+  /** Constant time in the MAC's value. False for a MAC of another root key or version. */
   verifyMac(kind: string, fields: MacFields, mac: string): boolean
   /** 64 hex digits: how a token is found again without being stored. */
   tokenHash(token: string): string
 }
 
 const version = 1
-const kekIdBytes = 8
+const rootIdBytes = 8
 const nonceBytes = 12
 const tagBytes = 16
-const headerBytes = 1 + kekIdBytes
+const headerBytes = 1 + rootIdBytes
 
-/** Sealed form: version (1 byte), kek id (8), nonce (12), ciphertext, tag (16). */
-export function createKeyring({ kek, random }: { kek: Kek; random: RandomBytes }): Keyring {
-  const header = Buffer.concat([Buffer.from([version]), Buffer.from(kek.id, 'hex')])
-  const macKey = derive(kek, ['mac'])
-  const tokenKey = derive(kek, ['token'])
-  const keyFor = (bind: Binding) => derive(kek, ['seal', bind.row])
-  const boundTo = (bind: Binding) => encode(['mayfly seal v1', kek.id, bind.row, bind.column])
+/** Sealed form: version (1 byte), root key's id (8), nonce (12), ciphertext, tag (16). */
+export function createKeyring({ root, random }: { root: RootKey; random: RandomBytes }): Keyring {
+  const header = Buffer.concat([Buffer.from([version]), Buffer.from(root.id, 'hex')])
+  const macKey = derive(root, ['mac'])
+  const tokenKey = derive(root, ['token'])
+  const keyFor = (bind: Binding) => derive(root, ['seal', bind.row])
+  const boundTo = (bind: Binding) => encode(['mayfly seal v1', root.id, bind.row, bind.column])
   const mac = (kind: string, fields: MacFields) =>
-    `v1.${kek.id}.${createHmac('sha256', macKey).update(encodeFields(kind, fields)).digest('hex')}`
+    `v1.${root.id}.${createHmac('sha256', macKey).update(encodeFields(kind, fields)).digest('hex')}`
 
   return {
-    kekId: kek.id,
+    rootId: root.id,
 
     seal(plaintext, bind) {
       const nonce = random(nonceBytes)
@@ -70,7 +70,7 @@ export function createKeyring({ kek, random }: { kek: Kek; random: RandomBytes }
     },
 
     open(sealed, bind) {
-      const { nonce, ciphertext, tag } = split(sealed, kek.id)
+      const { nonce, ciphertext, tag } = split(sealed, root.id)
       const decipher = createDecipheriv('aes-256-gcm', keyFor(bind), nonce, { authTagLength: tagBytes })
       decipher.setAAD(boundTo(bind))
       decipher.setAuthTag(tag)
@@ -93,14 +93,14 @@ export function createKeyring({ kek, random }: { kek: Kek; random: RandomBytes }
   }
 }
 
-function split(sealed: Uint8Array, kekId: string) {
+function split(sealed: Uint8Array, rootId: string) {
   const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
   if (bytes.length < headerBytes + nonceBytes + tagBytes || bytes[0] !== version) {
     throw new KeyringError('seal_malformed', 'Not a sealed value of a version this broker knows.')
   }
   const sealedWith = bytes.toString('hex', 1, headerBytes)
-  if (sealedWith !== kekId) {
-    throw new KeyringError('kek_wrong', `Sealed with key ${sealedWith}; this broker holds ${kekId}.`)
+  if (sealedWith !== rootId) {
+    throw new KeyringError('root_wrong', `Sealed under key ${sealedWith}; this broker holds ${rootId}.`)
   }
   return {
     nonce: bytes.subarray(headerBytes, headerBytes + nonceBytes),
@@ -110,10 +110,10 @@ function split(sealed: Uint8Array, kekId: string) {
 }
 
 /** HKDF-SHA256 (RFC 5869): one independent key per purpose, and per row where the purpose is sealing. */
-function derive(kek: Kek, purpose: readonly string[]): KeyObject {
+function derive(root: RootKey, purpose: readonly string[]): KeyObject {
   // A KeyObject: from plain bytes Node makes one at every use, which costs five times the HMAC itself.
   return createSecretKey(
-    new Uint8Array(hkdfSync('sha256', kek.key, '', encode(['mayfly v1', ...purpose]), 32)),
+    new Uint8Array(hkdfSync('sha256', root.key, '', encode(['mayfly v1', ...purpose]), 32)),
   )
 }
 

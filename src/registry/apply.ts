@@ -1,6 +1,7 @@
 /** A plan, applied whole or not at all, and only to the generation that it was made against. */
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
+import type { ChangeKind } from '../broker/people/dual-control.ts'
 import { actorOf, type Operator } from '../broker/people/operators.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { ConfigError } from '../config.ts'
@@ -49,9 +50,8 @@ export async function applyPlan(
 ): Promise<number> {
   demandPlan(application, planned)
   const { changes, state, plan } = planned
-  refuseKeys(broker, application)
   if (changes.length === 0) return plan.generation
-  if (agreed === undefined) refuseWhatTakesTwo(broker, planned)
+  if (agreed === undefined) refuseWhatTakesTwo(broker, application, planned)
   await demandPolicies(registry, planned)
   const { reason, set } = application
   const used = new Set(
@@ -124,18 +124,19 @@ function isSameIssuer(before: string, after: Document): boolean {
   )
 }
 
-/** A change that two humans agree to is shown whole, and a key is shown to nobody. */
-function refuseKeys(broker: Broker, { set }: Application): void {
-  if (!broker.people.dualControl.keys || set.secrets.length === 0) return
-  throw new BrokerError(
-    'forbidden',
-    'keys take two humans here (operators.dual_control): they are put into files, and not through the API',
-  )
+/** What kind of change this is, where it takes two humans: it is then proposed and agreed to elsewhere. */
+export function takesTwo(
+  { people: { dualControl } }: Broker,
+  { set }: Application,
+  { changes }: Planned,
+): ChangeKind | undefined {
+  if (dualControl.policies && changes.some(({ resource }) => resource.kind === 'policy')) return 'policies'
+  return dualControl.keys && set.secrets.length > 0 && changes.length > 0 ? 'keys' : undefined
 }
 
-/** Where policies take two humans, they are proposed and agreed to elsewhere. */
-function refuseWhatTakesTwo(broker: Broker, { changes }: Planned): void {
-  if (!broker.people.dualControl.policies) return
-  if (changes.every(({ resource }) => resource.kind !== 'policy')) return
-  throw new BrokerError('forbidden', 'policies take two humans here (operators.dual_control): propose them')
+/** @throws BrokerError `forbidden` */
+function refuseWhatTakesTwo(broker: Broker, application: Application, planned: Planned): void {
+  const kind = takesTwo(broker, application, planned)
+  if (kind === undefined) return
+  throw new BrokerError('forbidden', `${kind} take two humans here (operators.dual_control): propose them`)
 }

@@ -596,7 +596,7 @@ export interface LedgerWrite {
   endOperatorSession(id: string, by: string): Promise<boolean>
   insertChange(row: ChangeRow): Promise<void>
   lockChange(id: string): Promise<ChangeRow | undefined>
-  /** pending -> decided, while it is not past its time. False: it was over. */
+  /** pending -> decided, while it is not past its time, and without what it held sealed. False: it was over. */
   decideChange(
     id: string,
     to: { state: Exclude<ChangeState, 'pending'>; by: string; detail: string | null },
@@ -604,6 +604,8 @@ export interface LedgerWrite {
   setMeta(key: string, value: string): Promise<void>
   /** Sets it only where it is absent; returns what stands there now. */
   initMeta(key: string, value: string): Promise<string>
+  /** False where it is not `from`: another was there first. */
+  swapMeta(key: string, from: string, to: string): Promise<boolean>
 
   /**
    * Counts `times` more of a kind of difference. False: there are `most` kinds already, and this is none of them;

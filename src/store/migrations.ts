@@ -24,6 +24,7 @@ import { leaksSchema } from './schema-17.ts'
 import { boundKeys } from './schema-18.ts'
 import { reusedEvidence } from './schema-19.ts'
 import { leasesByPhase } from './schema-20.ts'
+import { changeSecrets } from './schema-21.ts'
 import type { Run } from './sql/prepare.ts'
 
 export type Migration = {
@@ -55,6 +56,7 @@ export const migrations: readonly Migration[] = [
   { id: 18, name: 'bound keys', statements: boundKeys },
   { id: 19, name: 'reused evidence', statements: reusedEvidence },
   { id: 20, name: 'leases by phase', statements: leasesByPhase },
+  { id: 21, name: 'change secrets', statements: changeSecrets },
 ]
 
 /**

@@ -525,6 +525,8 @@ export type ChangeRow = {
   decided_at: number | null
   decided_by: string | null
   detail: string | null
+  /** What is in the change and shown to nobody, sealed; deleted when it is decided, or past its time. */
+  sealed: Uint8Array | null
 }
 
 /** One kind of difference between the policies in force and a candidate set, and how often it was met. */

@@ -372,6 +372,7 @@ export const columns = {
     decided_at: 1,
     decided_by: 1,
     detail: 1,
+    sealed: 1,
   }),
   operator_tokens: names<OperatorTokenRow>({
     id: 1,

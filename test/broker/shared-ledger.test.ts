@@ -433,7 +433,7 @@ function races(): void {
     }
 
     test('is the one it was created with, and never made anew', async () => {
-      expect(await startWith(undefined)).toMatch(/this ledger needs the one it was created with/)
+      expect(await startWith(undefined)).toMatch(/this ledger needs the one it is sealed under/)
       expect(await startWith('b8'.repeat(32))).toMatch(/does not open this ledger/)
     })
 

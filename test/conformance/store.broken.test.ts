@@ -114,6 +114,16 @@ const broken: Broken[] = [
     breakIt: writing(() => ({ retryLease: async () => true })),
   },
   {
+    store: 'swaps a named value whatever it was',
+    caughtBy: 'of several that put a named value in the place of the same one, one does',
+    breakIt: writing(tx => ({
+      swapMeta: async (key, _, to) => {
+        await tx.setMeta(key, to)
+        return true
+      },
+    })),
+  },
+  {
     store: 'lets two hold one claim',
     caughtBy: 'a named claim has one holder until its time, and a fence that only goes up',
     breakIt: writing(tx => ({ takeClaim: async name => tx.takeClaim(name, tx.now) })),

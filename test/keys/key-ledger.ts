@@ -17,6 +17,11 @@ export function keyLedger() {
       if (!meta.has(key)) meta.set(key, value)
       return meta.get(key) ?? value
     },
+    async swapMeta(key, from, to) {
+      if (meta.get(key) !== from) return false
+      meta.set(key, to)
+      return true
+    },
     async insertSigningKey(row) {
       if (rows.has(row.kid)) throw new Error(`duplicate kid ${row.kid}`)
       rows.set(row.kid, row)

@@ -4,9 +4,9 @@ import { createKeyring, type MacFields } from '../../src/keys/keyring.ts'
 import { KeyringError } from '../../src/keys/keyring-error.ts'
 import { seededRandom } from './seeded-random.ts'
 
-const kek = kekOf(new Uint8Array(32).fill(7))
-const ring = createKeyring({ kek, random: seededRandom('ring') })
-const stranger = createKeyring({ kek: kekOf(new Uint8Array(32).fill(8)), random: seededRandom('stranger') })
+const root = kekOf(new Uint8Array(32).fill(7))
+const ring = createKeyring({ root, random: seededRandom('ring') })
+const stranger = createKeyring({ root: kekOf(new Uint8Array(32).fill(8)), random: seededRandom('stranger') })
 const bind = { row: 'lse_1', column: 'leases.sealed_secret' }
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8')
 const codeOf = (act: () => unknown) => {
@@ -29,7 +29,7 @@ describe('sealing', () => {
   })
 
   test('another broker with the same key opens it', () => {
-    const twin = createKeyring({ kek, random: seededRandom('twin') })
+    const twin = createKeyring({ root, random: seededRandom('twin') })
     expect(text(twin.open(ring.seal('s', bind), bind))).toBe('s')
   })
 
@@ -42,7 +42,7 @@ describe('sealing', () => {
   test('the header carries version and key id', () => {
     const sealed = Buffer.from(ring.seal('s', bind))
     expect(sealed[0]).toBe(1)
-    expect(sealed.toString('hex', 1, 9)).toBe(ring.kekId)
+    expect(sealed.toString('hex', 1, 9)).toBe(ring.rootId)
   })
 
   test.each([
@@ -61,7 +61,7 @@ describe('sealing', () => {
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       const altered = Uint8Array.from(sealed)
       altered[bit >> 3] = (altered[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-      const wanted = bit < 8 ? 'seal_malformed' : bit < 72 ? 'kek_wrong' : 'seal_broken'
+      const wanted = bit < 8 ? 'seal_malformed' : bit < 72 ? 'root_wrong' : 'seal_broken'
       expect(codeOf(() => ring.open(altered, bind))).toBe(wanted)
     }
   })
@@ -75,7 +75,7 @@ describe('sealing', () => {
   })
 
   test('another key is told as another key', () => {
-    expect(codeOf(() => stranger.open(ring.seal('s', bind), bind))).toBe('kek_wrong')
+    expect(codeOf(() => stranger.open(ring.seal('s', bind), bind))).toBe('root_wrong')
   })
 
   test('errors say nothing of the plaintext', () => {
@@ -90,7 +90,7 @@ describe('MACs', () => {
 
   test('hold, in any order of the fields, and name their key', () => {
     expect(mac).toBe(ring.mac('tasks', { parent: null, deadline: 5, id: 'tsk_1' }))
-    expect(mac).toMatch(new RegExp(`^v1\\.${ring.kekId}\\.[0-9a-f]{64}$`))
+    expect(mac).toMatch(new RegExp(`^v1\\.${ring.rootId}\\.[0-9a-f]{64}$`))
     expect(ring.verifyMac('tasks', fields, mac)).toBe(true)
   })
 

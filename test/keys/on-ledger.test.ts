@@ -3,9 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { checkCanary, isUnsealed } from '../../src/keys/canary.ts'
 import { kekOf } from '../../src/keys/kek.ts'
-import { createKeyring } from '../../src/keys/keyring.ts'
+import { isUnsealed, openKeyring } from '../../src/keys/open-keyring.ts'
 import { createSigningKeys } from '../../src/keys/signing-keys.ts'
 import type { Ledger } from '../../src/store/ledger.ts'
 import { openSqliteLedger } from '../../src/store/sqlite.ts'
@@ -16,29 +15,34 @@ let folder: string
 let clock: number
 let ledger: Ledger
 
-const open = async () => {
+const openLedger = async () => {
   ledger = await openSqliteLedger({ path: join(folder, 'ledger.db'), now: () => clock })
   return ledger
 }
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mayfly-keys-'))
   clock = Date.UTC(2026, 10, 22)
-  await open()
+  await openLedger()
 })
 afterEach(async () => {
   await ledger.close()
   await rm(folder, { recursive: true })
 })
 
-const ring = (byte: number) =>
-  createKeyring({ kek: kekOf(new Uint8Array(32).fill(byte)), random: seededRandom(`ring ${byte}`) })
+const open = (byte: number) =>
+  openKeyring({
+    ledger,
+    kek: kekOf(new Uint8Array(32).fill(byte)),
+    random: seededRandom(`ring ${byte}`),
+  })
+const ring = async (byte: number) => (await open(byte)).keyring
 
 test('canary and keys survive a restart and a rotation; another KEK is refused', async () => {
   expect(await isUnsealed(ledger.read)).toBe(true)
-  await checkCanary(ledger, ring(1))
+  const before = await ring(1)
   const keys = createSigningKeys({
     ledger,
-    keyring: ring(1),
+    keyring: before,
     random: seededRandom('one'),
     rotation,
     purpose: 'task-jwt',
@@ -47,13 +51,13 @@ test('canary and keys survive a restart and a rotation; another KEK is refused',
   const jwt = await keys.sign('at+jwt', { n: 1 })
   await ledger.close()
 
-  await open()
+  await openLedger()
   expect(await isUnsealed(ledger.read)).toBe(false)
-  await expect(checkCanary(ledger, ring(2))).rejects.toMatchObject({ code: 'kek_wrong' })
-  await checkCanary(ledger, ring(1))
+  await expect(open(2)).rejects.toMatchObject({ code: 'kek_wrong' })
+  const after = await ring(1)
   const again = createSigningKeys({
     ledger,
-    keyring: ring(1),
+    keyring: after,
     random: seededRandom('two'),
     rotation,
     purpose: 'task-jwt',
@@ -68,10 +72,11 @@ test('canary and keys survive a restart and a rotation; another KEK is refused',
 })
 
 test('two sets of keys on one ledger that start and rotate at once agree', async () => {
+  const keyring = await ring(1)
   const sets = ['one', 'two', 'three'].map(seed =>
     createSigningKeys({
       ledger,
-      keyring: ring(1),
+      keyring,
       random: seededRandom(seed),
       rotation,
       purpose: 'task-jwt',

@@ -9,7 +9,7 @@ import { seededRandom } from './seeded-random.ts'
 
 const rotation = { rotateAfterMs: 1_000_000, publishAheadMs: 10_000, longestTokenMs: 900_000 }
 const overlapMs = rotation.longestTokenMs + LIMITS.signingKeyRefreshMs + LIMITS.clockSkewMs
-const keyring = createKeyring({ kek: kekOf(new Uint8Array(32).fill(3)), random: seededRandom('ring') })
+const keyring = createKeyring({ root: kekOf(new Uint8Array(32).fill(3)), random: seededRandom('ring') })
 
 const broker = (store: ReturnType<typeof keyLedger>, name = 'broker'): SigningKeys =>
   createSigningKeys({
@@ -283,7 +283,7 @@ describe('a database that was written to', () => {
   )
 
   test('a key put there without the KEK is refused', async () => {
-    const stranger = createKeyring({ kek: kekOf(new Uint8Array(32).fill(9)), random: seededRandom('s') })
+    const stranger = createKeyring({ root: kekOf(new Uint8Array(32).fill(9)), random: seededRandom('s') })
     const theirs = keyLedger()
     const random = seededRandom('theirs')
     await createSigningKeys({

@@ -89,7 +89,7 @@ export function startHost(world: World, name: string): Host {
   })
   const plain: Broker = {
     ledger,
-    keyring: createKeyring({ kek: world.kek, random }),
+    keyring: createKeyring({ root: world.root, random }),
     log: world.log ?? silent,
     metrics: noMetrics,
     trace: noTrace,

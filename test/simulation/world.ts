@@ -1,6 +1,6 @@
 /** Everything of one simulated history: brokers, clients, ledger, providers, and who watches over them. */
 import type { Log } from '../../src/broker/broker.ts'
-import { type Kek, kekOf } from '../../src/keys/kek.ts'
+import { kekOf, type RootKey } from '../../src/keys/kek.ts'
 import { type Files, firstFiles } from './files.ts'
 import { type Host, startHost } from './host.ts'
 import { createSimulatedLedger, type Line, type SimulatedLedger } from './ledger.ts'
@@ -25,7 +25,7 @@ export type World = {
   providers: Providers
   network: Network
   oracle: Oracle
-  kek: Kek
+  root: RootKey
   mutation: Mutation | undefined
   log: Log | undefined
   /** The newest files there are. */
@@ -85,7 +85,7 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
 
   const world: World = {
     ...{ scheduler, chance, profile, storm, tally, ledger, lineOwners, providers, network, oracle },
-    ...{ kek: kekOf(chance.bytes(32)), mutation, log, files: first, hosts: [], clients: people },
+    ...{ root: kekOf(chance.bytes(32)), mutation, log, files: first, hosts: [], clients: people },
     diskOf: host => disks.get(host) ?? first,
     putOnDisk: (host, files) => void disks.set(host, files),
     isLedgerDown: () => isLedgerDown,

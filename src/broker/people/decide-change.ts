@@ -4,7 +4,7 @@ import type { LedgerWrite } from '../../store/ledger.ts'
 import type { ChangeRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { type ChangeKind, digestOf } from './dual-control.ts'
+import { type ChangeKind, digestOf, openHeld } from './dual-control.ts'
 import { actorOf, type Operator } from './operator.ts'
 import type { ChangeExecutor } from './people.ts'
 import { verifiedChange } from './verified-people.ts'
@@ -42,7 +42,8 @@ export async function decideChange(
     demandOpen(row, await broker.ledger.now())
     demandSecond(row, operator, answer)
     const { document, reason } = row
-    await executorOf(broker, row).apply(JSON.parse(document), { operator, reason }, decide)
+    const secret = openHeld(broker, row)
+    await executorOf(broker, row).apply(JSON.parse(document), { operator, reason, secret }, decide)
   } else await broker.ledger.write(decide)
   const decided = await readChange(broker, id)
   if (decided.state === 'pending')

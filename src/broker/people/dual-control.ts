@@ -2,6 +2,7 @@
  * What takes two humans: a change is written down by one, and is in force once another has freshly signed in for
  * exactly that document. Files on disk are not changed here: who may write those is the operator's own matter.
  */
+import { Secret } from '../../../issuers/shared/secret.ts'
 import { record } from '../../audit/record.ts'
 import { canonicalJson } from '../../canonical.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
@@ -15,8 +16,11 @@ import { changeMac } from './verified-people.ts'
 
 export type ChangeKind = keyof DualControl
 
-/** A change as it is proposed: JSON, whole, so that whoever agrees sees all of it. */
-export type ProposedChange = { document: unknown; reason: string }
+/**
+ * A change as it is proposed: JSON, whole, so that whoever agrees sees all of it. `secret` is what is shown to nobody;
+ * the document says by fingerprints what it is.
+ */
+export type ProposedChange = { document: unknown; reason: string; secret?: Secret }
 
 /**
  * Asked by whoever is about to change something of this kind, in the transaction that would change it.
@@ -30,7 +34,7 @@ export async function demandDualControl(
   tx: LedgerWrite,
   operator: Operator,
   kind: ChangeKind,
-  { document, reason }: ProposedChange,
+  { document, reason, secret }: ProposedChange,
 ): Promise<'apply' | { pending: string }> {
   if (!broker.people.dualControl[kind]) return 'apply'
   if (operator.kind !== 'human')
@@ -51,12 +55,21 @@ export async function demandDualControl(
   const row = {
     ...{ ...plain, digest: digestOf(plain), state: 'pending' as const },
     ...{ decided_at: null, decided_by: null, detail: null },
+    sealed: secret === undefined ? null : broker.keyring.seal(secret.reveal(), heldBy(plain.id)),
   }
   await tx.insertChange({ ...row, mac: changeMac(broker, row) })
   const { id, digest } = row
   await record(tx, 'change.proposed', { actor: actorOf(operator) }, { change: id, kind, digest })
   return { pending: id }
 }
+
+/** What the change holds sealed; undefined where it holds nothing. @throws KeyringError where it is another change's */
+export function openHeld({ keyring }: Broker, { id, sealed }: ChangeRow): Secret | undefined {
+  if (sealed === null) return undefined
+  return new Secret(Buffer.from(keyring.open(sealed, heldBy(id))).toString('utf8'))
+}
+
+const heldBy = (id: string) => ({ row: id, column: 'changes.sealed' })
 
 /** @returns hex digest; see {@link changeDigest}. */
 export function digestOf({ id, kind, document, reason, proposed_by, expires_at }: Proposed): string {

@@ -1,5 +1,5 @@
 /** How humans come to be operators here: who vouches for them, what their groups may do, what takes two of them. */
-
+import type { Secret } from '../../../issuers/shared/secret.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
 import type { OperatedOn, Operator, OperatorAction } from './operator.ts'
 import type { HumanVerifier } from './operator-identity.ts'
@@ -49,7 +49,7 @@ export type Roles = {
 /** What takes a second human when it is changed through the API. */
 export type DualControl = {
   policies: boolean
-  /** Of issuers and attestors. A change shows all of what it changes, and no key: so these are refused. */
+  /** Secrets of issuers and attestors, and what is registered with them. */
   keys: boolean
 }
 
@@ -59,11 +59,11 @@ export type ChangeExecutor = {
    * In one transaction of its own, in which it calls `decide` before it changes anything: the agreement and the
    * change are one. It judges the document by what is in force now.
    *
-   * @param document as it was proposed. @throws BrokerError where it can no longer be applied: nothing is decided
+   * @param document as it was proposed, and `secret` with it. @throws BrokerError where it can no longer be applied: nothing is decided
    */
   apply(
     document: unknown,
-    by: { operator: Operator; reason: string },
+    by: { operator: Operator; reason: string; secret: Secret | undefined },
     decide: (tx: LedgerWrite) => Promise<void>,
   ): Promise<void>
 }

@@ -183,5 +183,19 @@ function pruneQueries({ db }: SqlDialect) {
             .limit(p.limit),
         ),
     ),
+    /** Of changes that nobody decided in their time. */
+    prepare((p: Bound) =>
+      db
+        .updateTable('changes')
+        .set({ sealed: null })
+        .where('id', 'in', eb =>
+          eb
+            .selectFrom('changes')
+            .select('id')
+            .where('expires_at', '<=', p.now)
+            .where('sealed', 'is not', null)
+            .limit(p.limit),
+        ),
+    ),
   ]
 }

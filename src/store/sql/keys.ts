@@ -7,7 +7,7 @@ import { pick, prepare, type Transaction } from './prepare.ts'
 
 export type KeyWrites = Pick<
   LedgerWrite,
-  'insertSigningKey' | 'moveSigningKey' | 'replaceOperatorToken' | 'setMeta' | 'initMeta'
+  'insertSigningKey' | 'moveSigningKey' | 'replaceOperatorToken' | 'setMeta' | 'initMeta' | 'swapMeta'
 >
 
 export function keyWrites({ db }: SqlDialect): (tx: Transaction) => KeyWrites {
@@ -29,6 +29,9 @@ export function keyWrites({ db }: SqlDialect): (tx: Transaction) => KeyWrites {
       .insertInto('meta')
       .values({ key: p.key, value: p.value })
       .onConflict(conflict => conflict.column('key').doNothing()),
+  )
+  const swapMeta = prepare((p: { key: string; from: string; to: string }) =>
+    db.updateTable('meta').set({ value: p.to }).where('key', '=', p.key).where('value', '=', p.from),
   )
   const getMeta = prepare((p: { key: string }) =>
     db.selectFrom('meta').select('value').where('key', '=', p.key),
@@ -60,6 +63,9 @@ export function keyWrites({ db }: SqlDialect): (tx: Transaction) => KeyWrites {
     async initMeta(key, value) {
       await run(initMeta({ key, value }))
       return (await run(getMeta({ key }))).rows[0]?.value ?? value
+    },
+    async swapMeta(key, from, to) {
+      return (await run(swapMeta({ key, from, to }))).changed > 0
     },
   })
 }

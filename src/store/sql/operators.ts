@@ -78,7 +78,7 @@ export function operatorWrites({ db, lock }: SqlDialect): (tx: Transaction) => O
   const decide = prepare((p: Pick<ChangeRow, 'id' | 'state' | 'decided_by' | 'detail'> & { now: number }) =>
     db
       .updateTable('changes')
-      .set({ state: p.state, decided_at: p.now, decided_by: p.decided_by, detail: p.detail })
+      .set({ state: p.state, decided_at: p.now, decided_by: p.decided_by, detail: p.detail, sealed: null })
       .where('id', '=', p.id)
       .where('state', '=', sql.lit('pending'))
       .where('expires_at', '>', p.now),

@@ -296,4 +296,17 @@ export const accessChecks: StoreCheck[] = [
       assert.equal(await ledger.read.meta('nobody'), undefined)
     },
   },
+  {
+    name: 'of several that put a named value in the place of the same one, one does',
+    async run({ ledger }) {
+      const swap = (from: string, to: string) => ledger.write(tx => tx.swapMeta('k', from, to))
+      assert.equal(await swap('x', 'y'), false)
+      await ledger.write(tx => tx.setMeta('k', 'x'))
+      await ledger.write(tx => tx.setMeta('other', 'x'))
+      const both = await Promise.all(['y', 'z'].map(to => swap('x', to)))
+      assert.deepEqual(both.toSorted(), [false, true])
+      assert.equal(await ledger.read.meta('k'), both[0] ? 'y' : 'z')
+      assert.equal(await ledger.read.meta('other'), 'x')
+    },
+  },
 ]

@@ -16,7 +16,7 @@ function change(id: string, over: Partial<ChangeRow> = {}): ChangeRow {
     ...{ id, kind: 'policies', document: '{}', digest: 'digest', reason: 'because' },
     ...{ proposer: 'https://idp.test#ada', proposed_by: 'operator:ada', created_at: start },
     ...{ expires_at: start + 60 * minute, mac: 'mac' },
-    ...{ state: 'pending', decided_at: null, decided_by: null, detail: null },
+    ...{ state: 'pending', decided_at: null, decided_by: null, detail: null, sealed: null },
     ...over,
   }
 }
@@ -94,6 +94,33 @@ export const peopleChecks: StoreCheck[] = [
       assert.equal(await decide('late', 'applied'), false)
       assert.equal((await ledger.read.change('late'))?.state, 'pending')
       assert.equal(await ledger.write(tx => tx.lockChange('other')), undefined)
+    },
+  },
+  {
+    name: 'what a change holds sealed is there until it is decided, or past its time',
+    async run({ ledger, setNow }) {
+      const sealed = new Uint8Array([1, 2, 3])
+      await ledger.write(async tx => {
+        for (const id of ['one', 'two', 'late']) await tx.insertChange(change(id, { sealed }))
+        await tx.insertChange(change('long', { sealed, expires_at: start + 90 * minute }))
+        await tx.insertChange(change('plain'))
+      })
+      const left = async () => {
+        const { items } = await ledger.read.changes({}, { limit: 9 })
+        return items.filter(row => row.sealed !== null).map(row => [row.id, ...row.sealed!])
+      }
+      await ledger.write(tx => tx.decideChange('one', { state: 'applied', by: 'x', detail: null }))
+      await ledger.write(tx => tx.decideChange('two', { state: 'withdrawn', by: 'x', detail: 'no' }))
+      assert.equal(await ledger.write(tx => tx.prune(9)), 0)
+      assert.deepEqual(await left(), [
+        ['long', 1, 2, 3],
+        ['late', 1, 2, 3],
+      ])
+      setNow(start + 60 * minute)
+      assert.equal(await ledger.write(tx => tx.prune(9)), 1)
+      assert.equal(await ledger.write(tx => tx.prune(9)), 0)
+      assert.deepEqual(await left(), [['long', 1, 2, 3]])
+      assert.equal((await ledger.read.change('late'))?.state, 'pending')
     },
   },
   {

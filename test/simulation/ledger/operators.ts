@@ -35,7 +35,7 @@ export function operatorWrites(io: StatementIo): OperatorWrites {
     decideChange: (id, { state, by, detail }) =>
       statement('decideChange', async () => {
         const isOpen = (row: ChangeRow) => row.state === 'pending' && row.expires_at > now
-        const change = () => ({ state, decided_at: now, decided_by: by, detail })
+        const change = () => ({ state, decided_at: now, decided_by: by, detail, sealed: null })
         return (await io.update('changes', isOpen, change, [id])).length > 0
       }),
   }

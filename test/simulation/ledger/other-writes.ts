@@ -1,7 +1,7 @@
 /** Everything else that is written: uses, budgets, claims, records, keys. */
 import { LIMITS } from '../../../src/limits.ts'
 import type { LedgerWrite } from '../../../src/store/ledger.ts'
-import type { DeliveryRow, TicketRow } from '../../../src/store/rows.ts'
+import type { ChangeRow, DeliveryRow, TicketRow } from '../../../src/store/rows.ts'
 import type { TableName } from './tables.ts'
 import type { StatementIo } from './transaction.ts'
 
@@ -109,6 +109,11 @@ async function prune(io: StatementIo, limit: number): Promise<number> {
   const old = now - LIMITS.deliveryKeptMs
   const isOld = (row: DeliveryRow) => row.state === 'delivered' && (row.done_at ?? now) <= old
   await forget('deliveries', keysOf(io.scan('deliveries', isOld)))
+  const isPast = (row: ChangeRow) => row.expires_at <= now && row.sealed !== null
+  for (const key of keysOf(io.scan('changes', isPast)).slice(0, limit - gone)) {
+    await io.update('changes', isPast, () => ({ sealed: null }), [key])
+    gone += 1
+  }
   return gone
 }
 
@@ -127,6 +132,7 @@ type KeptWrites = Pick<
   | 'replaceOperatorToken'
   | 'setMeta'
   | 'initMeta'
+  | 'swapMeta'
 >
 
 /** @param nextSeq numbers audit rows, as a sequence does: also those of transactions that are rolled back. */
@@ -209,6 +215,11 @@ export function keptWrites(io: StatementIo, nextSeq: () => number): KeptWrites {
         const stands = io.get('meta', key) ?? { key, value }
         io.set('meta', key, stands)
         return stands.value
+      }),
+    swapMeta: (key, from, value) =>
+      statement('swapMeta', async () => {
+        const change = () => ({ value })
+        return (await io.update('meta', row => row.value === from, change, [key])).length > 0
       }),
   }
 }
