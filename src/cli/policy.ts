@@ -21,7 +21,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
     .action(async (id, options) => (await import('./explain.ts')).explain(terminal, id, options))
   const policy = program.command('policy').description('the rules beside the ceilings')
   offline(policy.command('test'))
-    .description('judge cases by the policies of a configuration; nothing needs to run')
+    .description('judge cases by the policies of a configuration; nothing needs to run, unless --registered')
     .argument('<file...>', 'cases, in YAML')
     .addHelpText('after', `\n${CASES_HELP}`)
     .action(async (files, options) => (await import('./policy-test.ts')).policyTest(terminal, files, options))
@@ -56,6 +56,9 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
     return command
       .option('--config <file>', 'settings', DEFAULT_CONFIG)
       .option('--policies <dir>', 'in place of policies_dir of the settings')
+      .option('--registered', 'with what teams have registered at the broker, as an operator')
+      .option('--operator-token-file <file>', 'with --registered: mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')
+      .option('--broker <url>', "with --registered: the operators' address")
       .option('--json', 'print JSON')
   }
 }
