@@ -43,6 +43,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
   withOpening(policy.command('simulate'))
     .description('what a token or a task would get for an ask; for operators, and nothing is opened')
     .option('--task <id>', 'in place of evidence, a task that is under way')
+    .option('--ticket-file <file>', 'beside evidence, the ticket of a parent: as its child; mode 0600')
     .option('--operator-token-file <file>', 'mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')
     .option('--json', 'print JSON')
     .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
