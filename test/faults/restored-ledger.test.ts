@@ -8,11 +8,11 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createShell, type Shell } from '../cli/mayfly.ts'
-import type { FaultDecision } from '../fakes/faults.ts'
 import { asks, type Installation, RESOURCE_SERVER } from '../fakes/installation.ts'
 import { type Api, createApi, type OpenedTask } from '../support/api.ts'
 import { missingPostgres } from '../support/postgres.ts'
 import { type BrokerProcess, spawnBroker } from './broker-process.ts'
+import { mintUnderWay } from './mint-under-way.ts'
 import { type Restorable, restorableFile, restorablePostgres } from './restorable.ts'
 import { liveCredentials } from './truth.ts'
 
@@ -120,7 +120,8 @@ async function announce(): Promise<{ block: string; revoke_only_until: string }>
 }
 
 /** Everything that the ledger knows ends, and nothing begins. */
-async function expectEndsOnly(api: Api, { goingOn, jwt, endsLater, idle }: Before, after: After) {
+async function expectEndsOnly({ process, api }: Running, before: Before, after: After) {
+  const { goingOn, jwt, endsLater, idle } = before
   for (const task of [after.forgotten.task, after.forgottenJwt.task])
     expect((await api.show(task)).status).toBe(401)
   for (const token of [after.used, after.unused])
@@ -137,6 +138,8 @@ async function expectEndsOnly(api: Api, { goingOn, jwt, endsLater, idle }: Befor
   }
   expect(await isActive(api, jwt.secret)).toBe(false)
   expect(live().map(one => one.lease)).toEqual([after.forgotten.lease])
+  const closed = new Map((await leases(process)).map(one => [one.lease, one.closed_as]))
+  expect([goingOn, endsLater].map(one => closed.get(one.lease))).toEqual(['revoked', 'already_gone'])
 }
 
 /** Fresh evidence is good, and the ledger is what refuses. */
@@ -151,17 +154,23 @@ async function expectRestored(api: Api): Promise<void> {
   )
 }
 
-/** By the hash at GitHub, which no page of `mayfly leases --json` has. */
-async function expectFoundByHash(broker: BrokerProcess, { forgotten, ...after }: After): Promise<void> {
+async function leases(broker: BrokerProcess): Promise<Listed[]> {
   const { out } = await shell.ok(['leases', '--json'], operatorAt(broker))
-  const { items } = JSON.parse(out) as { items: { id: string; sha256: string | null; closed_as?: string }[] }
-  const hex = (text: string | null) => text !== null && Buffer.from(text, 'base64url').toString('hex')
-  const known = new Set(items.map(lease => hex(lease.sha256)))
-  const unknown = installation.github.credentials().filter(one => one.alive && !known.has(one.sha256))
-  const sha256 = createHash('sha256').update(forgotten.secret).digest('hex')
-  expect(unknown).toMatchObject([{ sha256, userAgent: expect.stringContaining(forgotten.lease) }])
-  expect(items.map(lease => lease.id)).not.toContain(after.forgottenJwt.lease)
+  return JSON.parse(out).items
 }
+type Listed = { lease: string; sha256: string | null; closed_as: string | null }
+
+/** What is forgotten and alive is found by its hash at GitHub, which is in no lease. */
+async function expectFoundByHash(broker: BrokerProcess, { goingOn }: Before, { forgotten }: After) {
+  const known = new Set((await leases(broker)).map(lease => lease.sha256))
+  const alive = installation.github.credentials().filter(one => one.alive)
+  expect(alive.filter(one => known.has(one.sha256))).toMatchObject([{ sha256: hashOf(goingOn) }])
+  expect(alive.filter(one => !known.has(one.sha256))).toMatchObject([
+    { sha256: hashOf(forgotten), userAgent: expect.stringContaining(forgotten.lease) },
+  ])
+}
+
+const hashOf = ({ secret }: Held) => createHash('sha256').update(secret).digest('hex')
 
 /** The operator ends the wait, and work goes on; evidence of before does not. */
 async function expectGoesOn({ process, api }: Running, block: string, after: After) {
@@ -196,8 +205,8 @@ test('an older copy of the embedded ledger', async () => {
   const { block } = await announce()
   await makeToken()
   const again = await start()
-  await expectEndsOnly(again.api, before, after)
-  await expectFoundByHash(again.process, after)
+  await expectFoundByHash(again.process, before, after)
+  await expectEndsOnly(again, before, after)
   await expectGoesOn(again, block, after)
   expectOverInAnHour()
 })
@@ -212,10 +221,11 @@ describe.skipIf(missing !== undefined)(missing ?? 'a PostgreSQL', () => {
     await subject.backUp()
     const after = await workAfter(first.api, before)
     await takeNewFiles(left)
-    const goOn = await mintUnderWay(left.api)
+    const goOn = await mintUnderWay(left.api, installation.github)
     await end(first.process)
 
     await subject.putBack()
+    await goOn()
     // Nobody has announced anything yet: its generation is one that the ledger has forgotten.
     await vi.waitFor(
       async () =>
@@ -224,14 +234,13 @@ describe.skipIf(missing !== undefined)(missing ?? 'a PostgreSQL', () => {
         }),
       patiently,
     )
-    await goOn()
 
     const { block } = await announce()
     await makeToken()
     const again = await start()
-    await expectEndsOnly(again.api, before, after)
+    await expectFoundByHash(again.process, before, after)
+    await expectEndsOnly(again, before, after)
     await expectRestored(left.api)
-    await expectFoundByHash(again.process, after)
     await expectGoesOn(again, block, after)
     const work = await hold(left.api, asks.orders)
     expect(await isActive(again.api, work.secret)).toBe(true)
@@ -250,26 +259,4 @@ async function takeNewFiles({ process, api }: Running): Promise<void> {
   process.reload()
   await vi.waitFor(() => expect(process.lastWords()).toContain('"generation":2'), patiently)
   await hold(api, asks.orders)
-}
-
-/** @returns lets GitHub answer a mint that began on the ledger that was lost; nothing of it is left */
-async function mintUnderWay(api: Api): Promise<() => Promise<void>> {
-  const { github } = installation
-  const task = await api.open([asks.api])
-  const [arrived, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  github.faults = async ({ operation, when }): Promise<FaultDecision> => {
-    if (operation === 'apps/create-installation-access-token' && when === 'before') {
-      arrived.resolve()
-      await gate.promise
-    }
-    return 'ok'
-  }
-  const minted = github.credentials().length
-  const answer = api.credential(task)
-  await arrived.promise
-  return async () => {
-    gate.resolve()
-    expect((await answer).status).toBeGreaterThanOrEqual(400)
-    expect(github.credentials().slice(minted)).toMatchObject([{ alive: false }])
-  }
 }
