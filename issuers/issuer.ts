@@ -140,6 +140,8 @@ export type GroupMember<Ask = unknown> = {
   told: boolean
 }
 
+export type GroupOthers = 'let_go' | 'keep'
+
 /** `left`: members for which the provider has no room, or lets us write nothing; `because` says it to the operator. */
 export type GroupOutcome = { left: readonly string[]; because?: string }
 
@@ -249,9 +251,17 @@ export interface Issuer<Ask = unknown> {
    * document that someone else changed is written again.
    *
    * One broker at a time is inside for a group; nothing may be sent that changes it after `until` (epoch ms).
+   *
+   * @param others who is in the document and no member: let go of, as above, or kept as they are, where the ledger
+   * was put back and may have forgotten them. Absent: let go of.
    * @throws ProviderUnavailable: not known, try again.
    */
-  revokeGroup?(group: string, members: readonly GroupMember<Ask>[], until: number): Promise<GroupOutcome>
+  revokeGroup?(
+    group: string,
+    members: readonly GroupMember<Ask>[],
+    until: number,
+    others?: GroupOthers,
+  ): Promise<GroupOutcome>
   /**
    * For access reviews: what the provider gives this issuer that none of these ceilings needs. A line each, for
    * people: where, and what. Absent: the provider has nothing to say.

@@ -113,6 +113,47 @@ describe('simulate', () => {
     expect(unknown.body.code).toBe('not_found')
   })
 
+  test('of a child by its ticket, which stays good', async () => {
+    const svid = (name: string) => ({ type: 'jwt', token: installation.svid(`/agent/${name}`) })
+    const parent = await api.open([asks.apiRead], { evidence: svid('coder'), minutes: 20 })
+    const ticketFor = async (agent: string) =>
+      (
+        await api.call('POST', `/v1/tasks/${parent.id}/tickets`, parent.token, {
+          ...{ agent, minutes: 10, authorization_details: [asks.apiRead] },
+        })
+      ).body.ticket as string
+    const ticket = await ticketFor('reviewer')
+    const as = (wanted: object[], more: object = {}) =>
+      simulate({ evidence: svid('reviewer'), ticket, authorization_details: wanted, ...more })
+    const before = await traces()
+    expect((await as([asks.apiRead])).body).toMatchObject({ outcome: 'allow', agent: 'reviewer' })
+    // Its own ceiling would allow it, as the last line shows.
+    expect((await as([asks.api])).body).toMatchObject({
+      ...{ outcome: 'deny', stage: 'decide' },
+      reasons: ['more than the ticket allows from github'],
+    })
+    expect((await as([asks.api], { ticket: undefined })).body).toMatchObject({ outcome: 'allow' })
+    const refused = async (more: object) => {
+      const { body } = await as([asks.apiRead], more)
+      expect(body).toMatchObject({ outcome: 'deny', stage: 'match' })
+      return body.reasons
+    }
+    expect(await refused({ ticket: 'mfk_none' })).toEqual(['ticket: it is not known'])
+    expect(await refused({ evidence: svid('coder') })).toEqual(['ticket: it is for another agent than coder'])
+    expect(await traces()).toEqual(before)
+    expect((await simulate({ task: parent.id, ticket, authorization_details: [asks.apiRead] })).status).toBe(
+      400,
+    )
+
+    const [late, orphan] = [await ticketFor('reviewer'), await ticketFor('reviewer')]
+    await api.open([asks.apiRead], { evidence: svid('reviewer'), ticket })
+    expect(await refused({})).toEqual(['ticket: it was used before'])
+    installation.clock.advance(11 * 60_000)
+    expect(await refused({ ticket: late })).toEqual(['ticket: it is past its time'])
+    await api.complete(parent)
+    expect(await refused({ ticket: orphan })).toEqual(['ticket: the task that gave it has ended'])
+  })
+
   test('is not for workloads', async () => {
     const task = await api.open([asks.apiRead])
     const body = { task: task.id, authorization_details: [asks.orders] }
@@ -143,6 +184,10 @@ describe('simulate', () => {
       asOperator,
     )
     expect(JSON.parse(denied.out)).toMatchObject({ outcome: 'deny' })
+    const ticket = join(shell.home, 'ticket')
+    await writeFile(ticket, 'mfk_none\n', { mode: 0o600 })
+    const child = [...opening, '--ticket-file', ticket, '--ask', 'github=acme/api:contents:read']
+    expect((await shell.fails(3, child, asOperator)).out).toContain('ticket: it is not known')
   })
 })
 

@@ -59,6 +59,22 @@ export function planDenies(
   }
 }
 
+/** Who is denied now and is none of these sessions. When they were issued is not known: long ago, to be safe. */
+export function deniedBesides(
+  { prefix, roleId }: { prefix: string; roleId: string },
+  current: ReadonlyMap<string, string>,
+  sessions: readonly DeniedSession[],
+): DeniedSession[] {
+  const known = new Set(sessions.map(({ lease }) => lease))
+  return [...current]
+    .filter(([name]) => name.startsWith(`${prefix}-user-`))
+    .flatMap(([, policy]) => conditionValues(policy, 'StringEquals', 'aws:userid'))
+    .filter(value => value.startsWith(`${roleId}:`))
+    .map(value => value.slice(roleId.length + 1))
+    .filter(lease => !known.has(lease))
+    .map(lease => ({ lease, issuedBy: 0 }))
+}
+
 function place(
   { prefix, key, room }: { prefix: string; key: string; room: number },
   current: ReadonlyMap<string, string>,

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import {
   type GroupMember,
+  type GroupOthers,
   type GroupOutcome,
   type IssuerDeps,
   type LeaseHandle,
@@ -9,7 +10,7 @@ import {
   ProviderUnavailable,
 } from '../issuer.ts'
 import { type AwsAsk, roleArn } from './aws-ask.ts'
-import { planDenies, policyCharacters, ROLE_POLICY_CHARACTERS } from './aws-deny-policy.ts'
+import { deniedBesides, planDenies, policyCharacters, ROLE_POLICY_CHARACTERS } from './aws-deny-policy.ts'
 import { callAs, probeCall } from './aws-probe-call.ts'
 import { judgeProbe, sessionKeys } from './aws-proof.ts'
 import { IamRefused, type RolePolicies, rolePolicies } from './iam-role-policies.ts'
@@ -48,7 +49,12 @@ const ROLES = 256
 export type Revocation = {
   /** Whether a session for this ask can be ended before its deadline. */
   reaches(ask: AwsAsk): boolean
-  revokeGroup(role: string, members: readonly GroupMember<AwsAsk>[], until: number): Promise<GroupOutcome>
+  revokeGroup(
+    role: string,
+    members: readonly GroupMember<AwsAsk>[],
+    until: number,
+    others?: GroupOthers,
+  ): Promise<GroupOutcome>
   probe(lease: LeaseHandle<AwsAsk>): Promise<Observation>
 }
 
@@ -66,13 +72,13 @@ export function awsRevocation(
     // A session that may assume another role leaves this one's policies behind it.
     reaches: ask => !ask.allow_role_chaining && (settings.roles?.includes(ask.role) ?? true),
 
-    async revokeGroup(role, members, until) {
+    async revokeGroup(role, members, until, others = 'let_go') {
       const policies = rolePolicies({ region, endpoint }, role, await ownKeys(credentials), deps)
       try {
         const roleId = roleIds.get(role) ?? (await policies.roleId())
         roleIds.set(role, roleId)
         const denyOlder = settings.when_full === 'deny_older'
-        return await writeDenies(policies, { prefix, roleId, denyOlder }, members, () => {
+        return await writeDenies(policies, { prefix, roleId, denyOlder, others }, members, () => {
           if (deps.now() >= until) throw new ProviderUnavailable('the time to write the denies is over')
         })
       } catch (error) {
@@ -102,7 +108,7 @@ export function awsRevocation(
 /** Brings the role's policies of ours to what is wanted. What must go goes last, so that nobody is let go meanwhile. */
 async function writeDenies(
   policies: RolePolicies,
-  named: { prefix: string; roleId: string; denyOlder: boolean },
+  named: { prefix: string; roleId: string; denyOlder: boolean; others: GroupOthers },
   members: readonly GroupMember<AwsAsk>[],
   checkTime: () => void,
 ): Promise<GroupOutcome> {
@@ -111,7 +117,8 @@ async function writeDenies(
   const ours = new Map([...all].filter(([name]) => isOurs(name)))
   const others = [...all].filter(([name]) => !isOurs(name))
   const taken = others.reduce((sum, [, text]) => sum + policyCharacters(text), 0)
-  const plan = planDenies(named, ours, members, ROLE_POLICY_CHARACTERS - taken)
+  const kept = named.others === 'keep' ? deniedBesides(named, ours, members) : []
+  const plan = planDenies(named, ours, [...members, ...kept], ROLE_POLICY_CHARACTERS - taken)
 
   const surplus = [...ours.keys()].filter(name => !plan.policies.has(name))
   // What only says a second time who is denied may go first, to make room.

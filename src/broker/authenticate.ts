@@ -5,6 +5,7 @@ import { demandKey, type HeldKeys } from './bound/held-keys.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { usedUpBy } from './tasks/claim-evidence.ts'
+import { isOfBefore } from './tasks/restored.ts'
 import { verifiedOperator, verifiedTask } from './verified-rows.ts'
 
 /**
@@ -34,10 +35,11 @@ export async function authenticateOperatorToken(broker: Broker, token: Secret): 
   const row = await find(token, 'operator', text =>
     broker.ledger.read.operatorByToken(broker.keyring.tokenHash(text)),
   )
-  if (verifiedOperator(broker, row).expires_at > (await broker.ledger.now())) return row
+  const { created_at, expires_at } = verifiedOperator(broker, row)
+  if (expires_at > (await broker.ledger.now()) && !(await isOfBefore(broker, created_at))) return row
   throw new BrokerError(
     'unauthenticated',
-    'the operator token is past its time; make one with: mayfly operator init',
+    'the operator token is past its time, or of before the ledger was restored; make one with: mayfly operator init',
   )
 }
 

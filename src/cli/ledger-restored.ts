@@ -31,6 +31,7 @@ export async function ledgerRestored(
     terminal.out(
       `Announced: epoch ${epoch}. Evidence issued before ${at} is refused from now on.\n` +
         `Until ${until} brokers end what the ledger knows, and open and mint nothing (${block}).\n` +
+        'Tasks of before mint nothing more. Operators sign in again; mayfly operator init makes a new token.\n' +
         'What was minted after the backup is unknown to this ledger and is not revoked: look for it at the\n' +
         'providers, see docs/operations.md.\n',
     )

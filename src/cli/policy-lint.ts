@@ -1,4 +1,5 @@
 import type { Finding } from '../policy/cedar/lint-finding.ts'
+import { type RegisteredOptions, withRegistered } from './policy-registered.ts'
 import { compileFolder, lintInstallation, type PolicySource, readInstallation } from './policy-set.ts'
 import { count, printable, printJson } from './print.ts'
 import { EXIT, type Terminal } from './terminal.ts'
@@ -6,9 +7,10 @@ import { EXIT, type Terminal } from './terminal.ts'
 /** `mayfly policy lint`: what is wrong with policies that are valid. Fails on errors; with `strict` on warnings too. */
 export async function policyLint(
   terminal: Terminal,
-  options: PolicySource & { strict?: boolean; json?: boolean },
+  options: PolicySource & RegisteredOptions & { strict?: boolean; json?: boolean },
 ): Promise<void> {
-  const installation = await readInstallation(terminal, options.config)
+  const configured = await readInstallation(terminal, options.config)
+  const installation = await withRegistered(terminal, configured, options)
   const set = await compileFolder(terminal, installation, options.policies)
   const findings = lintInstallation(set, installation)
   const errors = findings.filter(({ severity }) => severity === 'error').length

@@ -8,6 +8,7 @@ import { type EvidenceOption, findEvidence } from './evidence.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
 import { type PostureOption, readPosture } from './posture.ts'
 import { printable, printJson } from './print.ts'
+import { readSecretFile } from './secret-file.ts'
 import { EXIT, type Terminal, usageError } from './terminal.ts'
 
 const texts = z.array(z.string())
@@ -38,6 +39,7 @@ type Options = BrokerOption &
     agent?: string
     purpose?: string
     minutes?: number
+    ticketFile?: string
     json?: boolean
   }
 
@@ -47,7 +49,7 @@ export async function policySimulate(terminal: Terminal, options: Options): Prom
   if (asks.length === 0) throw usageError('say what would be asked for: --ask')
   const token = await readOperatorToken(terminal, options)
   const client = createClient(terminal, operatorUrl(terminal, options))
-  const { task, agent, purpose, minutes } = options
+  const { task, agent, purpose, minutes, ticketFile } = options
   const who =
     task === undefined
       ? {
@@ -64,6 +66,7 @@ export async function policySimulate(terminal: Terminal, options: Options): Prom
     ...(agent === undefined ? {} : { agent }),
     ...(purpose === undefined ? {} : { purpose }),
     ...(minutes === undefined ? {} : { minutes }),
+    ...(ticketFile === undefined ? {} : { ticket: (await readSecretFile(terminal, ticketFile)).trim() }),
   }
   const shown = await client.call(
     { method: 'POST', path: '/v1/policies/simulate', token, body, whenLost: 'repeat' },

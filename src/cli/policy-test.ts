@@ -8,6 +8,7 @@ import type { CompiledSet } from '../policy/cedar/compile.ts'
 import { judgeCompiled } from '../policy/cedar/judge.ts'
 import type { PolicyVerdict } from '../policy/facts.ts'
 import { judgeNarrowOnly } from '../policy/narrow-only.ts'
+import { type RegisteredOptions, withRegistered } from './policy-registered.ts'
 import { compileFolder, type PolicySource, readInstallation } from './policy-set.ts'
 import { printable, printJson } from './print.ts'
 import { EXIT, type Terminal } from './terminal.ts'
@@ -15,10 +16,11 @@ import { EXIT, type Terminal } from './terminal.ts'
 export async function policyTest(
   terminal: Terminal,
   paths: readonly string[],
-  options: PolicySource & { json?: boolean },
+  options: PolicySource & RegisteredOptions & { json?: boolean },
 ): Promise<void> {
   // 1. The installation, its policies, and every case, before any is judged.
-  const installation = await readInstallation(terminal, options.config)
+  const configured = await readInstallation(terminal, options.config)
+  const installation = await withRegistered(terminal, configured, options)
   const set = await compileFolder(terminal, installation, options.policies)
   const { files } = await terminal.edge()
   const cases: PolicyCase[] = []

@@ -21,7 +21,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
     .action(async (id, options) => (await import('./explain.ts')).explain(terminal, id, options))
   const policy = program.command('policy').description('the rules beside the ceilings')
   offline(policy.command('test'))
-    .description('judge cases by the policies of a configuration; nothing needs to run')
+    .description('judge cases by the policies of a configuration; nothing needs to run, unless --registered')
     .argument('<file...>', 'cases, in YAML')
     .addHelpText('after', `\n${CASES_HELP}`)
     .action(async (files, options) => (await import('./policy-test.ts')).policyTest(terminal, files, options))
@@ -43,6 +43,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
   withOpening(policy.command('simulate'))
     .description('what a token or a task would get for an ask; for operators, and nothing is opened')
     .option('--task <id>', 'in place of evidence, a task that is under way')
+    .option('--ticket-file <file>', 'beside evidence, the ticket of a parent: as its child; mode 0600')
     .option('--operator-token-file <file>', 'mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')
     .option('--json', 'print JSON')
     .addHelpText('after', `\n${ASK_HELP}\n\n${EVIDENCE_HELP}`)
@@ -56,6 +57,9 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
     return command
       .option('--config <file>', 'settings', DEFAULT_CONFIG)
       .option('--policies <dir>', 'in place of policies_dir of the settings')
+      .option('--registered', 'with what teams have registered at the broker, as an operator')
+      .option('--operator-token-file <file>', 'with --registered: mode 0600 (MAYFLY_OPERATOR_TOKEN_FILE)')
+      .option('--broker <url>', "with --registered: the operators' address")
       .option('--json', 'print JSON')
   }
 }

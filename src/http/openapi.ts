@@ -13,6 +13,7 @@ import {
   sessionsQuery,
 } from './operator-schemas.ts'
 import { applyBody, planBody, versionsQuery } from './registry-schemas.ts'
+import { recogniseBody, recognisedAnswer, reviewAnswer, reviewQuery, trailAnswer } from './review-schemas.ts'
 import {
   auditQuery,
   budgetsQuery,
@@ -54,6 +55,8 @@ type Described = {
   auth?: 'taskToken' | 'operatorToken'
   body?: z.ZodType
   query?: z.ZodObject
+  /** What is answered, where that is described. */
+  answer?: z.ZodType
   ok: 200 | 201 | 202
 }
 
@@ -437,12 +440,41 @@ const REGISTRY_ROUTES: readonly Described[] = [
   },
 ]
 
+const REVIEW_ROUTES: readonly Described[] = [
+  {
+    method: 'get',
+    path: '/v1/tasks/{id}/trail',
+    summary: 'Everything the ledger knows of one task: who asked, why, what was minted, what ended it',
+    auth: 'operatorToken',
+    answer: trailAnswer,
+    ok: 200,
+  },
+  {
+    method: 'get',
+    path: '/v1/review',
+    summary: 'What agents had and used in a period, and what would have been enough',
+    auth: 'operatorToken',
+    query: reviewQuery,
+    answer: reviewAnswer,
+    ok: 200,
+  },
+  {
+    method: 'post',
+    path: '/v1/credentials/recognise',
+    summary: "Which credentials of a provider's log this broker handed out",
+    auth: 'operatorToken',
+    body: recogniseBody,
+    answer: recognisedAnswer,
+    ok: 200,
+  },
+]
+
 /** The OpenAPI 3.1 description of `/v1`, made from the schemas that parse its requests. */
 export function openapiDocument(publicUrl: string, version: string) {
   const app = new OpenAPIHono()
   for (const scheme of ['taskToken', 'operatorToken'] as const)
     app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })
-  for (const route of [...ROUTES, ...PEOPLE_ROUTES, ...REGISTRY_ROUTES, ...APPROVAL_ROUTES])
+  for (const route of [...ROUTES, ...PEOPLE_ROUTES, ...REVIEW_ROUTES, ...REGISTRY_ROUTES, ...APPROVAL_ROUTES])
     app.openAPIRegistry.registerPath(describe(route))
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
@@ -451,7 +483,7 @@ export function openapiDocument(publicUrl: string, version: string) {
   })
 }
 
-function describe({ method, path, summary, auth, body, query, ok }: Described) {
+function describe({ method, path, summary, auth, body, query, answer, ok }: Described) {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(match => match[1]!)
   const params =
     names.length === 0 ? undefined : z.object(Object.fromEntries(names.map(name => [name, z.string()])))
@@ -468,7 +500,10 @@ function describe({ method, path, summary, auth, body, query, ok }: Described) {
         : { body: { required: true, content: { 'application/json': { schema: body } } } }),
     },
     responses: {
-      [ok]: { description: summary },
+      [ok]: {
+        description: summary,
+        ...(answer === undefined ? {} : { content: { 'application/json': { schema: answer } } }),
+      },
       default: { description: 'RFC 9457', content: { 'application/problem+json': { schema: problem } } },
     },
   })

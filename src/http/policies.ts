@@ -1,5 +1,6 @@
 /** `/v1/policies`: what policies may speak of, what a request would come to, and how a candidate set fares. */
 import { Hono } from 'hono'
+import { Secret } from '../../issuers/shared/secret.ts'
 import type { Broker } from '../broker/broker.ts'
 import { type Simulated, type SimulateRequest, simulate } from '../broker/decisions/simulate.ts'
 import { cedarSchema } from '../policy/cedar/schema.ts'
@@ -52,7 +53,7 @@ export function policyRoutes(broker: Broker): Hono<Env> {
 type Body = ReturnType<(typeof simulateBody)['parse']>
 
 function toRequest(body: Body): SimulateRequest {
-  const { evidence, posture: statements, task, agent, purpose, minutes } = body
+  const { evidence, posture: statements, task, agent, purpose, minutes, ticket } = body
   const of =
     evidence === undefined
       ? { task: task! } // the schema takes one of the two
@@ -61,6 +62,7 @@ function toRequest(body: Body): SimulateRequest {
           ...(statements === undefined ? {} : { statements }),
           ...(agent === undefined ? {} : { agent }),
           ...(minutes === undefined ? {} : { minutes }),
+          ...(ticket === undefined ? {} : { ticket: new Secret(ticket) }),
         }
   return { of, asks: body.authorization_details.map(toAsk), ...declaredOf(body) }
 }

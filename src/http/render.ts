@@ -154,11 +154,11 @@ export function renderDecision({ reasons, facts, decided_at, ...row }: DecisionR
   return {
     ...row,
     decided_at: time(decided_at),
-    reasons: JSON.parse(reasons) as unknown,
-    facts: JSON.parse(facts) as object,
+    reasons: JSON.parse(reasons) as string[],
+    facts: JSON.parse(facts) as Record<string, unknown>,
   }
 }
 
 export function renderAudit(row: AuditRow) {
-  return { ...row, at: time(row.at), data: JSON.parse(row.data) as object }
+  return { ...row, at: time(row.at), data: JSON.parse(row.data) as Record<string, unknown> }
 }

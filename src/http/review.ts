@@ -1,40 +1,26 @@
 /** What auditors and reviewers ask: the trail of a task, the access of a period, whose a credential is. */
-import { z } from '@hono/zod-openapi'
 import { Hono } from 'hono'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker, Identity } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
 import { actorOf, authenticateOperator, authorizeOperator } from '../broker/people/operators.ts'
 import { readReceiptOf } from '../broker/proof/read-receipt.ts'
 import { recognise } from '../broker/reviews/recognise.ts'
 import { type AgentReview, type Review, reviewPeriod } from '../broker/reviews/review.ts'
 import { type Trail, trailOf } from '../broker/reviews/trail.ts'
-import { LIMITS } from '../limits.ts'
 import { bearer } from './bearer.ts'
 import { demandSeen, eyesOf, seen } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { query } from './page.ts'
 import { readJson } from './read-body.ts'
 import { renderAudit, renderDecision, renderLease, renderTask } from './render.ts'
-
-const moment = z.iso.datetime({ offset: true }).transform(text => Date.parse(text))
-
-export const reviewQuery = z
-  .strictObject({ from: moment, to: moment, agent: z.string().min(1).max(LIMITS.nameChars).optional() })
-  .refine(({ from, to }) => from < to, 'from must be before to')
-
-export const recogniseBody = z
-  .strictObject({
-    credentials: z
-      .array(
-        z.union([
-          z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits') }),
-          z.strictObject({ session: z.string().min(1).max(LIMITS.nameChars) }),
-        ]),
-      )
-      .min(1)
-      .max(LIMITS.recognisedItems),
-  })
-  .openapi('RecogniseCredentials')
+import {
+  type AgentReviewAnswer,
+  type ReviewAnswer,
+  recogniseBody,
+  reviewQuery,
+  type TrailAnswer,
+} from './review-schemas.ts'
+import { time } from './time.ts'
 
 export function reviewRoutes(broker: Broker): Hono<Env> {
   const routes = new Hono<Env>()
@@ -81,10 +67,10 @@ async function receiptIfAny(broker: Broker, { task }: Trail): Promise<string | n
   }
 }
 
-function renderTrail(trail: Trail, receipt: string | null) {
+function renderTrail(trail: Trail, receipt: string | null): TrailAnswer {
   const { task, ancestors, descendants, asks, decisions, leases, events, complete } = trail
   return {
-    task: { ...renderTask(task, asks), identity: JSON.parse(task.identity) as object },
+    task: { ...renderTask(task, asks), identity: JSON.parse(task.identity) as Partial<Identity> },
     ancestors: ancestors.map(one => renderTask(one, [])),
     descendants: descendants.map(one => renderTask(one, [])),
     decisions: decisions.map(renderDecision),
@@ -95,22 +81,23 @@ function renderTrail(trail: Trail, receipt: string | null) {
   }
 }
 
-function renderReview({ period, agents, surplus, unasked }: Review) {
+function renderReview({ period, agents, surplus, unasked }: Review): ReviewAnswer {
   return {
-    from: new Date(period.from).toISOString(),
-    to: new Date(period.to).toISOString(),
+    from: time(period.from),
+    to: time(period.to),
     agents: agents.map(renderAgentReview),
     surplus,
     unasked,
   }
 }
 
-function renderAgentReview({ agent, registered, tasks, decisions, credentials, use, proposal }: AgentReview) {
+function renderAgentReview(review: AgentReview): AgentReviewAnswer {
+  const { agent, registered, tasks, decisions, credentials, use, proposal } = review
   return {
     agent,
     owner: registered?.owner ?? null,
     risk_tier: registered?.risk_tier ?? null,
-    expires_at: registered === undefined ? null : new Date(registered.expires_at).toISOString(),
+    expires_at: registered === undefined ? null : time(registered.expires_at),
     tasks: { opened: tasks.opened, receipts: tasks.receipts, by_end: tasks.byEnd },
     decisions,
     credentials: {
@@ -132,7 +119,6 @@ function renderAgentReview({ agent, registered, tasks, decisions, credentials, u
         never_touched: neverTouched,
       })),
     ),
-    /** In the form of the `ceiling` of an agent's file; null where nothing narrower is known. */
     proposed_ceiling: proposal ?? null,
   }
 }

@@ -79,6 +79,8 @@ export const simulateBody = z
     agent: name.optional(),
     purpose: words(LIMITS.purposeChars).min(1).default('a simulation'),
     minutes: minutes.optional(),
+    /** Beside evidence; it is not used up. */
+    ticket: z.string().optional(),
     authorization_details: authorizationDetails.min(1),
     ...declaredShape,
   })
@@ -89,6 +91,10 @@ export const simulateBody = z
   .refine(
     ({ task, posture: statements }) => task === undefined || statements === undefined,
     'expected no posture beside a task: it has what it was opened with',
+  )
+  .refine(
+    ({ task, ticket }) => task === undefined || ticket === undefined,
+    'expected no ticket beside a task: its place is known',
   )
   .openapi('SimulatePolicies')
 

@@ -138,7 +138,19 @@ export function openTeamInstance(
   resource: Resource,
   { types, openers }: Pick<InstalledOptions, 'types' | 'openers'>,
 ): Attestor | Issuer {
-  const { kind, name, document } = resource
+  const { kind, name } = resource
+  const instance = teamInstance(resource, types)
+  const read = secretReader(broker, state, resource)
+  return kind === 'attestor'
+    ? openers.attestor(name, instance, read)
+    : openers.issuer(name, instance, async path => new Secret(await read(path)))
+}
+
+/** @throws Error where its settings are not of its type, or nobody brings the type */
+export function teamInstance(
+  { kind, document }: Pick<Resource, 'kind' | 'document'>,
+  types: PluginLists,
+): PluginInstance {
   const known = (kind === 'attestor' ? types.attestorTypes : types.issuerTypes).find(
     ({ type }) => type === document.type,
   )
@@ -147,11 +159,7 @@ export function openTeamInstance(
   const declared = document.settings as Readonly<Record<string, unknown>>
   const parsed = known.settings.safeParse(declared)
   if (!parsed.success) throw new Error('its settings are not what its type expects')
-  const instance = { type: known.type, settings: parsed.data, declared }
-  const read = secretReader(broker, state, resource)
-  return kind === 'attestor'
-    ? openers.attestor(name, instance, read)
-    : openers.issuer(name, instance, async path => new Secret(await read(path)))
+  return { type: known.type, settings: parsed.data, declared }
 }
 
 /** All that a team's instance can read: what was uploaded for it. Never a file of the broker's host. */

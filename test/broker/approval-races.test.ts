@@ -273,6 +273,9 @@ function races(): void {
       )
       expect([waited, code(first), code(second)]).toEqual([true, 'done', 'done'])
       expect(await state(id)).toBe('active')
+      installation.clock.advance(11 * 60_000)
+      await endUnattended(b)
+      expect(await state(id)).not.toBe('active')
     })
 
     test('the lapse first: the check-in is too late', async () => {

@@ -6,10 +6,12 @@ import { announceRestored } from '../../src/broker/tasks/restored.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { createShell, type Shell } from '../cli/mayfly.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { createPeopledInstallation } from '../fakes/people.ts'
 import { allLeases, liveCredentials, unaccounted } from '../faults/truth.ts'
 import { createApi } from '../support/api.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { missingPostgres, startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { sessionOf } from '../support/session.ts'
 import { createSharedInstallation, startSharedBroker } from '../support/shared-installation.ts'
 
 const MINUTE_MS = 60_000
@@ -89,10 +91,13 @@ describe('an older copy of the embedded ledger', () => {
     expect(liveCredentials(installation).map(one => one.lease)).toEqual([forgotten])
 
     // 6. When everything it knew is over it is a broker again, by itself.
-    const operator = await operatorTokenOf(broker)
-    const blocking = async () => (await api.call('GET', '/v1/revocations?blocking=true', operator)).body.items
+    const blocking = async () =>
+      (await api.call('GET', '/v1/revocations?blocking=true', await operatorTokenOf(broker!))).body.items
     expect(await blocking()).toMatchObject([{ id: said.block, tasks_ended: 0 }])
     installation.clock.advance(100 * MINUTE_MS)
+    expect((await attempt(broker, await installation.jobToken())).status).toBe(201)
+    expect(await blocking()).toMatchObject([{ id: said.block }])
+    installation.clock.advance(23 * 60 * MINUTE_MS)
     expect((await attempt(broker, await installation.jobToken())).status).toBe(201)
     expect(await blocking()).toEqual([])
     const { items: audit } = await ledger.read.audit({}, { limit: 100 })
@@ -114,12 +119,61 @@ describe('an older copy of the embedded ledger', () => {
     expect((await attempt(broker, await installation.jobToken())).status).toBe(201)
   })
 
+  test('has tasks that may have ended since: they mint nothing more', async () => {
+    broker = await startBroker(installation)
+    const [task, ended] = [
+      await createApi(broker, installation).open([asks.api]),
+      await createApi(broker, installation).open([asks.api]),
+    ]
+    await stop()
+    await copyFile(file(), `${file()}.backup`)
+    broker = await startBroker(installation)
+    await createApi(broker, installation).complete(ended)
+    await stop()
+    await putBack()
+    const { block } = JSON.parse((await announce()).out)
+    broker = await startBroker(installation)
+    const api = createApi(broker, installation)
+    installation.clock.advance(2 * MINUTE_MS)
+    const fresh = await api.open([asks.api])
+    expect((await api.credential(fresh)).status).toBe(201)
+    for (const one of [task, ended])
+      expect(await api.credential(one)).toMatchObject({ status: 403, body: { code: 'blocked' } })
+    // An operator who knows that nothing was lost may say so.
+    const operator = await operatorTokenOf(broker)
+    await api.call('POST', `/v1/revocations/${block}/unblock`, operator, {})
+    expect((await api.credential(task)).status).toBe(201)
+  })
+
   test('is not announced where there is none, nor under a running broker', async () => {
     const args = ['ledger', 'restored', '--config', installation.configPath]
     expect((await shell.fails(1, args)).err).toContain('there is no ledger at')
     broker = await startBroker(installation)
     expect((await shell.fails(1, args)).err).toContain('announced before the next one starts')
   })
+})
+
+test('sessions and tokens of operators from before are refused: they may have been ended since', async () => {
+  const people = await createPeopledInstallation()
+  installation = people
+  const shell = await createShell()
+  try {
+    broker = await startBroker(people)
+    const status = async (token: string) =>
+      (await createApi({ url: broker!.operatorUrl }, people).call('GET', '/v1/leases', token)).status
+    const before = [await sessionOf(broker, people, 'vera'), await operatorTokenOf(broker)]
+    for (const token of before) expect(await status(token)).toBe(200)
+    await stop()
+    await shell.ok(['ledger', 'restored', '--config', people.configPath])
+    broker = await startBroker(people)
+    for (const token of before) expect(await status(token)).toBe(401)
+    people.clock.advance(2 * MINUTE_MS)
+    for (const token of [await sessionOf(broker, people, 'vera'), await operatorTokenOf(broker)])
+      expect(await status(token)).toBe(200)
+  } finally {
+    await stop()
+    await Promise.all([people.close(), shell.close()])
+  }
 })
 
 const missing = missingPostgres()
@@ -143,6 +197,9 @@ describe.skipIf(missing !== undefined)(missing ?? 'a PostgreSQL that was put bac
       const task = await api.open([asks.api])
       expect((await api.credential(task)).status).toBe(201)
       const { block } = await announceRestored(broker.broker, 'operator:test')
+      // No broker can have installed a generation of this number, whatever the backup has forgotten.
+      const head = await broker.broker.ledger.read.registry()
+      expect(head?.generation).toBeGreaterThan(installation.clock.now() / 1000 - 60)
       installation.clock.advance(2 * MINUTE_MS)
       expect((await attempt(other, await installation.jobToken())).body.code).toBe('ledger_restored')
       expect((await api.complete(task)).status).toBe(200)

@@ -1,4 +1,7 @@
 /** AWS sessions from mint to proof, ended one by one through a whole broker. */
+
+import { copyFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   DeleteRolePolicyCommand,
   GetRolePolicyCommand,
@@ -9,6 +12,7 @@ import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Broker } from '../../src/broker/broker.ts'
 import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
+import { announceRestored } from '../../src/broker/tasks/restored.ts'
 import type { RunningServer } from '../../src/server.ts'
 import type { LeaseRow } from '../../src/store/rows.ts'
 import { lease as leaseRow, task as taskRow } from '../conformance/store/subject.ts'
@@ -235,6 +239,31 @@ test('a broker that died between the ledger and the role is made good by the nex
   server = await start()
   await pass(1_000)
   expect(await read(held.keys)).toBe('AccessDenied')
+})
+
+test('a ledger that was put back lets go of nobody whom it has forgotten, for a day', async () => {
+  const [known, late] = [await mint(), await mint()]
+  await server.stop()
+  const file = join(installation.directory, 'data/mayfly.db')
+  await copyFile(file, `${file}.backup`)
+  server = await start()
+  const forgotten = await mint()
+  for (const one of [forgotten, late]) await end(one)
+  await pass(1)
+  await server.stop()
+  await copyFile(`${file}.backup`, file)
+  for (const beside of ['-wal', '-shm']) await rm(file + beside, { force: true })
+  server = await start()
+  await announceRestored(server.broker, 'operator:test')
+
+  await end(known)
+  await until(() => isTold(known.lease))
+  for (const { keys } of [known, late, forgotten]) expect(await read(keys)).toBe('AccessDenied')
+  await until(() => isClosed(known.lease))
+  await pass(62 * minute)
+  expect(await policies()).not.toEqual([])
+  await pass(23 * 60 * minute)
+  expect(await policies()).toEqual([])
 })
 
 test('a session whose mint has no known outcome is ended by its name', async () => {

@@ -290,7 +290,7 @@ function runProgram(...args: string[]): Promise<{ code: number | null; stdout: s
 
 /** A line of the timeline: who, the start of what (a pattern), the start of the answer. */
 function line(who: string, what: string, answer: string) {
-  return expect.stringMatching(new RegExp(`^ +\\d+ ms  ${who} +${what}.* ${answer} `))
+  return expect.stringMatching(new RegExp(`^ *\\d+ ms  ${who} +${what}.* ${answer} `))
 }
 
 function folderIn(printed: string): string {

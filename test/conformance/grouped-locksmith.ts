@@ -14,10 +14,13 @@ function soundGroup(locksmith: Locksmith): Grouped & Partial<Issuer<DoorAsk>> {
     revoke: async () => {
       throw new Error('keys are ended by the list')
     },
-    async revokeGroup(_group, members, until) {
+    async revokeGroup(_group, members, until, others) {
       if (locksmith.now >= until) throw new ProviderUnavailable('too late to write the list')
       try {
-        locksmith.list(members.map(({ lease }) => lease))
+        locksmith.list(
+          members.map(({ lease }) => lease),
+          others,
+        )
       } catch (cause) {
         throw new ProviderUnavailable('the locksmith gave no answer', { cause })
       }
@@ -49,9 +52,9 @@ export const wrongGroups: [rule: string, change: Change][] = [
     wrongly(({ revokeGroup }) => {
       const named: Parameters<Grouped['revokeGroup']>[1][number][] = []
       return {
-        revokeGroup(group, members, until) {
+        revokeGroup(group, members, until, others) {
           named.push(...members)
-          return revokeGroup(group, named, until)
+          return revokeGroup(group, named, until, others)
         },
       }
     }),
@@ -59,8 +62,27 @@ export const wrongGroups: [rule: string, change: Change][] = [
   [
     'a group ends whoever is named',
     wrongly(({ revokeGroup }) => ({
-      revokeGroup: (group, members, until) => revokeGroup(group, members.slice(0, 1), until),
+      revokeGroup: (group, members, until, others) => revokeGroup(group, members.slice(0, 1), until, others),
     })),
+  ],
+  [
+    'others that are to be kept',
+    wrongly(({ revokeGroup }) => ({
+      revokeGroup: (group, members, until) => revokeGroup(group, members, until),
+    })),
+  ],
+  [
+    'others that are to be kept',
+    wrongly(({ revokeGroup }) => {
+      let kept = false
+      return {
+        // Once it kept somebody, it keeps everybody.
+        revokeGroup(group, members, until, others) {
+          kept ||= others === 'keep'
+          return revokeGroup(group, members, until, kept ? 'keep' : 'let_go')
+        },
+      }
+    }),
   ],
   [
     'a member is ended by its name alone',
@@ -78,9 +100,9 @@ export const wrongGroups: [rule: string, change: Change][] = [
     wrongly(({ revokeGroup }) => {
       let written = ''
       return {
-        async revokeGroup(group, members, until) {
+        async revokeGroup(group, members, until, others) {
           const now = members.map(({ lease }) => lease).join()
-          if (now !== written) await revokeGroup(group, members, until)
+          if (now !== written) await revokeGroup(group, members, until, others)
           written = now
           return { left: [] }
         },
@@ -90,14 +112,15 @@ export const wrongGroups: [rule: string, change: Change][] = [
   [
     'a group is not written after its time',
     wrongly(({ revokeGroup }) => ({
-      revokeGroup: (group, members) => revokeGroup(group, members, Number.POSITIVE_INFINITY),
+      revokeGroup: (group, members, _until, others) =>
+        revokeGroup(group, members, Number.POSITIVE_INFINITY, others),
     })),
   ],
   [
     'a group while the provider is down',
     wrongly(({ revokeGroup }) => ({
-      revokeGroup: (group, members, until) =>
-        revokeGroup(group, members, until).catch(() => ({ left: members.map(({ lease }) => lease) })),
+      revokeGroup: (group, members, until, others) =>
+        revokeGroup(group, members, until, others).catch(() => ({ left: members.map(({ lease }) => lease) })),
     })),
   ],
 ]

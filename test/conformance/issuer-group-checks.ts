@@ -60,6 +60,23 @@ export const issuerGroupChecks: readonly IssuerCheck[] = [
     },
   },
   {
+    name: 'others that are to be kept stay ended, until they are let go of again',
+    needless: alone,
+    async run(subject) {
+      const [a, b, c] = [await mintGranted(subject), await mintGranted(subject), await mintGranted(subject)]
+      const secrets = [a.secret, b.secret, c.secret]
+      await endExactly(subject, [a.handle])
+      await endExactly(subject, [b.handle], 'keep')
+      assert.deepEqual(await withUse(subject, secrets), ['refused', 'refused', 'accepted'])
+      const { revokeGroup, group } = grouped(subject)
+      const nobody = await revokeGroup(group(a.grant.ask), [], subject.now() + 60_000, 'keep')
+      assert.deepEqual(nobody.left, [])
+      assert.deepEqual(await withUse(subject, secrets), ['refused', 'refused', 'accepted'])
+      await endExactly(subject, [c.handle], 'let_go')
+      assert.deepEqual(await withUse(subject, secrets), ['accepted', 'accepted', 'refused'])
+    },
+  },
+  {
     name: 'a member is ended by its name alone, without its secret and before its mint is known',
     needless: alone,
     async run(subject) {

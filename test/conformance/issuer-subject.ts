@@ -4,6 +4,7 @@ import type fc from 'fast-check'
 import {
   type Grant,
   type GroupMember,
+  type GroupOthers,
   type Issued,
   type Issuer,
   type LeaseHandle,
@@ -134,13 +135,17 @@ export async function end(subject: IssuerSubject, lease: LeaseHandle): Promise<'
   return 'revoked'
 }
 
-/** These of one group, and nobody else. */
-export async function endExactly({ issuer, now }: IssuerSubject, leases: LeaseHandle[]): Promise<void> {
+/** These of one group; nobody else, unless others are to be kept. */
+export async function endExactly(
+  { issuer, now }: IssuerSubject,
+  leases: LeaseHandle[],
+  others?: GroupOthers,
+): Promise<void> {
   const { group, revokeGroup } = issuer
   const [first] = leases
   if (!group || !revokeGroup || !first) throw new Error('it ends each credential alone')
   const members = leases.map(lease => memberOf(lease, now()))
-  const { left } = await revokeGroup(group(first.ask), members, now() + 60_000)
+  const { left } = await revokeGroup(group(first.ask), members, now() + 60_000, others)
   if (left.length > 0) throw new Error('there was room, and it was left out')
 }
 

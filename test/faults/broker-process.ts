@@ -15,6 +15,8 @@ export type BrokerProcess = {
   pause(): void
   /** SIGCONT. */
   resume(): void
+  /** SIGHUP: reads its configuration again. */
+  reload(): void
   /** Resolves when the process is gone, however that came. */
   readonly gone: Promise<unknown>
   /** The last lines that it wrote. */
@@ -39,6 +41,7 @@ export async function spawnBroker(configPath: string): Promise<BrokerProcess> {
     return {
       ...{ url, gone, lastWords },
       ...{ kill: signal('SIGKILL'), pause: signal('SIGSTOP'), resume: signal('SIGCONT') },
+      reload: signal('SIGHUP'),
     }
   } catch {
     child.kill('SIGKILL')

@@ -102,6 +102,30 @@ describe('on behalf of a human', () => {
     expect(claimsOf(credential)).toMatchObject({ sub: installation.hanna, act })
   })
 
+  test('a child is simulated on behalf of its parent’s human, whom its agent has to act for', async () => {
+    const root = opened(await openFor([], { evidence: svid('coder') }))
+    const body = { evidence: svid('reviewer'), ticket: await ticketFor(root, [asks.orders]) }
+    const simulate = async () =>
+      (
+        await api.call('POST', '/v1/policies/simulate', operator, {
+          ...body,
+          authorization_details: [asks.orders],
+        })
+      ).body
+    expect(await simulate()).toMatchObject({ outcome: 'allow', facts: { human: { name: 'Hanna' } } })
+    await installation.configure({ agents: { reviewer: installation.agents.reviewer! } })
+    await broker.reload()
+    try {
+      expect(await simulate()).toMatchObject({
+        ...{ outcome: 'deny', stage: 'match' },
+        reasons: ['reviewer may not act for Hanna: none of their groups is in its may_act_for'],
+      })
+    } finally {
+      await installation.configure({})
+      await broker.reload()
+    }
+  })
+
   test('the record says who it was for, and holds no token', async () => {
     const human = await installation.humanToken()
     const task = opened(await openFor([asks.apiRead], { on_behalf_of: jwt(human) }))

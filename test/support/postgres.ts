@@ -22,8 +22,14 @@ export type TestPostgres = {
   start(): Promise<void>
   /** Connections are cut, as in any restart. */
   stop(): Promise<void>
+  /** Where the running server has its files. */
+  readonly files: string
+  /** Stops it for good, and begins another in its place, on the same socket. */
+  replace(by: { files: string; settings?: Settings }): Promise<void>
   close(): Promise<void>
 }
+
+type Settings = Record<string, string>
 
 const user = 'mayfly'
 const password = 'a-password-of-the-tests'
@@ -41,39 +47,49 @@ export function missingPostgres(): string | undefined {
   }
 }
 
-/** To be called from a hook, never while tests are collected: where none is run, nobody stops it. */
-export async function startPostgres(): Promise<TestPostgres> {
+/**
+ * To be called from a hook, never while tests are collected: where none is run, nobody stops it.
+ *
+ * @param more given the folder that the server's files are in: settings besides the usual ones
+ */
+export async function startPostgres(more: (folder: string) => Settings = () => ({})): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'mayfly-pg-'))
   // The server may run as another user than the test: that user must reach its folders.
   await chmod(folder, 0o755)
   const host = join(folder, 's')
   await mkdir(host)
   await chmod(host, 0o777)
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
+  const server = serverOn({ host, files: join(folder, 'data'), settings: more(folder) })
+  await server.initialise()
+  await server.start()
+  return controls(server, { host, folder })
+}
+
+type Place = { host: string; files: string; settings: Settings }
+
+function serverOn({ host, files, settings }: Place): EmbeddedPostgres {
+  return new EmbeddedPostgres({
+    databaseDir: files,
     user,
     password,
     persistent: true,
     createPostgresUser: userInfo().uid === 0,
     initdbFlags: ['--no-sync', '--encoding=UTF8', '--locale=C'],
     // Deadlocks are looked for at once, so that tests of them do not wait a second for each.
-    postgresFlags: settings({
+    postgresFlags: flags({
       listen_addresses: '',
       unix_socket_directories: host,
       deadlock_timeout: '20ms',
+      ...settings,
     }),
     onLog: () => {},
     onError: () => {},
   })
-  await server.initialise()
-  await server.start()
-  return controls(server, { host, folder })
 }
 
-function controls(
-  server: EmbeddedPostgres,
-  { host, folder }: { host: string; folder: string },
-): TestPostgres {
+function controls(first: EmbeddedPostgres, { host, folder }: { host: string; folder: string }): TestPostgres {
+  let server = first
+  let files = join(folder, 'data')
   let databases = 0
   const address = (database: string): PostgresAddress => ({
     host,
@@ -115,6 +131,15 @@ function controls(
     },
     start: () => server.start(),
     stop: () => server.stop(),
+    get files() {
+      return files
+    },
+    async replace({ files: others, settings = {} }) {
+      await server.stop()
+      files = others
+      server = serverOn({ host, files, settings })
+      await server.start()
+    },
     async close() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })
@@ -122,5 +147,4 @@ function controls(
   }
 }
 
-const settings = (all: Record<string, string>) =>
-  Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+const flags = (all: Settings) => Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])

@@ -206,14 +206,14 @@ async function activate(
     for (const print of prints) await tx.insertPrint(print)
   }
   try {
-    return await broker.ledger.write(async tx => {
+    const became = await broker.ledger.write(async tx => {
       const unchanged = await areUnchanged(tx, plan.judgedBy, plan.row.phase)
       if (!(await tx.activateLease(lease, row))) {
         const attached = await tx.attachSecret(lease, row)
         if (attached) await insertPrints(tx)
         if (attached) await record(tx, 'lease.minted_after_end', subject)
         await cutCredential(tx, plan, tx.now)
-        return 'ended'
+        return attached ? 'ended' : 'unknown'
       }
       const state = wider ? 'wider' : unchanged ? 'active' : 'stale'
       await insertPrints(tx)
@@ -222,6 +222,10 @@ async function activate(
       await cutCredential(tx, plan, state === 'active' ? row.expires_at : tx.now)
       return state
     })
+    // Closed, or of a ledger that was put back under this mint: nobody else will end it.
+    if (became !== 'unknown') return became
+    await rescue(broker, plan, issued, subject)
+    return 'ended'
   } catch (error) {
     await rescue(broker, plan, issued, subject)
     throw error
@@ -235,7 +239,7 @@ const ACTIVATED = {
 } as const
 
 /**
- * The ledger could not take the secret, so the provider is told at once, while the secret is still at hand.
+ * The ledger could not take the secret, or has no lease for it, so the provider is told at once, while the secret is still at hand.
  * What fails here is left as intended: the ledger knows it until `dead_by`.
  */
 async function rescue(

@@ -4,11 +4,12 @@
  * in, and whoever is past its life falls out. A claim in the ledger lets one broker at a time write it, and
  * keeps it from being written more than once in a while, so that a burst of ends costs few writes.
  */
-import type { GroupMember, Issuer } from '../../../issuers/issuer.ts'
+import type { GroupMember, GroupOthers, Issuer } from '../../../issuers/issuer.ts'
 import { record } from '../../audit/record.ts'
 import type { ClaimRow, LeaseRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { groupClaim, groupOf } from '../group-claim.ts'
+import { mayHaveForgotten } from '../tasks/restored.ts'
 import { failed, later, lifeEnd, lookAt, type ReapOutcome, startRevoking } from './reap-lease.ts'
 
 /** Starts `run` once after `ms`; the returned function takes it back. */
@@ -139,6 +140,7 @@ async function writeDocument(broker: Broker, issuer: Issuer, name: string): Prom
   // 2. Everybody who was taken back and may still be alive.
   const since = now - limits.clockSkewMs
   const members = await ledger.read.revokedInGroup(instance, group, since, limits.groupMembers)
+  const others = (await mayHaveForgotten(broker)) ? 'keep' : 'let_go'
   if (members.length === limits.groupMembers) {
     const message = 'more members are being ended together than one pass takes'
     broker.log.error({ alarm: 'group_too_large', issuer: instance, group, members: members.length }, message)
@@ -148,18 +150,18 @@ async function writeDocument(broker: Broker, issuer: Issuer, name: string): Prom
   const until = now + limits.groupClaimMs - limits.providerDeadlineMs
   let outcome: Awaited<ReturnType<NonNullable<Issuer['revokeGroup']>>>
   try {
-    outcome = (await issuer.revokeGroup?.(group, members.map(memberOf), until)) ?? { left: [] }
+    outcome = (await issuer.revokeGroup?.(group, members.map(memberOf), until, others)) ?? { left: [] }
   } catch (cause) {
     await giveBack(broker, claim, now + limits.groupRetryMs)
     throw cause
   }
-  return noteWritten(broker, claim, members, outcome)
+  return noteWritten(broker, claim, { members, others }, outcome)
 }
 
 async function noteWritten(
   broker: Broker,
   claim: ClaimRow,
-  members: readonly LeaseRow[],
+  { members, others }: { members: readonly LeaseRow[]; others: GroupOthers },
   { left, because = 'the provider has no room for it now' }: { left: readonly string[]; because?: string },
 ): Promise<Written> {
   const { ledger, limits } = broker
@@ -170,7 +172,9 @@ async function noteWritten(
   const againAt = at + limits.groupUpkeepMs
   const soonest = Math.min(...members.map(lease => lifeEnd(broker, lease)))
   const due_at =
-    members.length === 0 ? null : Math.max(at + limits.groupPauseMs, Math.min(againAt, soonest + 1))
+    members.length === 0 && others === 'let_go'
+      ? null
+      : Math.max(at + limits.groupPauseMs, Math.min(againAt, soonest + 1))
   await ledger.write(async tx => {
     for (const row of await tx.noteRevoked([...told], at)) {
       const subject = { actor: 'broker', task: row.task, agent: row.agent, lease: row.id }

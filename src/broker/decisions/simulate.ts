@@ -3,16 +3,21 @@
  * provider, and no decision is kept. For operators: it says more than a caller may learn.
  */
 import type { Evidence } from '../../../attestors/attestor.ts'
+import type { Secret } from '../../../issuers/shared/secret.ts'
 import type { Agent } from '../../policy/agent.ts'
 import type { Declared } from '../../policy/facts.ts'
+import type { Bounds } from '../../policy/judge-ask.ts'
 import { matchAgent } from '../../policy/match-agent.ts'
 import type { DecisionRow } from '../../store/rows.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { type ParsedAsk, parseAsks, type WantedAsk } from '../credentials/resolve-asks.ts'
+import { type Human, humanOf } from '../people/human.ts'
+import { refusalToAct } from '../people/on-behalf-of.ts'
 import { examine } from '../tasks/attest.ts'
-import { boundsOf } from '../tasks/bounds.ts'
-import { deadlineOf } from '../tasks/new-task.ts'
+import { boundsOf, openingBounds } from '../tasks/bounds.ts'
+import { examineTicket } from '../tasks/examine-ticket.ts'
+import { deadlineOf, type Parent } from '../tasks/new-task.ts'
 import { examinePosture, missingPosture } from '../tasks/posture.ts'
 import { verifiedTask } from '../verified-rows.ts'
 import { type AskVerdict, decide } from './decide.ts'
@@ -28,6 +33,8 @@ export type SimulateRequest = {
         agent?: string
         purpose: string
         minutes?: number
+        /** Where it would be a child: of the task that gave it. */
+        ticket?: Secret
       }
   asks: readonly WantedAsk[]
   declared?: Declared
@@ -62,7 +69,8 @@ export async function simulate(broker: Broker, request: SimulateRequest): Promis
     verifiedTask(aside, task)
     if (task.state !== 'active') return refused('match', ['the task has ended'], { agent: task.agent })
     const line = await aside.ledger.read.ancestors(task.id)
-    return judge(aside, { ...judgedTask(task, line), ...said, supposed: true }, wanted, [...line, task])
+    const bounds = await boundsOf(aside, [...line, task])
+    return judge(aside, { ...judgedTask(task, line), ...said, supposed: true }, wanted, bounds)
   }
   const examined = await examine(aside, of.evidence)
   if (!examined.ok) {
@@ -83,26 +91,42 @@ export async function simulate(broker: Broker, request: SimulateRequest): Promis
   const missing = missingPosture(agent, claims)
   if (missing !== undefined)
     return refused('match', [`posture: a statement of ${missing} is needed`], { agent: agent.name })
+  const above = of.ticket === undefined ? undefined : await standing(aside, of.ticket, agent)
+  if (above?.ok === false) return refused('match', [above.detail], { agent: agent.name, evidenceUsed: used })
+  const { parent, human } = above ?? {}
   const about: Judged = {
-    ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose: of.purpose, line: [] },
-    deadline: deadlineFor(aside, agent, of.minutes),
+    ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose: of.purpose },
+    deadline: deadlineOf(aside, { agent, parent, minutes: of.minutes }, aside.now()),
+    line: parent?.line ?? [],
+    ...(human === undefined ? {} : { human, supposed: true }),
     ...said,
   }
-  const simulated = await judge(aside, about, wanted, [{ agent: agent.name, ticket: null }])
+  const simulated = await judge(aside, about, wanted, await openingBounds(aside, agent.name, parent))
   return { ...simulated, evidenceUsed: used }
 }
 
-function deadlineFor(broker: Broker, agent: Agent, minutes: number | undefined): number {
-  return deadlineOf(broker, { agent, parent: undefined, minutes }, broker.now())
+type Above = { ok: true; parent: Parent; human?: Human } | { ok: false; detail: string }
+
+/** Under whom it would be opened, and on whose behalf. What redeeming the ticket would find is looked at, too. */
+async function standing(broker: Broker, ticket: Secret, agent: Agent): Promise<Above> {
+  const examined = await examineTicket(broker, ticket, agent.name)
+  if (!examined.ok) return { ok: false, detail: `ticket: ${examined.detail}` }
+  const { parent } = examined
+  if (parent.ticket.state !== 'open') return { ok: false, detail: 'ticket: it was used before' }
+  if (parent.ticket.expires_at <= (await broker.ledger.now()))
+    return { ok: false, detail: 'ticket: it is past its time' }
+  const { human } = humanOf(verifiedTask(broker, parent.line.at(-1)!))
+  if (human === undefined) return { ok: true, parent }
+  const detail = refusalToAct(agent, human)
+  return detail === undefined ? { ok: true, parent, human } : { ok: false, detail }
 }
 
 async function judge(
   broker: Broker,
   about: Judged,
   wanted: readonly ParsedAsk[],
-  lineage: Parameters<typeof boundsOf>[1],
+  bounds: Bounds,
 ): Promise<Simulated> {
-  const bounds = await boundsOf(broker, lineage)
   const unresolved: number[] = []
   const asks: ParsedAsk[] = []
   for (const [index, one] of wanted.entries()) {

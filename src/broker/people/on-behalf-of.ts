@@ -54,13 +54,20 @@ export async function humanFor(
 ): Promise<Human | undefined> {
   const above = parent?.line.at(-1)
   const human = above === undefined ? presented?.human : humanOf(verifiedTask(broker, above)).human
-  if (human === undefined || mayActFor(agent, human)) return human
+  if (human === undefined) return undefined
+  const refusal = refusalToAct(agent, human)
+  if (refusal === undefined) return human
   const { purpose, identity } = about
   const facts = { identity: identityFacts(identity), agent: agent.name, purpose, human: shownHuman(human) }
-  const reasons = [`${agent.name} may not act for ${human.name}: none of their groups is in its may_act_for`]
-  const row = { task: null, agent: agent.name, outcome: 'deny', reasons, facts } as const
+  const row = { task: null, agent: agent.name, outcome: 'deny', reasons: [refusal], facts } as const
   await demandAllowed(broker, newDecision(broker, row), 'the agent may not act on behalf of this human')
   return human
+}
+
+/** Undefined: it may act for them. */
+export function refusalToAct(agent: Agent, human: Human): string | undefined {
+  if (mayActFor(agent, human)) return undefined
+  return `${agent.name} may not act for ${human.name}: none of their groups is in its may_act_for`
 }
 
 /** What of it is used up: evidence or ticket first; the human's token beside that, or alone. */

@@ -10,6 +10,7 @@ import type { Page } from '../../store/ledger.ts'
 import type { OperatorSessionRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
+import { isOfBefore } from '../tasks/restored.ts'
 import { actorOf, type Operator } from './operator.ts'
 import type { HumanToken } from './operator-identity.ts'
 import { sessionNonce } from './operator-nonce.ts'
@@ -83,8 +84,9 @@ export async function sessionOf(broker: Broker, token: Secret): Promise<Operator
   const row = await broker.ledger.read.operatorSessionByToken(broker.keyring.tokenHash(token.reveal()))
   // A session of a provider that is no longer the configured one is nobody's.
   if (row !== undefined && row.issuer === broker.people.signIn?.issuer) {
-    const { ended_at, expires_at } = verifiedSession(broker, row)
-    if (ended_at === null && expires_at > (await broker.ledger.now())) return row
+    const { created_at, ended_at, expires_at } = verifiedSession(broker, row)
+    const isOver = ended_at !== null || expires_at <= (await broker.ledger.now())
+    if (!isOver && !(await isOfBefore(broker, created_at))) return row
   }
   throw new BrokerError('unauthenticated', 'the session is over: sign in with mayfly login')
 }

@@ -30,7 +30,7 @@ export async function refuseBlocked(
   }
   for (const block of blocks) {
     if (!refuses(JSON.parse(block.filter) as RevocationFilter, subject)) continue
-    if (!(await standsStill(tx, block))) continue
+    if (!(await standsStill(tx, block, line))) continue
     throw new BrokerError(
       'blocked',
       `nothing of it is minted while ${block.id} stands: see mayfly revocations --blocking`,

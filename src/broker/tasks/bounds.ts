@@ -3,6 +3,7 @@ import type { TaskRow, TicketRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { verifiedTicket } from '../verified-rows.ts'
+import type { Parent } from './new-task.ts'
 
 /** What bounds a task that is being opened or asks for more: every ceiling and ticket from the root down. */
 export async function boundsOf(
@@ -20,7 +21,18 @@ export async function boundsOf(
   return bounds
 }
 
-export function ticketBound(ticket: TicketRow): Bounds[number] {
+/** What bounds a task that is about to be: its agent's ceiling, and where it is a child all that bounds its parent. */
+export async function openingBounds(
+  broker: Broker,
+  agent: string,
+  parent: Parent | undefined,
+): Promise<Bounds> {
+  const own = await boundsOf(broker, [{ agent, ticket: null }])
+  if (parent === undefined) return own
+  return [...(await boundsOf(broker, parent.line)), ticketBound(parent.ticket), ...own]
+}
+
+function ticketBound(ticket: TicketRow): Bounds[number] {
   return { name: 'the ticket', allows: JSON.parse(ticket.asks) as Allowance[] }
 }
 

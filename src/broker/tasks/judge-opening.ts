@@ -13,11 +13,11 @@ import { identityFacts } from '../decisions/judged.ts'
 import type { Human } from '../people/human.ts'
 import type { PresentedHuman } from '../people/human-token.ts'
 import { claimsOf, humanFor } from '../people/on-behalf-of.ts'
-import { verifiedTicket } from '../verified-rows.ts'
 import { bindingOf } from './bind-work.ts'
-import { boundsOf, ticketBound } from './bounds.ts'
+import { openingBounds } from './bounds.ts'
 import { refuseSpent, ticketRejected } from './claim-evidence.ts'
 import { denyUnmatched } from './deny-unmatched.ts'
+import { examineTicket } from './examine-ticket.ts'
 import { deadlineOf, type Parent } from './new-task.ts'
 import type { OpenRequest } from './open-request.ts'
 import { demandPosture, postureOf } from './posture.ts'
@@ -86,13 +86,9 @@ async function parentOf(
   agent: Agent,
 ): Promise<Parent | undefined> {
   if (ticket === undefined) return undefined
-  const row = await broker.ledger.read.ticketByToken(broker.keyring.tokenHash(ticket.reveal()))
-  // A ticket that was used is looked at again when it is claimed: its answer may have been lost.
-  if (row === undefined || row.agent !== agent.name) throw ticketRejected()
-  verifiedTicket(broker, row)
-  const parent = await broker.ledger.read.task(row.parent_task)
-  if (parent === undefined || parent.state !== 'active') throw ticketRejected()
-  return { ticket: row, line: [...(await broker.ledger.read.ancestors(parent.id)), parent] }
+  const examined = await examineTicket(broker, ticket, agent.name)
+  if (!examined.ok) throw ticketRejected()
+  return examined.parent
 }
 
 /** @param standing whether it is asked for before the locks; always, where somebody else is told of the asks. */
@@ -104,10 +100,7 @@ export async function judgeAsks(
   request: OpenRequest,
   standing: 'asking' | 'under locks' = 'under locks',
 ): Promise<Judged> {
-  const bounds = [
-    ...(parent === undefined ? [] : [...(await boundsOf(broker, parent.line)), ticketBound(parent.ticket)]),
-    ...(await boundsOf(broker, [{ agent: agent.name, ticket: null }])),
-  ]
+  const bounds = await openingBounds(broker, agent.name, parent)
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
   const { minutes, purpose } = request
   const isJudgedAlone = broker.policy.hash() === 'none' && !isWatched(broker) && human === undefined

@@ -4,19 +4,23 @@
  * everything the ledger knows of is over, what it knows is ended and nothing begins (docs/decisions/0018).
  */
 import { record } from '../../audit/record.ts'
+import { LIMITS, MINUTE_MS } from '../../limits.ts'
 import type { LedgerWrite } from '../../store/ledger.ts'
-import type { RevocationRow } from '../../store/rows.ts'
+import type { RevocationRow, TaskRow } from '../../store/rows.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
+import { registryMac, verifiedRegistry } from '../verified-rows.ts'
 import { rejectEvidence } from './attest.ts'
 
 const metaKey = 'restored'
+/** No task is longer: those that were active in the backup are over by then. */
+const LONGEST_TASK_MS = LIMITS.taskMinutes * MINUTE_MS
 const reason = 'the ledger was restored from a backup'
 
 export type Restored = {
   /** Counts the times that it was announced. */
   epoch: number
-  /** Evidence that was issued before is refused. Epoch ms, by the ledger's clock. */
+  /** Of before are refused: evidence, operators' sessions and tokens; and tasks mint no more. Epoch ms, by the ledger's clock. */
   at: number
   /** The longest `dead_by` of what is outstanding; `at` where nothing is. Nothing is opened or minted before. */
   revoke_only_until: number
@@ -29,6 +33,7 @@ export async function announceRestored(broker: Broker, actor: string): Promise<R
   const deadBy = await longestDeadBy(broker)
   const block = broker.newId('rev')
   return broker.ledger.write(async tx => {
+    await leaveGenerations(broker, tx)
     await tx.awaitMints()
     const earlier = await restoredIn(tx)
     if (earlier !== undefined) await lift(tx, earlier.block, actor)
@@ -50,12 +55,32 @@ export async function announceRestored(broker: Broker, actor: string): Promise<R
 }
 
 /**
+ * Generations that the backup has forgotten are counted again, and a broker that was never stopped may have
+ * installed one of that number. The seconds of the clock are above all of them, of this restore and of earlier ones.
+ *
+ * @throws AlteredRow
+ */
+async function leaveGenerations(broker: Broker, tx: LedgerWrite): Promise<void> {
+  const head = await tx.lockRegistry()
+  if (head === undefined) return
+  verifiedRegistry(broker, head)
+  const generation = Math.max(head.generation + 1, Math.floor(tx.now / 1000))
+  const { mac: _, ...unsigned } = { ...head, generation }
+  await tx.setRegistry({ ...unsigned, mac: registryMac(broker, unsigned) })
+}
+
+/**
  * Tells the refusal of a restored ledger from an operator's own, and takes it back when its time is over.
  * Asked only where something refuses, so that it costs an ordinary mint nothing.
  *
- * @returns whether the block still stands. @throws BrokerError `ledger_restored`
+ * @param line the task that would mint, and those above it
+ * @returns whether the block stands as one of an operator's. @throws BrokerError `ledger_restored`, `blocked`
  */
-export async function standsStill(tx: LedgerWrite, block: RevocationRow): Promise<boolean> {
+export async function standsStill(
+  tx: LedgerWrite,
+  block: RevocationRow,
+  line: readonly TaskRow[],
+): Promise<boolean> {
   if (block.reason !== reason) return true
   const restored = await restoredIn(tx)
   if (restored?.block !== block.id) return true
@@ -66,7 +91,13 @@ export async function standsStill(tx: LedgerWrite, block: RevocationRow): Promis
       'the ledger was restored from a backup: for now what it knows is ended, and nothing is opened or minted',
       { retryAfterMs: leftMs },
     )
-  await lift(tx, block.id, 'broker')
+  if (line.some(task => task.opened_at <= restored.at))
+    throw new BrokerError(
+      'blocked',
+      'the task is of before the ledger was restored, and may have ended since: it keeps what it holds until ' +
+        'its end, and mints nothing more. Open another',
+    )
+  if (tx.now > restored.at + LONGEST_TASK_MS) await lift(tx, block.id, 'broker')
   return false
 }
 
@@ -87,6 +118,22 @@ export async function demandNewer(broker: Broker, { attestor, replay }: Identity
   if (isNewer) return
   const detail = `it is of before the ledger was restored (epoch ${restored.epoch})`
   throw await rejectEvidence(broker, attestor, 'before_restore', detail)
+}
+
+/**
+ * Whether a token of an operator was made before the announcement: it may have been ended after the backup.
+ *
+ * @param madeAt epoch ms, by the ledger's clock
+ */
+export async function isOfBefore(broker: Broker, madeAt: number): Promise<boolean> {
+  const restored = parse(await broker.ledger.read.meta(metaKey))
+  return restored !== undefined && madeAt <= restored.at
+}
+
+/** Whether credentials may be alive, or taken back, that the ledger has forgotten. */
+export async function mayHaveForgotten({ ledger }: Broker): Promise<boolean> {
+  const restored = parse(await ledger.read.meta(metaKey))
+  return restored !== undefined && (await ledger.now()) <= restored.at + LONGEST_TASK_MS
 }
 
 async function lift(tx: LedgerWrite, block: string, actor: string): Promise<void> {
