@@ -44,6 +44,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   approval_pending: 'Wait for them with mayfly task wait, and ask for the credential then.',
   registry_moved: 'Look at what it would be now, with mayfly plan, and apply that.',
   ledger_restored: 'Operators: mayfly revocations --blocking, and docs/operations.md.',
+  target_unknown: 'To refuse a name before it is registered, say so: --hold --unregistered.',
   unauthenticated: 'The token is unknown or past its time. Operators: see mayfly operator --help.',
   foreign: 'Check the address: --broker, or MAYFLY_URL.',
 }

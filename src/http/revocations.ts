@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { actorOf, type OperatedOn } from '../broker/people/operators.ts'
+import { demandKnown } from '../broker/revocations/known-target.ts'
 import { previewRevocation } from '../broker/revocations/preview-revocation.ts'
 import { revocationStatus, startRevocation, unblock } from '../broker/revocations/revocations.ts'
 import { canonicalDigest } from '../canonical.ts'
@@ -20,13 +21,14 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
 
   routes.post('/', async c => {
     const body = await readJson(c, revocationBody, broker.limits.bodyBytes)
-    const { reason, hold, dry_run, everything: _, ...parts } = body
+    const { reason, hold, unregistered, dry_run, everything: _, ...parts } = body
     const filter = given(parts)
     const on = await reachOf(c.get('broker'), filter)
     const operator = await operatorFor(c, dry_run ? 'read' : 'revoke', on)
+    const sees = await eyesOf(c)
+    if (!unregistered) await demandKnown(c.get('broker'), filter, sees)
     if (dry_run) {
       const preview = await previewRevocation(c.get('broker'), filter)
-      const sees = await eyesOf(c)
       const tasks = await seen(preview.tasks, sees, one => one.agent)
       const leases = await seen(preview.leases, sees, one => one.agent)
       return c.json(renderPreview(filter, { ...preview, tasks, leases }), 200)
