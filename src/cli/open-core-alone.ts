@@ -1,5 +1,6 @@
 import type { Broker } from '../broker/broker.ts'
 import type { LoadedSettings } from '../config.ts'
+import { publishIdentity } from '../http/identity-listener.ts'
 import { type Core, type Edge, openCore } from '../open-core.ts'
 import { openIssuersAlone } from '../registry/issuers-alone.ts'
 import { LedgerInUse } from '../store/sqlite-file.ts'
@@ -19,6 +20,45 @@ export async function openCoreAlone(settings: LoadedSettings, edge: Edge, instea
     )
   }
 }
+
+/**
+ * AWS knows Mayfly by keys that it fetches from it, and no broker is there to be asked: from the first signature
+ * that AWS is to check, they are published where the broker would.
+ *
+ * @returns ends it
+ */
+export function publishWhileAlone(
+  terminal: Pick<Terminal, 'err'>,
+  core: Core,
+  { settings }: LoadedSettings,
+  { files, schedule, workloadApi }: Edge,
+): () => Promise<void> {
+  const { broker, webIdentityKeys } = core
+  const { readFile } = files
+  let begun: Promise<{ close(): Promise<void> } | undefined> | undefined
+  async function publish() {
+    try {
+      await webIdentityKeys.refresh()
+      return await publishIdentity(broker, { settings, webIdentityKeys, readFile, schedule, workloadApi })
+    } catch (error) {
+      note(
+        terminal,
+        `the key set that AWS checks Mayfly by is not published from here: ${messageOf(error)}.\n` +
+          `  AWS sessions can be ended only where ${settings.public_url}/aws/.well-known/jwks.json is answered all\n` +
+          '  the same, as by another broker on this ledger. Otherwise free the port, and run this again.',
+      )
+      return undefined
+    }
+  }
+  core.setPublish(async () => {
+    begun ??= publish()
+    await begun
+  })
+  return async () => (await begun)?.close()
+}
+
+const messageOf = (error: unknown): string =>
+  printable(error instanceof Error ? error.message : String(error))
 
 /**
  * The broker of such a core with the issuers of teams, which are in the ledger: what they minted is ended, too.

@@ -17,7 +17,7 @@ import type { LeaseRow } from '../store/rows.ts'
 import { leaseAnswer, previewAnswer, revocationStatusAnswer } from './answers.ts'
 import { demandLedger } from './demand-ledger.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { openCoreAlone, withTeamIssuers } from './open-core-alone.ts'
+import { openCoreAlone, publishWhileAlone, withTeamIssuers } from './open-core-alone.ts'
 import { count, printJson } from './print.ts'
 import { demandMatch, matchedBy, reachedBy, tellBlock, tellPreview, tellStatus } from './revocation.ts'
 import { describeLease } from './task-session.ts'
@@ -44,6 +44,7 @@ export async function revokeOffline(
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
   await demandLedger(edge.files, loaded.settings.ledger)
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
+  const endPublishing = publishWhileAlone(terminal, core, loaded, edge)
   try {
     const broker = await withTeamIssuers(terminal, core)
     if (!unregistered) await demandKnown(broker, filter)
@@ -68,6 +69,7 @@ export async function revokeOffline(
     if (left.some(isRevocable)) terminal.exitWith(EXIT.unavailable)
     demandMatch(filter, reachedBy(status))
   } finally {
+    await endPublishing()
     await core.close()
   }
 }
