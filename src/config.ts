@@ -10,7 +10,13 @@ import { type AskSchemas, parseAgentFiles, parseAgents } from './config/agents.t
 import { type Drill, parseDrills } from './config/drills.ts'
 import { clashes, parseInstances, rulesOf } from './config/instances.ts'
 import type { TlsSettings } from './config/listen.ts'
-import { anyNameShape, type Namespace, namespaceOf, teamNameShape } from './config/namespaces.ts'
+import {
+  anyNameShape,
+  ceilingProblems,
+  type Namespace,
+  namespaceOf,
+  teamNameShape,
+} from './config/namespaces.ts'
 import { type Parsed, parseShape } from './config/parse-shape.ts'
 import { readPolicies } from './config/policies.ts'
 import { ConfigError, type Problem } from './config/problem.ts'
@@ -122,8 +128,10 @@ export async function loadRegistry(
     settings,
   )
   const drills = parseDrills(settings, issuers)
-  if (!agents.ok || !servers.ok || !drills.ok) {
-    throw new ConfigError([agents, servers, drills].flatMap(part => (part.ok ? [] : part.problems)))
+  const shared = ceilingProblems(settings, issuers)
+  if (!agents.ok || !servers.ok || !drills.ok || shared.length > 0) {
+    const others = [agents, servers, drills].flatMap(part => (part.ok ? [] : part.problems))
+    throw new ConfigError([...others, ...shared])
   }
   const { policies_dir: folder } = settings
   return {
