@@ -53,6 +53,7 @@ export {
   resourceServerShape,
   rulesOf,
   type Settings,
+  type SettingsShape,
   teamNameShape,
   type YamlFile,
 }
@@ -97,10 +98,7 @@ export async function loadSettings(
   files: ConfigFiles,
   builtIn: PluginLists,
 ): Promise<LoadedSettings> {
-  const file = parseYaml(path, await readText(files, path))
-  const parsed = parseShape(file, settingsShape, file.value)
-  if (!parsed.ok) throw new ConfigError(parsed.problems)
-  const shape = resolvePaths(parsed.value, dirname(path))
+  const { file, shape } = await parseSettings(path, files)
   const types = await addPluginTypes(file, shape.plugins, files, builtIn)
   const attestors = parseInstances(file, 'attestors', shape.attestors, types.attestorTypes)
   const issuers = parseInstances(file, 'issuers', shape.issuers, types.issuerTypes)
@@ -114,6 +112,21 @@ export async function loadSettings(
     issuers: issuers.value,
   }
   return { ...types, settings }
+}
+
+/** What the file says, without the modules that it names. @throws ConfigError */
+export async function readSettings(path: string, files: ConfigFiles): Promise<SettingsShape> {
+  return (await parseSettings(path, files)).shape
+}
+
+async function parseSettings(
+  path: string,
+  files: ConfigFiles,
+): Promise<{ file: YamlFile; shape: SettingsShape }> {
+  const file = parseYaml(path, await readText(files, path))
+  const parsed = parseShape(file, settingsShape, file.value)
+  if (!parsed.ok) throw new ConfigError(parsed.problems)
+  return { file, shape: resolvePaths(parsed.value, dirname(path)) }
 }
 
 /** @throws ConfigError */

@@ -30,6 +30,7 @@ export type ListenersOptions = ListenerSurroundings &
     /** Tells that an alert waits to be looked at; absent where none are. */
     secretAlerts: (() => void) | undefined
     registry: LiveRegistry
+    restartNeeded: NonNullable<AppOptions['restartNeeded']>
     version: string
     /** As `readFile`, for secrets, which nobody else may be able to read. */
     readSecret: (path: string) => Promise<string>
@@ -118,6 +119,7 @@ type Shared = Omit<AppOptions, 'proxyHops' | 'forwarded' | 'reachedAt'>
 /** What all listeners answer by. A file that cannot be used is told at the start, not by the first request. */
 async function sharedOptions(given: ListenersOptions): Promise<Omit<Shared, 'stopping' | 'notReady'>> {
   const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version } = given
+  const { restartNeeded } = given
   return {
     ...(await openWebhooks(settings, given)),
     metrics: { expose: given.expose, token: await readScraperToken(settings, given) },
@@ -125,7 +127,7 @@ async function sharedOptions(given: ListenersOptions): Promise<Omit<Shared, 'sto
     certificates: certificateUse(settings),
     stsEndpoint: settings.sts_endpoint,
     operators: settings.operator_listen === undefined,
-    ...{ resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version },
+    ...{ resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version, restartNeeded },
   }
 }
 
