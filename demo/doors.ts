@@ -33,7 +33,7 @@ export function doorsFor({ identityProvider }: Pick<Installation, 'identityProvi
     sts_endpoint: { path: '/sts', issuers: ['aws'] },
     octo_sts: { domain: OCTO_STS_DOMAIN, namespace: 'octo', owners: { acme: owner } },
     namespaces: {
-      octo: { owners: ['mayfly-platform'] },
+      octo: { owners: ['mayfly-platform'], issuers: ['github'] },
       payments: {
         ...{ owners: ['payments'], issuer_types: ['signed-jwt'], attestors: ['actions'] },
         audiences: [PAYMENTS],

@@ -10,7 +10,13 @@ import { type AskSchemas, parseAgentFiles, parseAgents } from './config/agents.t
 import { type Drill, parseDrills } from './config/drills.ts'
 import { clashes, parseInstances, rulesOf } from './config/instances.ts'
 import type { TlsSettings } from './config/listen.ts'
-import { anyNameShape, type Namespace, namespaceOf, teamNameShape } from './config/namespaces.ts'
+import {
+  anyNameShape,
+  ceilingProblems,
+  type Namespace,
+  namespaceOf,
+  teamNameShape,
+} from './config/namespaces.ts'
 import { type Parsed, parseShape } from './config/parse-shape.ts'
 import { readPolicies } from './config/policies.ts'
 import { ConfigError, type Problem } from './config/problem.ts'
@@ -47,6 +53,7 @@ export {
   resourceServerShape,
   rulesOf,
   type Settings,
+  type SettingsShape,
   teamNameShape,
   type YamlFile,
 }
@@ -91,10 +98,7 @@ export async function loadSettings(
   files: ConfigFiles,
   builtIn: PluginLists,
 ): Promise<LoadedSettings> {
-  const file = parseYaml(path, await readText(files, path))
-  const parsed = parseShape(file, settingsShape, file.value)
-  if (!parsed.ok) throw new ConfigError(parsed.problems)
-  const shape = resolvePaths(parsed.value, dirname(path))
+  const { file, shape } = await parseSettings(path, files)
   const types = await addPluginTypes(file, shape.plugins, files, builtIn)
   const attestors = parseInstances(file, 'attestors', shape.attestors, types.attestorTypes)
   const issuers = parseInstances(file, 'issuers', shape.issuers, types.issuerTypes)
@@ -110,6 +114,21 @@ export async function loadSettings(
   return { ...types, settings }
 }
 
+/** What the file says, without the modules that it names. @throws ConfigError */
+export async function readSettings(path: string, files: ConfigFiles): Promise<SettingsShape> {
+  return (await parseSettings(path, files)).shape
+}
+
+async function parseSettings(
+  path: string,
+  files: ConfigFiles,
+): Promise<{ file: YamlFile; shape: SettingsShape }> {
+  const file = parseYaml(path, await readText(files, path))
+  const parsed = parseShape(file, settingsShape, file.value)
+  if (!parsed.ok) throw new ConfigError(parsed.problems)
+  return { file, shape: resolvePaths(parsed.value, dirname(path)) }
+}
+
 /** @throws ConfigError */
 export async function loadRegistry(
   settings: Settings,
@@ -122,8 +141,10 @@ export async function loadRegistry(
     settings,
   )
   const drills = parseDrills(settings, issuers)
-  if (!agents.ok || !servers.ok || !drills.ok) {
-    throw new ConfigError([agents, servers, drills].flatMap(part => (part.ok ? [] : part.problems)))
+  const shared = ceilingProblems(settings, issuers)
+  if (!agents.ok || !servers.ok || !drills.ok || shared.length > 0) {
+    const others = [agents, servers, drills].flatMap(part => (part.ok ? [] : part.problems))
+    throw new ConfigError([...others, ...shared])
   }
   const { policies_dir: folder } = settings
   return {

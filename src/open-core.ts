@@ -78,6 +78,8 @@ export type Core = KeySets & {
   setWake(wake: () => void): void
   setTell(tell: () => void): void
   setSettled(settled: () => void): void
+  /** Runs before Mayfly signs to be recognised at a cloud provider, which then looks for the key set. */
+  setPublish(publish: () => Promise<void>): void
   reload(load: () => Promise<Reloaded>): Promise<void>
   close(): Promise<void>
 }
@@ -113,8 +115,13 @@ export async function openCore(
   let wake = () => {}
   let settled = () => {}
   let tell = () => {}
+  let publish = async () => {}
   const { fetch, mutualTls } = outbound
-  const lent = { fetch, mutualTls, sign: keys.sign, signIdentity: webIdentityKeys.sign }
+  const signIdentity: typeof webIdentityKeys.sign = async (...token) => {
+    await publish()
+    return webIdentityKeys.sign(...token)
+  }
+  const lent = { fetch, mutualTls, sign: keys.sign, signIdentity }
   const opened = openIssuers({ settings, ...types }, edge, lent)
   const observed = (name: string, issuer: Issuer) => observedIssuer(name, issuer, metrics, now)
   const fileIssuers = new Map([...opened].map(([name, issuer]) => [name, observed(name, issuer)] as const))
@@ -223,6 +230,9 @@ export async function openCore(
     },
     setSettled: next => {
       settled = next
+    },
+    setPublish: next => {
+      publish = next
     },
     reload,
     close: () => held.disposeAsync(),

@@ -7,7 +7,7 @@ import type { Broker } from './broker/broker.ts'
 import { createReaper } from './broker/credentials/reaper.ts'
 import { noRoles, type Roles } from './broker/people/people.ts'
 import { createDrills, type Drills } from './broker/proof/drills.ts'
-import { type ConfigFiles, loadRegistry, loadSettings, type Settings } from './config.ts'
+import { type ConfigFiles, loadRegistry, loadSettings, readSettings, type Settings } from './config.ts'
 import { openListeners } from './http/listeners.ts'
 import { readSecretFile } from './keys/secret-file.ts'
 import { createPoll } from './observers/poll-runs.ts'
@@ -21,6 +21,7 @@ import { createPrometheus } from './prometheus.ts'
 import { fileSetOf } from './registry/files.ts'
 import { registryExecutor } from './registry/propose.ts'
 import { keepFollowing } from './registry/registry.ts'
+import { createRestartNeeded } from './restart-needed.ts'
 
 export type RunningServer = {
   url: string
@@ -28,7 +29,10 @@ export type RunningServer = {
   /** Of the listener that asks for client certificates, where there is one. */
   mtlsUrl: string | undefined
   broker: Broker
-  /** Reads agents, resource servers and certificates again; a broken configuration changes nothing. */
+  /**
+   * Reads agents, resource servers, policies and certificates again; a broken configuration changes nothing. What
+   * changed in the settings themselves waits for a restart, and the log names it.
+   */
   reload(): Promise<void>
   /** Does what is due now, instead of when the next timer says so, to its end: after a clock was moved. */
   look(): Promise<void>
@@ -41,6 +45,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
 
   // 1. Settings, ledger, keys.
   const loaded = await loadSettings(configPath, edge.files, { attestorTypes, issuerTypes })
+  const restart = createRestartNeeded(configPath, await readSettings(configPath, edge.files), edge)
   const { version, now } = edge
   const prometheus = createPrometheus({ version, now })
   const core = await openCore(loaded, edge, prometheus.metrics)
@@ -94,6 +99,7 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     drills,
     secretAlerts: alerts?.wake,
     registry: core.registry,
+    restartNeeded: restart.sections,
     version: edge.version,
     readFile: edge.files.readFile,
     readSecret: path => readSecretFile(edge.kekFiles, path),
@@ -115,12 +121,14 @@ export async function startServer(configPath: string, edge: Edge): Promise<Runni
     operatorUrl: http.operatorUrl,
     mtlsUrl: http.mtlsUrl,
     broker: core.broker,
-    reload: () =>
-      core.reload(async () => {
+    async reload() {
+      await restart.look()
+      await core.reload(async () => {
         await candidate.load()
         const applyTls = await http.readTls()
         return { ...(await loadRegistry(loaded.settings, core.fileIssuers, edge.files)), applyTls }
-      }),
+      })
+    },
     async look() {
       await core.shadow.idle()
       await poll?.look()

@@ -22,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/open-humans.ts',
     'src/open-roles.ts',
     'src/open-candidate.ts',
+    'src/restart-needed.ts',
     'src/open-ledger.ts',
     'src/open-key-sets.ts',
     'src/open-webhooks.ts',

@@ -80,6 +80,19 @@ test('a trail tells a task from its evidence to its receipt, and what was done w
   expect(out).not.toContain(task.secret)
 })
 
+test('a trail tells moments as moments, not as epoch milliseconds', async () => {
+  const task = await api.open([asks.apiRead], { minutes: 5 })
+  const extended = await api.call('POST', `/v1/tasks/${task.id}/extend`, task.token, {
+    minutes: 10,
+    reason: 'slow',
+  })
+  expect(extended.status, JSON.stringify(extended.body)).toBe(200)
+  const { out } = await shell.ok(['trail', task.id])
+  expect(out).toMatch(/task\.extended by .*from=20\d\d-\S+Z, to=20\d\d-\S+Z/)
+  expect(out).not.toMatch(/=\d{13}/)
+  await api.complete(task)
+})
+
 test('a trail is for operators, and of a task that exists', async () => {
   const task = await api.open([asks.apiRead])
   expect((await api.call('GET', `/v1/tasks/${task.id}/trail`, task.token)).status).toBe(401)

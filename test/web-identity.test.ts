@@ -1,7 +1,10 @@
 /** A broker without an AWS key: what it publishes is all that AWS knows it by. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunningServer } from '../src/server.ts'
-import { asks, createInstallation, type Installation, startBroker } from './fakes/installation.ts'
+import { runInProcess } from './cli/in-process.ts'
+import { asks, createInstallation, edgeFor, type Installation, startBroker } from './fakes/installation.ts'
 import { createApi } from './support/api.ts'
 
 const PUBLIC = 'http://127.0.0.1:8480'
@@ -12,11 +15,14 @@ const policy = (Action: string[]) => ({
 })
 
 let installation: Installation
+/** Where the broker listens. */
+let port: number
 let server: RunningServer
 
 beforeAll(async () => {
   installation = await createInstallation()
   const { aws } = installation
+  port = await freePort()
   const trusting = (name: string, subject: string, actions: string[]) =>
     aws.addRole({
       ...{ name, trusts: [], policy: policy(actions) },
@@ -26,6 +32,7 @@ beforeAll(async () => {
   trusting('deploy', 'mayfly:aws:task', ['s3:*', 'sts:*', 'ec2:DescribeRegions'])
   const broker_role = trusting('mayfly', 'mayfly:aws:broker', ['iam:*'])
   await installation.configure({
+    settings: { listen: { host: '127.0.0.1', port } },
     aws: {
       credentials: { web_identity: { broker_role } },
       revocation: {
@@ -45,9 +52,25 @@ afterAll(async () => {
 
 /** Public addresses lead to the port that the broker listens on. */
 async function published(url: string): Promise<Record<string, unknown>> {
-  const response = await fetch(url.replace(PUBLIC, server.url))
+  const response = await fetch(url.replace(PUBLIC, `http://127.0.0.1:${port}`))
   expect(response.status, url).toBe(200)
   return (await response.json()) as Record<string, unknown>
+}
+
+async function freePort(): Promise<number> {
+  const holder = await hold(0)
+  await holder.close()
+  return holder.port
+}
+
+/** Listens there and answers nothing good. */
+async function hold(at: number) {
+  const holder = createServer((_request, response) => void response.writeHead(404).end())
+  await new Promise<void>(done => void holder.listen(at, '127.0.0.1', done))
+  return {
+    port: (holder.address() as AddressInfo).port,
+    close: () => new Promise<void>(done => void holder.close(() => done())),
+  }
 }
 
 test('a session is opened, ended and proven dead, and no AWS key is anywhere', async () => {
@@ -109,5 +132,58 @@ describe('what signs in at AWS is apart from what is signed for tasks', () => {
     })
     await expect(startBroker(other)).rejects.toThrow(/sts\.amazonaws\.com/)
     await other.close()
+  })
+})
+
+describe('offline, with nobody else to publish the key set', () => {
+  const sessions = () => installation.aws.credentials().filter(one => one.roleArn === installation.roleArn)
+  let said: string
+
+  async function revokeAll(): Promise<{ code: number; said: string }> {
+    said = ''
+    const say = (text: string) => {
+      said += text
+    }
+    const { clock, directory, configPath } = installation
+    const terminal = { now: clock.now, edge: async () => edgeFor(installation) }
+    const args = ['revoke', '--offline', '--everything', '--reason', 'a test', '--config', configPath]
+    const code = await runInProcess(args, {
+      home: directory,
+      env: {},
+      input: '',
+      out: say,
+      err: say,
+      terminal,
+    })
+    return { code, said }
+  }
+
+  beforeAll(async () => {
+    const api = createApi(server, installation)
+    const task = await api.open([asks.artifacts(installation.roleArn)])
+    expect((await api.credential(task)).status).toBe(201)
+    installation.clock.advance(3_000)
+    await server.look()
+    await server.stop()
+    expect(sessions().filter(one => one.alive)).toHaveLength(1)
+  })
+
+  test('where the port is taken, it is told why AWS does not believe it', async () => {
+    const holder = await hold(port)
+    const { code, said } = await revokeAll()
+    await holder.close()
+    expect(code).toBe(4)
+    expect(said).toContain(`127.0.0.1:${port}: another process listens there already`)
+    expect(said).toContain(`${PROVIDER}/.well-known/jwks.json, which must answer AWS`)
+    expect(sessions().filter(one => one.alive)).toHaveLength(1)
+  })
+
+  test('it is published for as long as the command runs, and the session is denied', async () => {
+    installation.clock.advance(10 * 60_000)
+    const { code, said } = await revokeAll()
+    expect(said).not.toContain('not published')
+    expect([code, said]).toEqual([4, expect.stringContaining('1 revoked and not yet seen dead')])
+    expect(sessions().filter(one => one.alive)).toEqual([])
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow()
   })
 })

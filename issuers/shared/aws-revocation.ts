@@ -151,6 +151,7 @@ async function ownKeys(credentials: () => Promise<AwsKeys>): Promise<AwsKeys> {
   try {
     return await credentials()
   } catch (cause) {
+    if (cause instanceof ProviderUnavailable) throw cause
     throw new ProviderUnavailable("the broker's own AWS credentials cannot be had", { cause })
   }
 }

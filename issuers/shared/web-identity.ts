@@ -103,10 +103,20 @@ async function assumeOwn(
     if (error instanceof ProviderUnavailable) throw error
     const failure = error as AwsFailure
     // Not the SDK's error itself: it may hold the answer, and the answer a session.
+    const why = `${failure.name ?? 'unknown failure'}, ${failureKind(failure)}`
     throw new ProviderUnavailable(
-      `AWS does not let the broker into ${role} (${failure.name ?? 'unknown failure'}, ${failureKind(failure)})`,
+      `AWS does not let the broker into ${role} (${why})${unread(failure, deps.webIdentity)}`,
     )
   } finally {
     client.destroy()
   }
+}
+
+/** AWS checks the signature by keys that it fetches: where it cannot, nothing is wrong with role or token. */
+function unread({ name = '' }: AwsFailure, signer: IssuerDeps['webIdentity']): string {
+  if (!/^(IDPCommunicationError|InvalidIdentityToken)/.test(name)) return ''
+  return (
+    `: it reads the keys of Mayfly at ${signer?.issuerUrl}/.well-known/jwks.json, which must answer AWS while ` +
+    'sessions are ended (docs/aws.md)'
+  )
 }

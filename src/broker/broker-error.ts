@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'approved_already' // by the same human
   | 'approval_over' // it was answered, cancelled or came too late
   | 'not_found'
+  | 'target_unknown' // what is to be revoked names an agent or issuer that nobody knows
   | 'task_not_active'
   | 'blocked' // an operator is revoking what this would be
   | 'ledger_restored' // the ledger was put back from a backup, and what it knows is not over yet

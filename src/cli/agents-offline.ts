@@ -6,7 +6,7 @@ import { loadSettings } from '../config.ts'
 import { renderLease } from '../http/render.ts'
 import { leaseAnswer } from './answers.ts'
 import { demandLedger } from './demand-ledger.ts'
-import { openCoreAlone } from './open-core-alone.ts'
+import { openCoreAlone, publishWhileAlone, withTeamIssuers } from './open-core-alone.ts'
 import { count, printJson } from './print.ts'
 import { drive, isRevocable } from './revoke-offline.ts'
 import { describeLease } from './task-session.ts'
@@ -23,11 +23,13 @@ export async function agentChangeOffline(
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
   await demandLedger(edge.files, loaded.settings.ledger)
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it acts at once.')
+  const endPublishing = publishWhileAlone(terminal, core, loaded, edge)
   try {
+    const broker = await withTeamIssuers(terminal, core)
     const order = { agent, verb, reason, cause: 'operator', mayWiden: false } as const
-    const { standing, standing_run } = await changeStanding(core.broker, order, 'operator:offline')
-    if (standing_run !== null) while (await continueRevocation(core.broker, revocationPrefix + standing_run));
-    const left = await drive(terminal, core.broker)
+    const { standing, standing_run } = await changeStanding(broker, order, 'operator:offline')
+    if (standing_run !== null) while (await continueRevocation(broker, revocationPrefix + standing_run));
+    const left = await drive(terminal, broker)
     const shown = left.map(row => leaseAnswer.parse(renderLease(row)))
     if (json) printJson(terminal, { agent, status: standing, left: shown })
     else {
@@ -36,6 +38,7 @@ export async function agentChangeOffline(
     }
     if (left.some(isRevocable)) terminal.exitWith(EXIT.unavailable)
   } finally {
+    await endPublishing()
     await core.close()
   }
 }

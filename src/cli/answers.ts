@@ -100,6 +100,7 @@ export const previewAnswer = z.looseObject({
   leases: z.array(leaseAnswer),
   complete: z.boolean(),
 })
+export type PreviewAnswer = z.infer<typeof previewAnswer>
 
 export const operatorTokenAnswer = z.looseObject({
   token: z.string().transform(text => new Secret(text)),

@@ -5,7 +5,7 @@ import { canonicalDigest } from '../canonical.ts'
 import { type BrokerOption, operatorUrl } from './broker-url.ts'
 import { createClient } from './client.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
-import { count, printable, printJson, shortTime, table } from './print.ts'
+import { count, printable, printJson, shortTime, showAsk, table } from './print.ts'
 import { freshIdToken } from './sign-in.ts'
 import { CommandError, type Terminal } from './terminal.ts'
 
@@ -57,7 +57,7 @@ export async function approvals(
   if (options.json) return printJson(terminal, page)
   const rows = page.items.map(row => [
     ...[row.id, row.state, shortTime(row.expires_at), row.agent, row.phase],
-    inertText(JSON.stringify(row.authorization_details), 120),
+    visible(showAsk(row.authorization_details)),
   ])
   terminal.out(table(['APPROVAL', 'STATE', 'UNTIL', 'AGENT', 'PHASE', 'WANTS'], rows))
   terminal.out(`${count(rows.length, 'approval')}${page.next === null ? '' : ', and older ones'}\n`)

@@ -19,12 +19,11 @@ import { checkSignIn, makeOwnKey, openSignedIn, type SignInOption } from './sign
 import type { HeldTask } from './task-file.ts'
 import {
   abandon,
+  demandAnswers,
   purposeOf,
   readTask,
   type TaskOptions,
   tellEnd,
-  tellPending,
-  untilAnswered,
   untilQuiet,
 } from './task-session.ts'
 import { type Child, type ChildEnd, CommandError, EXIT, type Terminal, usageError } from './terminal.ts'
@@ -131,9 +130,8 @@ async function prepare(
   try {
     signals.throwIfAny()
     if (task.asks.some(one => one.state === 'pending')) {
-      for (const line of tellPending(await readTask(client, key))) say(line)
       const seconds = options.waitSeconds ?? CLI_LIMITS.answerSeconds
-      await untilAnswered(terminal, client, key, seconds, () => signals.throwIfAny())
+      await demandAnswers(terminal, client, key, { seconds, say, check: () => signals.throwIfAny() })
       await task.read()
     }
     const given = await Promise.all(asks.map((ask, index) => give(held, ask, index)))

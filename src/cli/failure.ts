@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander'
+import { BrokerError } from '../broker/broker-error.ts'
 import { ConfigError } from '../config/problem.ts'
 import { KeyringError } from '../keys/keyring-error.ts'
 import { CommandError, EXIT } from './terminal.ts'
@@ -16,6 +17,7 @@ export function failureOf(error: unknown): { code: number; said: string } {
 function isExpected(error: Error): boolean {
   return (
     error instanceof CommandError ||
+    error instanceof BrokerError ||
     error instanceof ConfigError ||
     error instanceof KeyringError ||
     ['LedgerInUse', 'LedgerUnavailable', 'UnsafeDatabase', 'CannotListen'].includes(error.name)

@@ -62,6 +62,7 @@ export function addOperatorCommands(program: Command, terminal: Terminal): void 
     .option('--everything', 'every task')
     .requiredOption('--reason <text>', 'why, for the audit log')
     .option('--hold', 'refuse new tasks and credentials of the same until unblocked')
+    .option('--unregistered', 'with --hold: an agent or issuer of this name that is not registered (yet)')
     .option('--dry-run', 'list what would end, and change nothing')
     .option(
       '--watch-seconds <n>',
@@ -86,4 +87,7 @@ export function addOperatorCommands(program: Command, terminal: Terminal): void 
 
 const REVOKE_HELP = `Several of --task, --agent, --human, --issuer, --repository, --role and --lease must all be so. With
 --task, --agent and --human alone, tasks end with all they hold; with any of the others, credentials are taken back and their
-tasks go on. A task that is still wanted can get new ones afterwards: --hold refuses them.`
+tasks go on. A task that is still wanted can get new ones afterwards: --hold refuses them.
+
+An agent or issuer that nobody knows is refused. The exit code is 5 where a task, lease, repository, role or human
+matched nothing that lives (what --hold refuses is refused all the same), and 4 while something still waits.`

@@ -41,9 +41,11 @@ const ADVICE: Readonly<Record<string, string>> = {
     'Evidence must be fresh, not used before, and made for the audience that the broker expects ' +
     '(MAYFLY_AUDIENCE). Why it was refused is in the audit log of the broker.',
   agent_unmatched: 'Name the agent with --agent if this workload may be several; else have it registered.',
-  approval_pending: 'Wait for them with mayfly task wait, and ask for the credential then.',
+  approval_pending:
+    'Wait for them (mayfly task wait, with the file of the task), and ask for the credential then.',
   registry_moved: 'Look at what it would be now, with mayfly plan, and apply that.',
   ledger_restored: 'Operators: mayfly revocations --blocking, and docs/operations.md.',
+  target_unknown: 'To refuse a name before it is registered, say so: --hold --unregistered.',
   unauthenticated: 'The token is unknown or past its time. Operators: see mayfly operator --help.',
   foreign: 'Check the address: --broker, or MAYFLY_URL.',
 }

@@ -1,9 +1,9 @@
 /** What `mayfly revoke` is told to revoke, and how it tells of it. */
 import type { RevocationFilter } from '../policy/revocation-filter.ts'
-import type { LeaseAnswer, RevocationStatusAnswer } from './answers.ts'
+import type { PreviewAnswer, RevocationStatusAnswer } from './answers.ts'
 import { leaseTable } from './leases.ts'
 import { count, printable, table } from './print.ts'
-import { CommandError, usageError } from './terminal.ts'
+import { CommandError, EXIT, usageError } from './terminal.ts'
 
 export type FilterOptions = {
   task?: string
@@ -55,12 +55,7 @@ export function isUnderWay({ state, credentials }: RevocationStatusAnswer): bool
   return state === 'running' || credentials.waiting + credentials.revoked > 0
 }
 
-export function tellPreview(preview: {
-  tasks: readonly { id: string; agent: string; purpose: string }[]
-  leases: readonly LeaseAnswer[]
-  complete: boolean
-}): string {
-  const { tasks, leases, complete } = preview
+export function tellPreview({ tasks, leases, complete }: PreviewAnswer): string {
   const rows = tasks.map(({ id, agent, purpose }) => [id, agent, printable(purpose)])
   return [
     ...(tasks.length === 0 ? [] : [table(['TASK', 'AGENT', 'PURPOSE'], rows)]),
@@ -70,20 +65,35 @@ export function tellPreview(preview: {
   ].join('')
 }
 
-/** One id that reached nothing is perhaps a mistyped one; an agent without tasks is a fine answer. */
-export function refuseNothing(
+/**
+ * What is kept in no list is perhaps mistyped where it matches nothing. Agents and issuers are known to the broker,
+ * and one that holds nothing is a fine answer.
+ *
+ * @throws CommandError (nothing)
+ */
+export function demandMatch(
   filter: RevocationFilter,
-  { tasks_ended, credentials }: RevocationStatusAnswer,
+  { matched, blocked = false }: { matched: number; blocked?: boolean },
 ): void {
-  const named = filter.task ?? filter.lease
-  if (tasks_ended > 0 || credentials.reached > 0 || named === undefined) return
-  const what = filter.lease === undefined ? 'task' : 'lease'
-  const id = filter.lease ?? named
+  const { agent: _, issuer: __, ...unlisted } = filter
+  const named = Object.entries(unlisted).map(([part, value]) => `${part} ${JSON.stringify(value)}`)
+  if (matched > 0 || named.length === 0) return
   throw new CommandError(
-    `nothing was revoked: ${what} ${JSON.stringify(id.slice(0, 60))} has ended already, or there is none.\n` +
-      `  See it with: mayfly leases --${what === 'task' ? 'task ID' : 'state outstanding'}`,
+    `NOTHING MATCHED, and nothing is revoked: no open task or live credential is of ${printable(named.join(', '))}.\n` +
+      '  It has ended already, or a name is mistyped. What lives: mayfly leases --state outstanding' +
+      (blocked ? '\n  The refusal that you asked for stands all the same.' : ''),
+    { exitCode: EXIT.nothing },
   )
 }
+
+export const reachedBy = ({ tasks_ended, credentials, blocking }: RevocationStatusAnswer) => ({
+  matched: tasks_ended + credentials.reached,
+  blocked: blocking,
+})
+
+export const matchedBy = ({ tasks, leases, complete }: PreviewAnswer) => ({
+  matched: tasks.length + leases.length + (complete ? 0 : 1),
+})
 
 export function tellBlock({ id, blocking }: { id: string; blocking: boolean }): string {
   return blocking ? `New tasks and credentials of the same are refused until: mayfly unblock ${id}\n` : ''

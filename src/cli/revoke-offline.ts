@@ -2,6 +2,7 @@ import { attestorTypes } from '../../attestors/index.ts'
 import { issuerTypes } from '../../issuers/index.ts'
 import type { Broker } from '../broker/broker.ts'
 import { createReaper } from '../broker/credentials/reaper.ts'
+import { demandKnown } from '../broker/revocations/known-target.ts'
 import { previewRevocation } from '../broker/revocations/preview-revocation.ts'
 import {
   continueRevocation,
@@ -16,9 +17,9 @@ import type { LeaseRow } from '../store/rows.ts'
 import { leaseAnswer, previewAnswer, revocationStatusAnswer } from './answers.ts'
 import { demandLedger } from './demand-ledger.ts'
 import { CLI_LIMITS } from './limits.ts'
-import { openCoreAlone } from './open-core-alone.ts'
+import { openCoreAlone, publishWhileAlone, withTeamIssuers } from './open-core-alone.ts'
 import { count, printJson } from './print.ts'
-import { refuseNothing, tellBlock, tellPreview, tellStatus } from './revocation.ts'
+import { demandMatch, matchedBy, reachedBy, tellBlock, tellPreview, tellStatus } from './revocation.ts'
 import { describeLease } from './task-session.ts'
 import { EXIT, sleep, type Terminal } from './terminal.ts'
 
@@ -29,25 +30,35 @@ import { EXIT, sleep, type Terminal } from './terminal.ts'
 export async function revokeOffline(
   terminal: Terminal,
   filter: RevocationFilter,
-  options: { config?: string; reason: string; hold?: boolean; dryRun?: boolean; json?: boolean },
+  options: {
+    config?: string
+    reason: string
+    hold?: boolean
+    unregistered?: boolean
+    dryRun?: boolean
+    json?: boolean
+  },
 ): Promise<void> {
-  const { config = 'config/mayfly.yaml', reason, hold = false, dryRun, json } = options
+  const { config = 'config/mayfly.yaml', reason, hold = false, unregistered = false, dryRun, json } = options
   const edge = await terminal.edge('silent')
   const loaded = await loadSettings(config, edge.files, { attestorTypes, issuerTypes })
   await demandLedger(edge.files, loaded.settings.ledger)
   const core = await openCoreAlone(loaded, edge, 'While it runs, leave --offline away: it revokes at once.')
+  const endPublishing = publishWhileAlone(terminal, core, loaded, edge)
   try {
-    // Issuers of teams are in the ledger: what they minted is revoked, too.
-    await core.registry.follow()
+    const broker = await withTeamIssuers(terminal, core)
+    if (!unregistered) await demandKnown(broker, filter)
     if (dryRun) {
-      const preview = renderPreview(filter, await previewRevocation(core.broker, filter))
-      return json ? printJson(terminal, preview) : terminal.out(tellPreview(previewAnswer.parse(preview)))
+      const rendered = renderPreview(filter, await previewRevocation(broker, filter))
+      const preview = previewAnswer.parse(rendered)
+      if (json) printJson(terminal, rendered)
+      else terminal.out(tellPreview(preview))
+      return demandMatch(filter, matchedBy(preview))
     }
-    const { id } = await startRevocation(core.broker, { filter, reason, hold }, 'operator:offline')
-    while (await continueRevocation(core.broker, revocationPrefix + id));
-    const left = await drive(terminal, core.broker)
-    const status = revocationStatusAnswer.parse(renderRevocation(await revocationStatus(core.broker, id)))
-    if (left.length === 0 && !status.blocking) refuseNothing(filter, status)
+    const { id } = await startRevocation(broker, { filter, reason, hold }, 'operator:offline')
+    while (await continueRevocation(broker, revocationPrefix + id));
+    const left = await drive(terminal, broker)
+    const status = revocationStatusAnswer.parse(renderRevocation(await revocationStatus(broker, id)))
     const shown = left.map(row => leaseAnswer.parse(renderLease(row)))
     if (json) printJson(terminal, { ...status, left: shown })
     else {
@@ -56,12 +67,14 @@ export async function revokeOffline(
       terminal.out(`${count(left.length, 'credential')} left\n${lines.join('')}`)
     }
     if (left.some(isRevocable)) terminal.exitWith(EXIT.unavailable)
+    demandMatch(filter, reachedBy(status))
   } finally {
+    await endPublishing()
     await core.close()
   }
 }
 
-/** Lets the reaper work, and returns what it could not close. Leases of tasks that go on are none of its business. */
+/** Lets the reaper work with the issuers that are there, and returns what it could not close. Leases of tasks that go on are none of its business. */
 export async function drive(terminal: Terminal, broker: Broker): Promise<LeaseRow[]> {
   const before = new Map((await leftOver(broker)).map(lease => [lease.id, lease.attempts]))
   const until = terminal.now() + CLI_LIMITS.offlineSeconds * 1_000
@@ -71,7 +84,10 @@ export async function drive(terminal: Terminal, broker: Broker): Promise<LeaseRo
     for (;;) {
       const left = await leftOver(broker)
       const untried = left.filter(
-        lease => isRevocable(lease) && lease.attempts === (before.get(lease.id) ?? 0),
+        lease =>
+          isRevocable(lease) &&
+          broker.issuers.has(lease.issuer) &&
+          lease.attempts === (before.get(lease.id) ?? 0),
       )
       if (untried.length === 0 || terminal.now() > until) return left
       await sleep(terminal, CLI_LIMITS.offlinePollMs)

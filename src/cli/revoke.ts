@@ -5,10 +5,12 @@ import { CLI_LIMITS } from './limits.ts'
 import { type OperatorTokenOption, readOperatorToken } from './operator-token.ts'
 import { note, printJson } from './print.ts'
 import {
+  demandMatch,
   type FilterOptions,
   isUnderWay,
+  matchedBy,
+  reachedBy,
   readFilter,
-  refuseNothing,
   tellBlock,
   tellPreview,
   tellStatus,
@@ -20,6 +22,7 @@ export type RevokeOptions = BrokerOption &
   FilterOptions & {
     reason: string
     hold?: boolean
+    unregistered?: boolean
     dryRun?: boolean
     watchSeconds?: number
     offline?: boolean
@@ -30,8 +33,10 @@ export type RevokeOptions = BrokerOption &
 /** `mayfly revoke`: ends tasks, or takes credentials back, whatever is going on, and watches them die. */
 export async function revoke(terminal: Terminal, options: RevokeOptions): Promise<void> {
   const filter = readFilter(options)
-  const { reason, hold = false, dryRun = false, json } = options
+  const { reason, hold = false, unregistered = false, dryRun = false, json } = options
   if (hold && dryRun) throw usageError('--dry-run changes nothing: it cannot --hold')
+  if (unregistered && !hold)
+    throw usageError('--unregistered goes with --hold: of what is not registered there is nothing to end')
   if (options.offline === true) {
     const { revokeOffline } = await import('./revoke-offline.ts')
     return revokeOffline(terminal, filter, options)
@@ -46,19 +51,20 @@ export async function revoke(terminal: Terminal, options: RevokeOptions): Promis
     path: '/v1/revocations',
     token,
     whenLost: 'repeat',
-    body: { ...filter, ...everything, reason, hold, dry_run: dryRun },
+    body: { ...filter, ...everything, reason, hold, unregistered, dry_run: dryRun },
   } as const
   if (dryRun) {
     const preview = await client.call(call, previewAnswer)
-    return json ? printJson(terminal, preview) : terminal.out(tellPreview(preview))
+    if (json) printJson(terminal, preview)
+    else terminal.out(tellPreview(preview))
+    return demandMatch(filter, matchedBy(preview))
   }
   const { watchSeconds = CLI_LIMITS.revokeWatchSeconds } = options
   const begun = await client.call(call, revocationStatusAnswer)
   const status = await watch(terminal, client, token, begun, watchSeconds)
   if (json) printJson(terminal, status)
   else terminal.out(`${tellStatus(status)}\n${tellBlock(status)}`)
-  if (!status.blocking) refuseNothing(filter, status)
-  if (!isUnderWay(status)) return
+  if (!isUnderWay(status)) return demandMatch(filter, reachedBy(status))
   note(terminal, `it goes on without this command; watch it with: mayfly revocations ${status.id}`)
   terminal.exitWith(EXIT.unavailable)
 }

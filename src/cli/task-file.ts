@@ -8,10 +8,16 @@ import { Secret } from '../../issuers/shared/secret.ts'
 import { isId } from '../keys/ids.ts'
 import { checked, given } from './broker-url.ts'
 import { readSecretFile, reserveSecretFile } from './secret-file.ts'
-import { CommandError, type Terminal, usageError } from './terminal.ts'
+import { CommandError, errorCode, type Terminal, usageError } from './terminal.ts'
 
 /** A task as its holder knows it. */
-export type HeldTask = { broker: string; id: string; token: Secret }
+export type HeldTask = {
+  broker: string
+  id: string
+  token: Secret
+  /** Where its token is kept for other commands; absent: nowhere. */
+  file?: string
+}
 
 export type TaskFileOption = { taskTokenFile?: string }
 
@@ -49,7 +55,9 @@ export function taskFilePath(terminal: Terminal, id: string | undefined, options
 
 /** @throws CommandError */
 export async function readTaskFile(terminal: Terminal, path: string, id?: string): Promise<HeldTask> {
-  const text = await readSecretFile(terminal, path)
+  const text = await readSecretFile(terminal, path).catch((error: unknown) => {
+    throw isAbsent(error) ? noSuchFile(path, id) : error
+  })
   let content: unknown
   try {
     content = JSON.parse(text)
@@ -61,7 +69,20 @@ export async function readTaskFile(terminal: Terminal, path: string, id?: string
     throw new CommandError(`${path} is not a file that mayfly task open wrote`)
   const { broker, task, task_token } = parsed.data
   if (id !== undefined && id !== task) throw usageError(`${path} belongs to task ${task}, not to ${id}`)
-  return { broker: checked(broker), id: task, token: new Secret(task_token) }
+  return { broker: checked(broker), id: task, token: new Secret(task_token), file: path }
+}
+
+const isAbsent = (error: unknown): boolean =>
+  error instanceof CommandError && errorCode(error.cause) === 'ENOENT'
+
+/** The file goes with the task, so that most who miss it have ended that before. */
+function noSuchFile(path: string, id: string | undefined): CommandError {
+  const what = id === undefined ? 'the task whose token was in it' : `task ${id}`
+  return new CommandError(
+    `there is no ${path}: ${what} was ended from here already, or is not known here.\n` +
+      '  Where its token is in another file, name that: --task-token-file FILE.\n' +
+      `  What became of it is told to operators: mayfly trail ${id ?? 'TASK'}`,
+  )
 }
 
 function pathOf({ env }: Pick<Terminal, 'env'>, id: string): string {

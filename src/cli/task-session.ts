@@ -63,12 +63,15 @@ export async function mint(
 ): Promise<Minted> {
   const answer = await client.call(mintCall(held, what), mintAnswer)
   if (!('approval' in answer)) return answer
+  const how = held.file === undefined ? '' : `\n  Wait with: ${waitCommand(held.file)}`
   throw new CommandError(
-    `humans are asked (${printable(answer.approval)}): the ask ${printable(answer.ask)} waits for them.\n` +
-      `  Wait with: mayfly task wait ${held.id}`,
+    `humans are asked (${printable(answer.approval)}): the ask ${printable(answer.ask)} waits for them.${how}`,
     { exitCode: EXIT.unavailable },
   )
 }
+
+/** For a task whose token is in a file. */
+export const waitCommand = (file: string): string => `mayfly task wait --task-token-file ${file}`
 
 /**
  * Waits until humans have answered for everything that the task asked for, or for so many seconds; the asks that
@@ -95,13 +98,34 @@ export async function untilAnswered(
 export const isPending = ({ state }: TaskAnswer['asks'][number]): boolean => state === 'pending'
 
 /** One line for each ask that waits for humans. */
-export function tellPending({ id, asks }: TaskAnswer): string[] {
-  const waiting = asks.filter(isPending)
-  if (waiting.length === 0) return []
-  return [
-    ...waiting.map(ask => `${ask.id} waits for humans: ${showAsk(ask.authorization_details)}`),
-    `until they have answered: mayfly task wait ${id}`,
-  ]
+export function tellPending({ asks }: TaskAnswer): string[] {
+  return asks
+    .filter(isPending)
+    .map(ask => `${ask.id} waits for humans: ${showAsk(ask.authorization_details)}`)
+}
+
+/**
+ * For a command that ends its task where humans do not answer in time: says what waits and for how long, and waits.
+ *
+ * @throws CommandError (unavailable) when the time is up; the caller then ends the task
+ */
+export async function demandAnswers(
+  terminal: Terminal,
+  client: Client,
+  held: HeldTask,
+  { seconds, say, check }: { seconds: number; say: (text: string) => void; check?: () => void },
+): Promise<void> {
+  const asked = await readTask(client, held)
+  for (const line of tellPending(asked)) say(line)
+  if (asked.asks.some(isPending)) say(`waiting for them for at most ${seconds} s (--wait-seconds)`)
+  const { asks } = await untilAnswered(terminal, client, held, seconds, check)
+  if (!asks.some(isPending)) return
+  throw new CommandError(
+    `nobody has answered within ${seconds} s, so the task is ended, and what humans were asked is withdrawn.\n` +
+      '  Start again with a longer --wait-seconds. Or keep a task open meanwhile: mayfly task open, then\n' +
+      '  mayfly task wait, then mayfly token --ask-id ASK --task-token-file FILE',
+    { exitCode: EXIT.unavailable },
+  )
 }
 
 export function readTask(client: Client, held: HeldTask, signal?: AbortSignal): Promise<TaskAnswer> {

@@ -13,6 +13,7 @@ import {
   abandon,
   complete,
   describeLease,
+  isPending,
   openTask,
   purposeOf,
   readTask,
@@ -20,6 +21,7 @@ import {
   tellEnd,
   tellPending,
   untilQuiet,
+  waitCommand,
 } from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
 
@@ -43,6 +45,7 @@ export async function taskOpen(terminal: Terminal, options: OpenOptions): Promis
       tellPending(task)
         .map(line => `${line}\n`)
         .join('') +
+      (task.asks.some(isPending) ? `Wait for them with: ${waitCommand(file)}\n` : '') +
       `End it with: mayfly task complete --task-token-file ${file}\n`,
   )
 }

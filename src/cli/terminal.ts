@@ -58,8 +58,8 @@ export type ChildEnd =
   | { how: 'signalled'; signal: NodeJS.Signals }
   | { how: 'failed'; error: NodeJS.ErrnoException }
 
-/** What the exit code of a command says; `exec` passes on its child's own once that has started. */
-export const EXIT = { ok: 0, failure: 1, usage: 2, denied: 3, unavailable: 4 } as const
+/** What the exit code of a command says (`nothing`: it matched nothing); `exec` passes on its child's own once that has started. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, denied: 3, unavailable: 4, nothing: 5 } as const
 
 /** What went wrong, for a person: printed without a stack, and the process ends with `exitCode`. */
 export class CommandError extends Error {

@@ -12,12 +12,11 @@ import { readTaskFile, type TaskFileOption } from './task-file.ts'
 import {
   abandon,
   complete,
+  demandAnswers,
   isPending,
   mint,
   purposeOf,
   type TaskOptions,
-  tellPending,
-  untilAnswered,
 } from './task-session.ts'
 import { type Terminal, usageError } from './terminal.ts'
 
@@ -65,8 +64,8 @@ export async function token(terminal: Terminal, options: TokenOptions): Promise<
   const purpose = purposeOf(terminal, options.purpose, `mayfly token for ${ask.type}`)
   const { client, held, task, file } = await openToFile(terminal, { ...options, purpose }, [ask])
   try {
-    for (const line of tellPending(task)) note(terminal, line)
-    if (task.asks.some(isPending)) await untilAnswered(terminal, client, held, waitSeconds)
+    const say = (text: string) => note(terminal, text)
+    if (task.asks.some(isPending)) await demandAnswers(terminal, client, held, { seconds: waitSeconds, say })
     const minted = await mint(client, held, { ask: task.asks[0]?.id ?? '' })
     note(terminal, `task ${held.id} lives until ${shortTime(task.deadline)}, and the credential no longer.`)
     note(terminal, `end both with: mayfly task complete --task-token-file ${file}`)

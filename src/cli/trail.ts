@@ -138,4 +138,13 @@ function foot({ task, credentials, receipt, complete }: Trail, options: Provider
   ]
 }
 
-const wordOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+function wordOf(value: unknown): string {
+  const told = momentOr(value)
+  return typeof told === 'string' ? told : JSON.stringify(told, (_, inner: unknown) => momentOr(inner))
+}
+
+/** The audit log has moments as epoch ms (from 2001 to 2100), and no other figure that is nearly as large. */
+function momentOr(value: unknown): unknown {
+  const isMoment = typeof value === 'number' && value >= 1e12 && value < 4.2e12
+  return isMoment ? shortTime(new Date(value).toISOString()) : value
+}

@@ -72,7 +72,7 @@ export type OctoStsOwner = OctoSts['owners'][string]
 
 type Named = {
   octo_sts?: OctoSts | undefined
-  namespaces: Readonly<Record<string, { issuers?: readonly string[] | undefined }>>
+  namespaces: Readonly<Record<string, { issuers: Readonly<Record<string, { ceiling?: unknown }>> }>>
   issuers: Readonly<Record<string, { type: string }>>
   attestors: object
 }
@@ -87,11 +87,17 @@ export function refuseUnknownNames(
     context.addIssue({ code: 'custom', path: ['octo_sts', ...path], message })
   if (!Object.hasOwn(namespaces, it.namespace))
     refuse(['namespace'], `expected a namespace of mayfly.yaml: there is no ${it.namespace}`)
+  const shared = namespaces[it.namespace]?.issuers ?? {}
   for (const [name, { issuer, attestors: named }] of Object.entries(it.owners)) {
     if (!Object.hasOwn(issuers, issuer) || issuers[issuer]?.type !== 'github-app')
       refuse(['owners', name, 'issuer'], 'expected the name of an issuer of type github-app')
-    else if (namespaces[it.namespace]?.issuers?.includes(issuer) === false)
+    else if (Object.hasOwn(namespaces, it.namespace) && !Object.hasOwn(shared, issuer))
       refuse(['owners', name, 'issuer'], `expected one that namespaces.${it.namespace}.issuers lists`)
+    else if (shared[issuer]?.ceiling !== undefined)
+      refuse(
+        ['owners', name, 'issuer'],
+        `expected no ceiling in namespaces.${it.namespace}.issuers.${issuer}: each owner has one here`,
+      )
     for (const [index, attestor] of named.entries())
       if (!Object.hasOwn(attestors, attestor))
         refuse(['owners', name, 'attestors', index], 'expected the name of an attestor of mayfly.yaml')

@@ -13,7 +13,7 @@ import {
   originShape,
   refuseOperatorsCertificates,
 } from './listen.ts'
-import { namespacesShape } from './namespaces.ts'
+import { namespacesShape, refuseUnknownShares } from './namespaces.ts'
 import { octoStsShape, refuseUnknownNames } from './octo-sts.ts'
 import { operatorsShape } from './operators.ts'
 import { lineShape, nameShape, pathShape, sha256Shape, wholeNumber } from './shapes.ts'
@@ -243,6 +243,7 @@ export const settingsShape = z
   .superRefine(refuseOperatorsCertificates)
   .superRefine(refuseUnknownStsIssuers)
   .superRefine(refuseUnknownNames)
+  .superRefine(refuseUnknownShares)
   .superRefine(({ observers, issuers }, context) => {
     for (const key of ['github_poll', 'verify_job_running'] as const) {
       const issuer = observers[key]?.issuer

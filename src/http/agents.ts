@@ -2,7 +2,13 @@
 import { type Context, Hono } from 'hono'
 import { certifyAgent } from '../broker/agents/agent-certification.ts'
 import { changeStanding, readAgent } from '../broker/agents/agent-standing.ts'
-import { GOALS, isWidening, type StandingVerb } from '../broker/agents/agent-transitions.ts'
+import {
+  GOALS,
+  isDone,
+  isWidening,
+  type StandingVerb,
+  transitionOf,
+} from '../broker/agents/agent-transitions.ts'
 import { type AgentView, viewAgent, viewAgents } from '../broker/agents/agent-view.ts'
 import { type OffboardingReport, offboardingReport } from '../broker/agents/offboarding-report.ts'
 import type { Broker } from '../broker/broker.ts'
@@ -66,7 +72,9 @@ async function change(c: Context<Env>, agent: string, verb: StandingVerb): Promi
   // Who may look at none must not learn which there are.
   await operatorFor(c, 'read', { agent })
   const { standing } = await readAgent(broker, agent)
-  const mayWiden = isWidening(standing, GOALS[verb])
+  // What is possible for nobody is told as that, and not as a right or a sign-in that is missing.
+  const to = isDone(standing, verb) ? standing : transitionOf(standing, verb)
+  const mayWiden = isWidening(standing, to)
   const operator = mayWiden
     ? await freshOperatorFor(c, 'widen', {
         ...{ boundTo: canonicalDigest({ verb, agent, reason }), idToken, on: { agent } },

@@ -56,6 +56,8 @@ export type AppOptions = WebhookOptions &
     operators: boolean
     /** Whether the broker can do its work: undefined, or what is wrong. */
     notReady: () => Promise<string | undefined>
+    /** Sections of the settings file that are others than those in force, which only a restart changes. */
+    restartNeeded?: () => readonly string[]
     /** Whether the process is on its way out: answers then close their connection. */
     stopping: () => boolean
   }
@@ -145,7 +147,11 @@ function shell(broker: Broker, options: AppOptions): Hono<Env> {
   app.get('/livez', c => c.json({ status: 'alive' }))
   app.get('/readyz', async c => {
     const reason = await options.notReady()
-    return reason === undefined ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', reason }, 503)
+    const sections = options.restartNeeded?.() ?? []
+    const restart = sections.length === 0 ? {} : { restart_needed: sections }
+    return reason === undefined
+      ? c.json({ status: 'ready', ...restart })
+      : c.json({ status: 'not ready', reason, ...restart }, 503)
   })
   return app
 }

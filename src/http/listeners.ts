@@ -17,20 +17,26 @@ import type { WebhookOptions } from './webhooks.ts'
 import type { PublishedKeys } from './well-known.ts'
 import { followWorkloadCertificate, type WorkloadCertificate } from './workload-certificate.ts'
 
-export type ListenersOptions = PublishedKeys & {
+/** What any listener needs of the process. */
+export type ListenerSurroundings = {
   settings: Settings
-  resourceServers: () => ReadonlyMap<string, ResourceServer>
-  drills: Pick<Drills, 'start'>
-  /** Tells that an alert waits to be looked at; absent where none are. */
-  secretAlerts: (() => void) | undefined
-  registry: LiveRegistry
-  version: string
   readFile: (path: string) => Promise<string>
-  /** The same for secrets, which nobody else may be able to read. */
-  readSecret: (path: string) => Promise<string>
-  /** The text for Prometheus. */
-  expose: MetricsOptions['expose']
 } & Pick<AttestorDeps, 'schedule' | 'workloadApi'>
+
+export type ListenersOptions = ListenerSurroundings &
+  PublishedKeys & {
+    resourceServers: () => ReadonlyMap<string, ResourceServer>
+    drills: Pick<Drills, 'start'>
+    /** Tells that an alert waits to be looked at; absent where none are. */
+    secretAlerts: (() => void) | undefined
+    registry: LiveRegistry
+    restartNeeded: NonNullable<AppOptions['restartNeeded']>
+    version: string
+    /** As `readFile`, for secrets, which nobody else may be able to read. */
+    readSecret: (path: string) => Promise<string>
+    /** The text for Prometheus. */
+    expose: MetricsOptions['expose']
+  }
 
 export type Listeners = {
   url: string
@@ -72,7 +78,10 @@ export async function openListeners(broker: Broker, given: ListenersOptions): Pr
     other: Partial<AppOptions> = {},
   ) => {
     const routes = app({ ...options, ...proxyOptions(at), ...other })
-    const listener = await openListener(broker, given, { key, at, routes })
+    const listener = await openListener(broker, given, { key, at, routes }).catch((error: unknown) => {
+      if (!(error instanceof CannotListen)) throw error
+      throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
+    })
     opened.push(listener)
     await listener.begun()
     return listener.url
@@ -110,6 +119,7 @@ type Shared = Omit<AppOptions, 'proxyHops' | 'forwarded' | 'reachedAt'>
 /** What all listeners answer by. A file that cannot be used is told at the start, not by the first request. */
 async function sharedOptions(given: ListenersOptions): Promise<Omit<Shared, 'stopping' | 'notReady'>> {
   const { settings, resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version } = given
+  const { restartNeeded } = given
   return {
     ...(await openWebhooks(settings, given)),
     metrics: { expose: given.expose, token: await readScraperToken(settings, given) },
@@ -117,7 +127,7 @@ async function sharedOptions(given: ListenersOptions): Promise<Omit<Shared, 'sto
     certificates: certificateUse(settings),
     stsEndpoint: settings.sts_endpoint,
     operators: settings.operator_listen === undefined,
-    ...{ resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version },
+    ...{ resourceServers, keys, receiptKeys, webIdentityKeys, drills, registry, version, restartNeeded },
   }
 }
 
@@ -145,9 +155,9 @@ type Opened = Listener & {
 } & Pick<WorkloadCertificate, 'begun' | 'notReady'>
 
 /** One listener, and what its certificate comes from: files, or the Workload API. */
-async function openListener(
-  broker: Broker,
-  { readFile, schedule, workloadApi }: ListenersOptions,
+export async function openListener(
+  broker: Pick<Broker, 'limits' | 'now' | 'jitter' | 'log'>,
+  { readFile, schedule, workloadApi }: Omit<ListenerSurroundings, 'settings'>,
   { key, at, routes }: { key: Key; at: At; routes: Hono<Env> },
 ): Promise<Opened> {
   const own = at.tls !== undefined && 'workload_api' in at.tls ? at.tls.workload_api : undefined
@@ -158,10 +168,7 @@ async function openListener(
     ...{ host: at.host, port: at.port, asksForCertificates: key === 'mtls_listen' },
     ...(tls === undefined ? {} : { tls }),
   }
-  const listener = await listen(routes, address, broker.limits).catch((error: unknown) => {
-    if (!(error instanceof CannotListen)) throw error
-    throw new CannotListen(`${error.message}. Change ${key}.host or ${key}.port`, { cause: error })
-  })
+  const listener = await listen(routes, address, broker.limits)
   if (socket === undefined) return { ...listener, readTls, begun: async () => {}, notReady: () => undefined }
   const { now, jitter, log } = broker
   const wanted = { socket, spiffeId: own?.spiffe_id }

@@ -12,7 +12,7 @@ import {
 import type { Broker } from '../broker/broker.ts'
 import { actorOf, authorizeOperator, demandFresh, recogniseHuman } from '../broker/people/operators.ts'
 import { preapprovalBody, preapprovalPreviewBody, preapprovalsQuery } from './approval-schemas.ts'
-import { LOOKING, operatorOf, refuseBearers } from './approvals.ts'
+import { anyOperator, LOOKING, operatorOf, refuseBearers } from './approvals.ts'
 import { demandSeen, eyesOf, seenPage } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { given, query } from './page.ts'
@@ -60,10 +60,14 @@ export function preapprovalRoutes(broker: Broker): Hono<Env> {
     return c.json(renderPreapproval(await openPreapproval(c.get('broker'), human, planned)), 201)
   })
 
-  /** Narrows: whoever may revoke may take it back. */
+  /** Narrows: whose consent it is, and whoever may revoke what is the agent's, may take it back. */
   routes.delete('/:id', async c => {
-    const operator = await operatorOf(c, 'revoke')
-    const row = await revokePreapproval(c.get('broker'), actorOf(operator), c.req.param('id'))
+    const within = c.get('broker')
+    const operator = await anyOperator(c)
+    const window = await within.ledger.read.preapproval(c.req.param('id'))
+    if (window?.human !== operator.id)
+      await authorizeOperator(within, operator, 'revoke', window === undefined ? {} : { agent: window.agent })
+    const row = await revokePreapproval(within, actorOf(operator), c.req.param('id'))
     return c.json(renderPreapproval(row))
   })
 

@@ -164,6 +164,11 @@ const TABLE: Record<ErrorCode, Row> = {
     title: 'The approval is over',
     oauth: { status: 400, error: 'access_denied' },
   },
+  target_unknown: {
+    status: 404,
+    title: 'What is to be revoked is not known',
+    oauth: { status: 404, error: 'invalid_request' },
+  },
   not_found: { status: 404, title: 'Not found', oauth: { status: 404, error: 'invalid_request' } },
   task_not_active: {
     status: 409,

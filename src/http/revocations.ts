@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { actorOf, type OperatedOn } from '../broker/people/operators.ts'
+import { demandKnown } from '../broker/revocations/known-target.ts'
 import { previewRevocation } from '../broker/revocations/preview-revocation.ts'
 import { revocationStatus, startRevocation, unblock } from '../broker/revocations/revocations.ts'
 import { canonicalDigest } from '../canonical.ts'
@@ -20,13 +21,14 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
 
   routes.post('/', async c => {
     const body = await readJson(c, revocationBody, broker.limits.bodyBytes)
-    const { reason, hold, dry_run, everything: _, ...parts } = body
+    const { reason, hold, unregistered, dry_run, everything: _, ...parts } = body
     const filter = given(parts)
     const on = await reachOf(c.get('broker'), filter)
     const operator = await operatorFor(c, dry_run ? 'read' : 'revoke', on)
+    const sees = await eyesOf(c)
+    if (!unregistered) await demandKnown(c.get('broker'), filter, sees)
     if (dry_run) {
       const preview = await previewRevocation(c.get('broker'), filter)
-      const sees = await eyesOf(c)
       const tasks = await seen(preview.tasks, sees, one => one.agent)
       const leases = await seen(preview.leases, sees, one => one.agent)
       return c.json(renderPreview(filter, { ...preview, tasks, leases }), 200)
@@ -55,7 +57,9 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
     const { id_token: idToken } = await readJson(c, unblockBody, broker.limits.bodyBytes)
     const id = c.req.param('id')
     const boundTo = canonicalDigest({ unblock: id })
-    const operator = await freshOperatorFor(c, 'widen', { boundTo, idToken })
+    const row = await c.get('broker').ledger.read.revocation(id)
+    const on = row === undefined ? {} : await reachOfRun(c.get('broker'), row)
+    const operator = await freshOperatorFor(c, 'widen', { boundTo, idToken, on })
     return c.json(renderRevocation({ row: await unblock(c.get('broker'), id, actorOf(operator)) }))
   })
 
@@ -63,10 +67,13 @@ export function revocationRoutes(broker: Broker): Hono<Env> {
 }
 
 /** Null: it is not one agent's, and for everybody who reads here at all. */
-async function agentOfRun(broker: Broker, { filter }: RevocationRow): Promise<string | null> {
-  const { agent } = await reachOf(broker, JSON.parse(filter) as RevocationFilter)
-  return agent ?? null
+async function agentOfRun(broker: Broker, row: RevocationRow): Promise<string | null> {
+  return (await reachOfRun(broker, row)).agent ?? null
 }
+
+/** Whoever may revoke it for being one agent's may, with the right to widen, take that back. */
+const reachOfRun = (broker: Broker, { filter }: RevocationRow): Promise<OperatedOn> =>
+  reachOf(broker, JSON.parse(filter) as RevocationFilter)
 
 /** What it is done to, where it is one agent's: whoever answers for that agent may do it. */
 async function reachOf({ ledger: { read } }: Broker, filter: RevocationFilter): Promise<OperatedOn> {

@@ -151,6 +151,8 @@ export const revocationBody = z
     reason,
     /** New tasks and credentials of the same filter are refused until it is unblocked. */
     hold: z.boolean().default(false),
+    /** With `hold`: an agent or issuer that is not registered is meant all the same. */
+    unregistered: z.boolean().default(false),
     /** List what would end, and change nothing. */
     dry_run: z.boolean().default(false),
   })
@@ -158,6 +160,10 @@ export const revocationBody = z
     ({ everything, ...body }) =>
       (everything === true) !== Object.keys(filterShape).some(key => Object.hasOwn(body, key)),
     `say what to revoke: any of ${Object.keys(filterShape).join(', ')}, or everything`,
+  )
+  .refine(
+    ({ unregistered, hold }) => hold || !unregistered,
+    'unregistered goes with hold: of what is not registered there is nothing to end',
   )
   .openapi('Revoke')
 

@@ -72,6 +72,7 @@ const TABLE: Record<ErrorCode | 'internal', Row> = {
   approved_already: denied,
   approval_over: denied,
   not_found: denied,
+  target_unknown: denied,
   task_not_active: denied,
   blocked: denied,
   ledger_restored: unavailable,

@@ -51,6 +51,7 @@ const GRPC_OF: Readonly<Record<ErrorCode, GrpcCode>> = {
   dpop_nonce_needed: unauthenticated,
   key_not_proven: unauthenticated,
   not_found: GRPC.notFound,
+  target_unknown: GRPC.notFound,
   evidence_in_use: permissionDenied,
   agent_unmatched: permissionDenied,
   event_not_allowed: permissionDenied,

@@ -11,7 +11,7 @@ import {
   rulesOf,
 } from '../config.ts'
 import type { Agent, AgentDocument, AttestRule } from '../policy/agent.ts'
-import { mayUse, namedInstance } from './effective.ts'
+import { beyondGrant, mayUse, namedInstance, shownAsk } from './effective.ts'
 import { openTeamInstance } from './installed.ts'
 import { newResource, type Resource } from './resource.ts'
 import type { Parsing, WantedDocument } from './wanted.ts'
@@ -34,6 +34,7 @@ export function parseAgentDocuments(
     if (parsed.ok) agents.push(...parsed.value)
     else problems.push(...parsed.problems)
   }
+  for (const agent of agents) problems.push(...grantProblems(parsing, agent, mine))
   for (const agent of agents) problems.push(...overlapProblems(agent, agents, mine, after))
   problems.push(...leftBehind(parsing, mine, after))
   if (problems.length > 0) return { ok: false, problems }
@@ -73,6 +74,24 @@ function attestorOf({ options: { settings, types } }: Parsing, { name, document 
   const parsed = known?.settings.safeParse(declared)
   if (!parsed?.success) return { type, declared, settings: {} }
   return { type, declared, settings: parsed.data, ...rulesOf(known?.rules, parsed.data) }
+}
+
+/** Whatever the team writes, its agents have no more of the operator's issuers than its namespace may have. */
+function grantProblems(
+  { options: { settings, opened } }: Parsing,
+  { name, ceiling }: Agent,
+  mine: readonly WantedDocument[],
+): Problem[] {
+  const { file, namespace } = mine.find(one => one.name === name)!
+  return beyondGrant(namespace, ceiling, { ...settings, issuers: opened.issuers }).map(
+    ({ issuer, index, ask }) =>
+      file.problem(
+        ['ceiling', issuer, index],
+        `expected ${name} to stay within what the namespace ${namespace} may have of ${issuer}; beyond it is ` +
+          shownAsk(ask),
+        `Ask for less, or have the operator widen namespaces.${namespace}.issuers.${issuer} in mayfly.yaml`,
+      ),
+  )
 }
 
 /**

@@ -42,7 +42,9 @@ export async function commit(
   const generation = state.generation + 1
   const latest = await latestVersions(broker, changes)
   const after = afterwards(state, changes)
-  const agents = agentChanges(await broker.ledger.read.agents(), effective(after, settings).agents)
+  const { issuers } = broker
+  const wanted = effective(after, { ...settings, issuers }).agents
+  const agents = agentChanges(await broker.ledger.read.agents(), wanted)
   const narrowed = changes.some(({ resource }) => JUDGED_BY.has(resource.kind))
 
   const done = await broker.ledger.write(async tx => {

@@ -1,9 +1,13 @@
 /** What of the registered counts, by the namespaces that the operator grants now. Pure. */
+import type { Issuer } from '../../issuers/issuer.ts'
 import type { Namespace, ResourceServer, Settings } from '../config.ts'
+import { LIMITS } from '../limits.ts'
 import type { Agent, AgentDocument } from '../policy/agent.ts'
 import type { Resource } from './resource.ts'
 
 type Granted = Pick<Settings, 'namespaces'>
+/** `issuers`: the operator's, by which what they give to a namespace is judged. */
+export type Judged = Granted & { issuers: ReadonlyMap<string, Pick<Issuer, 'ask' | 'covers'>> }
 
 /** An attestor or issuer as far as it matters who may use it. */
 type Named = { name: string; namespace: string | null; type: string }
@@ -15,7 +19,7 @@ export type Effective = {
   idle: readonly { resource: Resource; why: string }[]
 }
 
-export function effective(resources: readonly Resource[], granted: Granted): Effective {
+export function effective(resources: readonly Resource[], granted: Judged): Effective {
   const agents = new Map<string, Agent>()
   const resourceServers = new Map<string, ResourceServer>()
   const idle: { resource: Resource; why: string }[] = []
@@ -44,7 +48,9 @@ export function mayUse(
   const granted = own(namespaces, namespace)
   if (granted === undefined) return false
   if (instance.namespace === null)
-    return (kind === 'attestor' ? granted.attestors : granted.issuers)?.includes(instance.name) ?? true
+    return kind === 'attestor'
+      ? (granted.attestors?.includes(instance.name) ?? true)
+      : Object.hasOwn(granted.issuers, instance.name)
   return (kind === 'attestor' ? granted.attestor_types : granted.issuer_types).includes(instance.type)
 }
 
@@ -67,7 +73,7 @@ const KINDS = { attestor: 1, issuer: 1 }
 function refusal(
   { kind, namespace, document }: Resource,
   instances: Readonly<Record<'attestor' | 'issuer', ByName>>,
-  granted: Granted,
+  granted: Judged,
 ): string | undefined {
   if (namespace === null) return undefined
   const grant = own(granted.namespaces, namespace)
@@ -84,5 +90,34 @@ function refusal(
   const attestor = attest.find(rule => !may(rule.attestor, 'attestor'))
   if (attestor !== undefined) return `the attestor ${attestor.attestor} is not there for it`
   const issuer = Object.keys(ceiling).find(name => !may(name, 'issuer'))
-  return issuer === undefined ? undefined : `the issuer ${issuer} is not there for it`
+  if (issuer !== undefined) return `the issuer ${issuer} is not there for it`
+  const [beyond] = beyondGrant(namespace, ceiling, granted)
+  return beyond && `of ${beyond.issuer} it goes beyond what its namespace may have: ${shownAsk(beyond.ask)}`
 }
+
+/**
+ * Entries of an agent's ceiling that are within none of the entries that bound its namespace at that issuer. What
+ * cannot be judged bounds everything.
+ */
+export function beyondGrant(
+  namespace: string,
+  ceiling: Readonly<Record<string, readonly unknown[]>>,
+  { namespaces, issuers }: Judged,
+): { issuer: string; index: number; ask: unknown }[] {
+  const grants = own(namespaces, namespace)?.issuers ?? {}
+  return Object.entries(ceiling).flatMap(([name, asks]) => {
+    const bound = Object.hasOwn(grants, name) ? grants[name]?.ceiling : undefined
+    if (bound === undefined) return []
+    const issuer = issuers.get(name)
+    const most = bound.flatMap(one => {
+      const parsed = issuer?.ask.safeParse(one)
+      return parsed?.success === true ? [parsed.data] : []
+    })
+    return asks.flatMap((ask, index) =>
+      most.some(one => issuer?.covers(one, ask)) ? [] : [{ issuer: name, index, ask }],
+    )
+  })
+}
+
+/** For people, whatever its length. */
+export const shownAsk = (ask: unknown): string => JSON.stringify(ask).slice(0, LIMITS.reasonChars)

@@ -63,7 +63,7 @@ export function createInstalled(options: InstalledOptions): Installed {
     install(broker, state, why) {
       const rows = [...state.rows.values()]
       const teams = openTeams(broker, state, rows, { ...options, kept })
-      const next = effective(rows.map(resourceOf), settings)
+      const next = effective(rows.map(resourceOf), { ...settings, issuers: opened.issuers })
       for (const { resource, why } of next.idle)
         broker.log.warn(
           { kind: resource.kind, name: resource.name },

@@ -91,11 +91,11 @@ function changesOf({ rows }: RegistryState, { resources }: FileSet): ResourceCha
 
 /** Whether the agents that mints are judged against are the registered ones. */
 async function hasAgents(
-  { ledger }: Broker,
+  { ledger, issuers }: Broker,
   { rows }: RegistryState,
   settings: Pick<Settings, 'namespaces'>,
 ): Promise<boolean> {
-  const { agents } = effective([...rows.values()].map(resourceOf), settings)
+  const { agents } = effective([...rows.values()].map(resourceOf), { ...settings, issuers })
   const { changed, gone } = agentChanges(await ledger.read.agents(), agents)
   return changed.length + gone.length === 0
 }

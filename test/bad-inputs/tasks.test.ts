@@ -569,15 +569,19 @@ describe('task and operator tokens', () => {
       expectProblem(await post('/v1/revocations', operator, json), 400, 'request_invalid')
     })
 
+    test.each([
+      { agent: 'nobody' },
+      { agent: '__proto__' },
+      { agent: 'release\0' },
+      { issuer: '__proto__' },
+      { issuer: 'gihub', agent: 'release' },
+    ])('a revocation of an agent or issuer that nobody knows: %j', async target => {
+      const order = { ...target, hold: true, reason: 'x' }
+      expectProblem(await post('/v1/revocations', operator, order), 404, 'target_unknown')
+    })
+
     test('a revocation of what does not exist reaches nothing', async () => {
-      for (const target of [
-        { task: 'tsk_x' },
-        { agent: 'nobody' },
-        { lease: 'lse_x' },
-        { agent: '__proto__' },
-        { task: '*' },
-        { agent: 'release\0' },
-      ]) {
+      for (const target of [{ task: 'tsk_x' }, { lease: 'lse_x' }, { task: '*' }]) {
         const reply = await post('/v1/revocations', operator, { ...target, reason: 'x' })
         expect(reply.status).toBe(202)
         expect(JSON.parse(reply.text)).toMatchObject({ tasks_ended: 0, credentials: { reached: 0 } })

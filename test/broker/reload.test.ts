@@ -1,6 +1,8 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
-import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
+import { asks, createInstallation, type Installation, silent, startBroker } from '../fakes/installation.ts'
 import { createApi } from '../support/api.ts'
 
 let installation: Installation
@@ -47,4 +49,43 @@ test('reloads under load drop no request, and each one is judged by one configur
   reloading = false
   await Promise.all(clients)
   expect(answers.minted).toBe(answers.opened)
+})
+
+test('what a reload cannot put in force is named, in the log and at /readyz, until it is in force', async () => {
+  const warned: [object, string][] = []
+  const own = await createInstallation()
+  const server = await startBroker(own, {
+    ...silent,
+    warn: (fields, text) => void warned.push([fields, text]),
+  })
+  const ready = async () => (await fetch(`${server.url}/readyz`)).json()
+  try {
+    await server.reload()
+    expect([warned, await ready()]).toEqual([[], { status: 'ready' }])
+
+    // It was ignored, while the log said that the configuration was read again.
+    await mkdir(join(own.directory, 'next'))
+    await own.configure({
+      settings: { policies_shadow_dir: 'next', task_defaults: { minutes: 20 } },
+      aws: { max_session_minutes: 30 },
+    })
+    await server.reload()
+    const settings = ['issuers.aws.max_session_minutes', 'policies_shadow_dir', 'task_defaults.minutes']
+    expect(warned).toEqual([
+      [{ settings }, `settings that changed count after a restart: ${settings.join(', ')}`],
+    ])
+    const restart_needed = ['issuers', 'policies_shadow_dir', 'task_defaults']
+    expect(await ready()).toEqual({ status: 'ready', restart_needed })
+
+    await own.configure({})
+    await server.reload()
+    expect(await ready()).toEqual({ status: 'ready' })
+    const text = await readFile(own.configPath, 'utf8')
+    await writeFile(own.configPath, `${text}\nagents_folder: there\n`)
+    await server.reload()
+    expect(warned.at(-1)?.[0]).toEqual({ problem: expect.stringContaining('agents_folder') })
+  } finally {
+    await server.stop()
+    await own.close()
+  }
 })

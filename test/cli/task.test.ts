@@ -79,7 +79,16 @@ test('a task is opened, shown, given a credential and completed; its token is ne
   for (const { out, err } of [opened, shown, json, completed])
     for (const secret of [task_token!, credential.trim(), 'eyJ'])
       expect(`${out}${err}`.includes(secret)).toBe(false)
-  expect((await shell.fails(1, ['task', 'show', id])).err).toContain('ENOENT')
+  // It was told as a file that could not be read (ENOENT).
+  for (const verb of ['complete', 'show', 'wait']) {
+    const { err } = await shell.fails(1, ['task', verb, id])
+    expect(err).toContain(`task ${id} was ended from here already, or is not known here`)
+    expect(err).toContain('--task-token-file')
+    expect(err).not.toContain('ENOENT')
+  }
+  expect((await shell.fails(1, ['task', 'show', '--task-token-file', file])).err).toContain(
+    'the task whose token was in it was ended from here already',
+  )
 })
 
 test('a file of one’s own, evidence on stdin, and JSON', async () => {

@@ -17,6 +17,11 @@ test.each([
     'say what to revoke',
   ],
   ['no reason', ['revoke', '--everything'], '--reason'],
+  [
+    'an unregistered name that is not held',
+    ['revoke', '--agent', 'x', '--unregistered', '--reason', 'x'],
+    'goes with --hold',
+  ],
   ['a state that is none', ['leases', '--state', 'dead'], 'Allowed choices'],
   ['settings without --offline', ['revoke', '--everything', '--reason', 'x', '--config', 'y'], '--offline'],
   ['no operator token', ['leases'], 'mayfly operator init'],

@@ -79,3 +79,19 @@ test('an operator token narrows, and widens nothing where humans sign in', async
   expect((await change('certify', token, { valid_until })).status).toBe(403)
   expect(await standing()).toBe('quarantined')
 })
+
+test('what is possible for nobody is told as that, by session and by operator token', async () => {
+  const [ada, token] = [await as('ada'), await operatorTokenOf(broker)]
+  const reviewer = (verb: string, who: string) =>
+    api.call('POST', `/v1/agents/reviewer/${verb}`, who, { reason })
+  expect((await reviewer('offboard', ada)).status).toBe(200)
+  await expect
+    .poll(async () => (await broker.broker.ledger.read.agent('reviewer'))?.standing)
+    .toBe('offboarded')
+  expect((await reviewer('offboard', ada)).status).toBe(200)
+  for (const verb of ['suspend', 'quarantine', 'activate'])
+    for (const who of [ada, token]) {
+      const { status, body } = await reviewer(verb, who)
+      expect([verb, status, body.code]).toEqual([verb, 409, 'transition_refused'])
+    }
+})

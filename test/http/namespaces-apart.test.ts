@@ -1,5 +1,6 @@
 /** What agents of a namespace ask for, hold and were denied is read by whoever may read that namespace. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { canonicalDigest } from '../../src/canonical.ts'
 import type { PolicyEngine } from '../../src/policy/facts.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, startBroker } from '../fakes/installation.ts'
@@ -141,5 +142,20 @@ test('what was revoked of another namespace is not told, in a list or by its id'
   ]) {
     expect([who, tells(await get(who, '/revocations'))]).toEqual([who, sees])
     expect([who, (await get(who, `/revocations/${begun.body.id}`)).status]).toEqual([who, sees ? 200 : 404])
+  }
+})
+
+test('the platform team of a namespace takes back what it held of its own agents; no other team does', async () => {
+  const order = { agent: 'payments.payer', reason: 'a drill of the switch', hold: true }
+  const held = await operators.call('POST', '/v1/revocations', tokens.paul!, order)
+  expect(held.status).toBe(202)
+  const boundTo = canonicalDigest({ unblock: held.body.id })
+  for (const [who, status] of [['bill', 403] as const, ['paul', 200] as const]) {
+    const id_token = await installation.signInAs(who, { boundTo })
+    const path = `/v1/revocations/${held.body.id}/unblock`
+    expect([who, (await operators.call('POST', path, tokens[who]!, { id_token })).status]).toEqual([
+      who,
+      status,
+    ])
   }
 })

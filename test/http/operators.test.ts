@@ -103,6 +103,45 @@ describe('a session', () => {
   })
 })
 
+describe('whoever answers for an agent takes back what they held of it', () => {
+  async function heldBy(who: string, filter: object): Promise<(as: string) => Promise<number>> {
+    const order = { ...filter, reason: 'a test', hold: true }
+    const held = await api.call('POST', '/v1/revocations', await as(who), order)
+    expect(held.status).toBe(202)
+    const boundTo = canonicalDigest({ unblock: held.body.id })
+    return async human => {
+      const id_token = await installation.signInAs(human, { boundTo })
+      const path = `/v1/revocations/${held.body.id}/unblock`
+      return (await api.call('POST', path, await as(human), { id_token })).status
+    }
+  }
+
+  test('an owner of the team, and nobody of another', async () => {
+    const unblockAs = await heldBy('olga', { agent: 'release' })
+    expect(await unblockAs('paul')).toBe(403)
+    expect(await unblockAs('olga')).toBe(200)
+  })
+
+  test('a task of the agent’s is the agent’s, too', async () => {
+    const task = await api.open([{ type: 'jwt', audience: ORDERS }])
+    expect(await (await heldBy('olga', { task: task.id }))('olga')).toBe(200)
+  })
+
+  test('what was held of more than their own is not theirs', async () => {
+    const unblockAs = await heldBy('ada', { issuer: 'github' })
+    expect(await unblockAs('olga')).toBe(403)
+    expect(await unblockAs('ada')).toBe(200)
+  })
+
+  test('what is not there is told to those who may take back anything', async () => {
+    const path = '/v1/revocations/rev_none/unblock'
+    const boundTo = canonicalDigest({ unblock: 'rev_none' })
+    const unblockAs = async (id: string) =>
+      api.call('POST', path, await as(id), { id_token: await installation.signInAs(id, { boundTo }) })
+    expect([(await unblockAs('olga')).status, (await unblockAs('ada')).status]).toEqual([403, 404])
+  })
+})
+
 describe('nobody who is in no group may do anything', () => {
   /** Every endpoint of operators, as the OpenAPI document has it. */
   test('on any endpoint of operators', async () => {

@@ -9,6 +9,7 @@ import { createPeopledInstallation, type PeopledInstallation } from '../fakes/pe
 import { type Api, createApi } from '../support/api.ts'
 import { askingPolicy, requirement } from '../support/asking-policy.ts'
 import { operatorTokenOf } from '../support/operator.ts'
+import { sessionOf } from '../support/session.ts'
 
 let installation: PeopledInstallation
 let server: RunningServer
@@ -20,6 +21,9 @@ beforeAll(async () => {
     people: [
       { id: 'mate', name: 'Mate', groups: ['mayfly-approver', 'crew'] },
       { id: 'other', name: 'Other', groups: ['mayfly-approver'] },
+      { id: 'third', name: 'Third', groups: ['mayfly-approver'] },
+      { id: 'olga', name: 'Olga', groups: ['mayfly-owner', 'product@acme.test'] },
+      { id: 'paul', name: 'Paul', groups: ['mayfly-owner', 'payers'] },
     ],
     operators: { teams: { 'product@acme.test': ['crew'] } },
     settings: { namespaces: { payments: { owners: ['payers'] } } },
@@ -55,6 +59,25 @@ test('nor beforehand', async () => {
   const id_token = await installation.signInAs('mate', { boundTo: preapprovalBinding(preview.digest) })
   const opened = await api.call('POST', '/v1/preapprovals', undefined, { ...order, id_token })
   expect(opened.body).toMatchObject({ code: 'forbidden' })
+})
+
+test('consent beforehand is taken back by whose it is and by the agent’s owner, and by no other', async () => {
+  const order = {
+    ...{ agent: 'release', authorization_details: [asks.api], minutes: 30, uses: 1, reason: 'tonight' },
+  }
+  async function openedByOther(): Promise<string> {
+    const { body: preview } = await api.call('POST', '/v1/preapprovals/preview', operator, order)
+    const id_token = await installation.signInAs('other', { boundTo: preapprovalBinding(preview.digest) })
+    return (await api.call('POST', '/v1/preapprovals', undefined, { ...order, id_token })).body.id
+  }
+  const takeBack = async (id: string, who: string) =>
+    (await api.call('DELETE', `/v1/preapprovals/${id}`, await sessionOf(server, installation, who))).status
+  const id = await openedByOther()
+  expect([await takeBack(id, 'third'), await takeBack(id, 'paul'), await takeBack(id, 'other')]).toEqual([
+    403, 403, 200,
+  ])
+  expect(await takeBack(await openedByOther(), 'olga')).toBe(200)
+  expect(await takeBack('pre_none', 'olga')).toBe(403)
 })
 
 test('whoever registers agents in a namespace owns them, whoever they name as owner', () => {

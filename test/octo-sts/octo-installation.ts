@@ -66,7 +66,7 @@ export async function createOctoInstallation(): Promise<OctoInstallation> {
     installation.configure({
       settings: {
         attestors,
-        namespaces: { octo: { owners: ['platform'] } },
+        namespaces: { octo: { owners: ['platform'], issuers: ['github'] } },
         observers: { github_webhooks: { secret_file: 'webhook-secret' } },
         octo_sts: { domain: DOMAIN, namespace: 'octo', owners: { acme: ownerSettings(owner) } },
         ...settings,

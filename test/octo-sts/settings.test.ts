@@ -66,9 +66,18 @@ test.each([
   await expect(load(octoSts)).rejects.toThrow(`octo_sts.${key}: `)
 })
 
-test('an issuer that the namespace may not use is refused', async () => {
-  const more = { namespaces: { octo: { owners: ['platform'], issuers: ['aws'] } } }
+test.each([
+  ['another', { issuers: ['aws'] }],
+  ['none', {}],
+])('an issuer that the namespace may not use is refused where it may use %s', async (_, issuers) => {
+  const more = { namespaces: { octo: { owners: ['platform'], ...issuers } } }
   await expect(load(section(), more)).rejects.toThrow(
     'octo_sts.owners.acme.issuer: expected one that namespaces.octo.issuers lists',
   )
+})
+
+test('a second ceiling beside the owners’ is refused', async () => {
+  const ceiling = [{ repositories: ['acme/api'], permissions: { contents: 'read' } }]
+  const more = { namespaces: { octo: { owners: ['platform'], issuers: { github: { ceiling } } } } }
+  await expect(load(section(), more)).rejects.toThrow('octo_sts.owners.acme.issuer: expected no ceiling in')
 })

@@ -12,6 +12,7 @@ export const namespaces = {
     issuer_types: ['github-app', 'signed-jwt', 'aws-sts'],
     attestor_types: ['oidc', 'spiffe-jwt'],
     audiences: [PAYMENTS],
+    issuers: ['jwt'],
     limits: { agents: 3, instances: 3 },
   },
   billing: {

@@ -12,7 +12,7 @@ import { BrokerError } from '../broker-error.ts'
 import { continueRevocation, insertRun, revocationPrefix } from '../revocations/revocations.ts'
 import { demandCertified } from './agent-build.ts'
 import { offboardingClaim } from './agent-offboarding.ts'
-import { GOALS, isWidening, type StandingVerb, transitionOf } from './agent-transitions.ts'
+import { isDone, isWidening, type StandingVerb, transitionOf } from './agent-transitions.ts'
 
 export type StandingOrder = {
   agent: string
@@ -48,7 +48,7 @@ export async function changeWithin(
   const row = await tx.lockAgent(agent, 'update')
   if (row === undefined) throw new BrokerError('not_found', 'no such agent')
   const from = row.standing
-  if (from === GOALS[verb]) return undefined
+  if (isDone(from, verb)) return undefined
   const to = transitionOf(from, verb)
   if (isWidening(from, to)) {
     if (!mayWiden)

@@ -23,6 +23,11 @@ export const GOALS: Readonly<Record<StandingVerb, Standing>> = {
   offboard: 'offboarding',
 }
 
+/** Whether that is so already: then nothing changes, and it is no error, since an answer may have been lost. */
+export function isDone(standing: Standing, verb: StandingVerb): boolean {
+  return standing === GOALS[verb] || (verb === 'offboard' && standing === 'offboarded')
+}
+
 const WIDEST_FIRST: readonly Standing[] = ['active', 'quarantined', 'suspended', 'offboarding', 'offboarded']
 
 /** Whether an agent may do more afterwards. */
