@@ -44,9 +44,10 @@ export async function withRegistered(
     ...Object.entries(settings.attestors).map(([name, { type }]) => newResource('attestor', name, { type })),
     ...Object.entries(settings.issuers).map(([name, { type }]) => newResource('issuer', name, { type })),
   ]
+  const judged = { ...settings, issuers: installation.issuers }
   return withVocabulary({
     ...{ settings, ...opened },
-    agents: [...installation.agents, ...effective([...shared, ...resources], settings).agents.values()],
+    agents: [...installation.agents, ...effective([...shared, ...resources], judged).agents.values()],
     registered: resources
       .filter(({ kind }) => kind === 'policy')
       .map(({ name, namespace, document }) => ({
