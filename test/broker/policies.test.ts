@@ -122,3 +122,16 @@ describe('a rule over what was given out before', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 400])
   })
 })
+
+test('more time is judged for as long as the task would then live', async () => {
+  await start(
+    '@id("short") permit(principal, action in Mayfly::Action::"*:*", resource) when { context.ttlSeconds <= 900 };',
+  )
+  const task = await api.open([asks.orders], { minutes: 10 })
+  const extend = (minutes: number) =>
+    api.call('POST', `/v1/tasks/${task.id}/extend`, task.token, { minutes, reason: 'slow' })
+  const { code, decision } = (await extend(30)).body
+  expect({ code, decision }).toEqual({ code: 'ask_denied', decision: expect.stringMatching(/^dec_/) })
+  expect((await extend(14)).status).toBe(200)
+  expect((await api.credential(task)).status).toBe(201)
+})

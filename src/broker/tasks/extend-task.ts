@@ -17,8 +17,8 @@ import { taskMac, verifiedTask } from '../verified-rows.ts'
 import { boundsOf } from './bounds.ts'
 
 /**
- * More time, for a reason, judged again as if the task were opened now: the workload must still be the agent,
- * every ask still within its bounds, and neither the agent's limit and expiry, the ticket's minutes, nor any
+ * More time, for a reason, judged again as if the task were opened now for as long: the workload must still be the
+ * agent, every ask still within its bounds and what policy allows for that time, and neither the agent's limit and expiry, the ticket's minutes, nor any
  * ancestor's deadline may be passed.
  *
  * @returns the new deadline, epoch ms. Credentials already given keep theirs.
@@ -31,7 +31,8 @@ export async function extendTask(
   if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const agent = broker.agents().get(task.agent)
   if (agent === undefined) throw new BrokerError('ask_denied', 'the agent is no longer registered')
-  const decision = await judgeAgain(broker, task, agent)
+  const wished = Math.max(task.deadline, broker.now() + minutes * MINUTE_MS)
+  const decision = await judgeAgain(broker, task, agent, wished)
   const ticketEnds = await endOfTicket(broker, task)
   return broker.ledger.write(async tx => {
     const line = await lockMintable(broker, tx, task.id)
@@ -61,10 +62,13 @@ export async function extendTask(
   })
 }
 
-/** The identity against the agent of today, and every ask against the bounds of today. */
-async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent) {
+/**
+ * The identity against the agent of today, and every ask against the bounds of today.
+ * @param deadline as it would be, epoch ms; the tasks above are judged with their own.
+ */
+async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent, deadline: number) {
   const line = await broker.ledger.read.ancestors(task.id)
-  const about = judgedTask(task, line)
+  const about = judgedTask({ ...task, deadline }, line)
   const match = matchAgent([agent], about.identity, agent.name, await broker.ledger.now())
   const message = 'the task may not be given more time'
   if (!match.ok) {
