@@ -38,6 +38,8 @@ const answer = z.looseObject({
   reasons: texts,
   facts: z.looseObject({
     purpose: z.string().optional(),
+    /** Of a credential that was live: the denial took it back. */
+    lease: z.string().optional(),
     declared: z.record(z.string(), z.unknown()).optional(),
     human: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string() }).optional(),
     identity: z
@@ -87,6 +89,7 @@ function describe(shown: Answer): string[] {
     `${shown.id} ${OUTCOMES[shown.outcome]}, ${shortTime(shown.decided_at)}`,
     line('agent', shown.agent === null ? 'none matched' : [shown.agent, tier(shown.risk_tier)].join('')),
     ...(shown.task === null ? [] : [line('task', `${shown.task} (${shown.task_state ?? 'unknown'})`)]),
+    ...(facts.lease === undefined ? [] : [line('revoked', `${facts.lease}, which was live`)]),
     ...(facts.purpose === undefined ? [] : [line('purpose', facts.purpose)]),
     ...(facts.identity === undefined
       ? []

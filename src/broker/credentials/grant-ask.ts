@@ -1,7 +1,7 @@
 import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
 import type { Declared } from '../../policy/facts.ts'
-import type { ApprovalRow, AskRow, TaskRow } from '../../store/rows.ts'
+import type { AskRow, TaskRow } from '../../store/rows.ts'
 import { approvalOver } from '../approvals/approval-over.ts'
 import {
   ApprovalPending,
@@ -17,7 +17,7 @@ import { decide, demandAllowed } from '../decisions/decide.ts'
 import { declaredIn, judgedTask } from '../decisions/judged.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { boundsOf } from '../tasks/bounds.ts'
-import { type Credential, issueCredential } from './issue-credential.ts'
+import { type Allowed, type Credential, issueCredential } from './issue-credential.ts'
 import { issuerOf } from './lease-plan.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
 
@@ -40,22 +40,20 @@ export async function requestCredential(
 ): Promise<Credential> {
   if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const ancestors = await broker.ledger.read.ancestors(task.id)
-  const { ask, approval }: Granted =
+  const allowed =
     'ask' in request
       ? await grantedAsk(broker, task, request.ask, ancestors)
       : await grantAsk(broker, task, request, ancestors)
   try {
-    return await issueCredential(broker, task, ask, ancestors, approval)
+    return await issueCredential(broker, task, allowed, ancestors)
   } catch (error) {
     if (!(error instanceof ApprovalDrifted)) throw error
-    throw await drifted(broker, { task, above: ancestors, ask }, error)
+    throw await drifted(broker, { task, above: ancestors, ask: allowed.ask }, error)
   }
 }
 
-type Granted = { ask: AskRow; approval?: ApprovalRow }
-
 /** An ask that was granted is judged again: the ceiling may be narrower by now. */
-async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: TaskRow[]): Promise<Granted> {
+async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: TaskRow[]): Promise<Allowed> {
   const row = await broker.ledger.read.ask(id)
   if (row === undefined || row.task !== task.id)
     throw new BrokerError('not_found', 'the task has no such ask')
@@ -67,10 +65,10 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
   const decision = await decide(broker, about, [asked], bounds)
   await demandAllowed(broker, decision.row, DENIED)
   const [verdict] = decision.asks
-  if (verdict?.outcome === 'allow') return { ask: row }
+  if (verdict?.outcome === 'allow') return { ask: row, decision: decision.row }
   const requires = verdict?.requires ?? []
   const it = { task, above: ancestors, ask: row, about, asked, bounds, requires }
-  return { ask: row, approval: await approvalFor(broker, it) }
+  return { ask: row, ...(await approvalFor(broker, it)) }
 }
 
 async function notGranted(broker: Broker, ask: AskRow): Promise<BrokerError> {
@@ -85,7 +83,7 @@ async function grantAsk(
   task: TaskRow,
   { wanted, declared, wish }: { wanted: WantedAsk; declared?: Declared; wish?: ApprovalWish },
   ancestors: TaskRow[],
-): Promise<Granted> {
+): Promise<Allowed> {
   const bounds = await boundsOf(broker, [...ancestors, task])
   const resolved = await resolveAsks(broker, [wanted], { bounds, agent: task.agent })
   const about = { ...judgedTask(task, ancestors), ...(declared === undefined ? {} : { declared }) }

@@ -7,7 +7,7 @@ import type { Secret } from '../../../issuers/shared/secret.ts'
 import { type AuditEvent, type AuditSubject, record } from '../../audit/record.ts'
 import { LIMITS, MINUTE_MS } from '../../limits.ts'
 import { LedgerUnavailable, type LedgerWrite } from '../../store/ledger.ts'
-import type { ApprovalRow, AskRow, LeaseRow, TaskRow } from '../../store/rows.ts'
+import type { ApprovalRow, AskRow, DecisionRow, LeaseRow, TaskRow } from '../../store/rows.ts'
 import { spendApproval } from '../approvals/spend-approval.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
@@ -33,18 +33,26 @@ export type Credential = {
   details: Readonly<Record<string, string | number>>
 }
 
+/** What allows a mint: the ask's own decision, or one that was made since and is kept with the mint. */
+export type Allowed = {
+  ask: AskRow
+  decision?: DecisionRow
+  /** What it is minted under, where policy asked for one. */
+  approval?: ApprovalRow
+}
+
 /**
  * A credential for an ask that was already granted to an active task.
- * @param approval what it is minted under, where policy asked for one. @throws ApprovalDrifted
+ * @throws ApprovalDrifted
  */
 export async function issueCredential(
   broker: Broker,
   task: TaskRow,
-  ask: AskRow,
+  { ask, decision, approval }: Allowed,
   ancestors: readonly TaskRow[],
-  approval?: ApprovalRow,
 ): Promise<Credential> {
-  const plan = { ...planLease(broker, task, ask, chainOf(ancestors)), approval: approval?.id }
+  const decided = { ...ask, decision: decision?.id ?? ask.decision }
+  const plan = { ...planLease(broker, task, decided, chainOf(ancestors)), approval: approval?.id }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
 
   // 1. A local signature is made first: nothing exists until it leaves this process.
@@ -61,6 +69,7 @@ export async function issueCredential(
         deadline: plan.grant.expiresAt,
         lease: plan.row.id,
       })
+    if (decision !== undefined) await tx.insertDecision(decision)
     await takeTaskBudget(broker, tx, task.id)
     await intend(broker, tx, plan, local)
   })
@@ -88,15 +97,20 @@ export async function intend(
   const subject = { actor: `task:${row.task}`, task: row.task, agent: row.agent, lease: row.id }
   if (local === undefined) {
     await tx.insertLease(row)
-    await record(tx, 'lease.intended', subject, { issuer: row.issuer })
+    await record(tx, 'lease.intended', subject, mintedBy(plan))
   } else {
     await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
-    await record(tx, 'lease.activated', subject, { issuer: row.issuer })
+    await record(tx, 'lease.activated', subject, mintedBy(plan))
   }
   // Last: every mint of this agent may wait for these rows until the transaction is over.
   await takeTurns(broker, tx, row)
   await takeCredential(broker, tx, plan, local)
 }
+
+const mintedBy = ({ row: { issuer }, decision }: LeasePlan) => ({
+  issuer,
+  ...(decision === null ? {} : { decision }),
+})
 
 /** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */
 export async function signLocally(broker: Broker, plan: LeasePlan): Promise<Issued<unknown>> {
@@ -216,7 +230,7 @@ async function activate(
       }
       const state = wider ? 'wider' : unchanged ? 'active' : 'stale'
       await insertPrints(tx)
-      await record(tx, ACTIVATED[state], subject, { issuer: plan.row.issuer })
+      await record(tx, ACTIVATED[state], subject, mintedBy(plan))
       if (state !== 'active') await tx.revokeLease(lease)
       await cutCredential(tx, plan, state === 'active' ? row.expires_at : tx.now)
       return state

@@ -95,7 +95,7 @@ function told({ policy }: Broker, { context, human }: PolicyRequest): object {
 }
 
 /** What is kept of a verdict; nothing where no policy had a part in it. */
-function explained({ outcome, determining, requires, nearest }: PolicyVerdict): object {
+export function explained({ outcome, determining, requires, nearest }: PolicyVerdict): object {
   return {
     ...(determining.length === 0 && outcome === 'allow' ? {} : { outcome, determining }),
     ...(requires.length === 0 ? {} : { requires }),
