@@ -148,6 +148,8 @@ export const LIMITS = {
   claimChars: 512,
   /** What is kept of an identity that no agent matches. */
   strangerChars: 2_048,
+  /** One refusal under the locks is written down, however often it comes within so long. */
+  refusalWindowMs: 10 * minute,
   audienceChars: 255,
 
   // Ending things.

@@ -13,8 +13,10 @@ import { ApprovalDrifted } from '../approvals/spend-approval.ts'
 import { approvalFor, drifted } from '../approvals/use-approval.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { decide, demandAllowed } from '../decisions/decide.ts'
+import { decide } from '../decisions/decide.ts'
 import { declaredIn, judgedTask } from '../decisions/judged.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { demandAllowed } from '../decisions/record-decision.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { boundsOf } from '../tasks/bounds.ts'
 import { type Allowed, type Credential, issueCredential } from './issue-credential.ts'
@@ -65,10 +67,10 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
   const decision = await decide(broker, about, [asked], bounds)
   await demandAllowed(broker, decision.row, DENIED)
   const [verdict] = decision.asks
-  if (verdict?.outcome === 'allow') return { ask: row, decision: decision.row }
+  if (verdict?.outcome === 'allow') return { ask: row, decision: decision.row, isKept: false }
   const requires = verdict?.requires ?? []
   const it = { task, above: ancestors, ask: row, about, asked, bounds, requires }
-  return { ask: row, ...(await approvalFor(broker, it)) }
+  return { ask: row, ...(await approvalFor(broker, it)), isKept: false }
 }
 
 async function notGranted(broker: Broker, ask: AskRow): Promise<BrokerError> {
@@ -101,18 +103,20 @@ async function grantAsk(
     created_at: broker.now(),
   }
   const approvals = await planApprovals(broker, { task, above: ancestors, asks: [row] }, verdicts, wish)
-  await broker.ledger.write(async tx => {
-    // Nobody is asked about what would not be minted anyway.
-    await lockMintable(broker, tx, task.id, [issuer.facts(ask).phase])
-    await tx.insertDecision(decision)
-    await tx.insertAsk(row)
-    await requestApprovals(broker, tx, approvals)
-    if (row.state === 'pending') return
-    const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent }
-    await record(tx, 'ask.granted', subject, { ask: row.id, issuer: row.issuer, decision: decision.id })
-  })
+  await keepRefusal(broker, { ...decision, agent: task.agent }, () =>
+    broker.ledger.write(async tx => {
+      // Nobody is asked about what would not be minted anyway.
+      await lockMintable(broker, tx, task.id, [issuer.facts(ask).phase])
+      await tx.insertDecision(decision)
+      await tx.insertAsk(row)
+      await requestApprovals(broker, tx, approvals)
+      if (row.state === 'pending') return
+      const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent }
+      await record(tx, 'ask.granted', subject, { ask: row.id, issuer: row.issuer, decision: decision.id })
+    }),
+  )
   const [asked] = approvals
-  if (asked === undefined) return { ask: row }
+  if (asked === undefined) return { ask: row, decision, isKept: true }
   broker.outbox.wake()
   // Somebody may have agreed to it beforehand.
   const granted = await broker.ledger.read.ask(row.id)

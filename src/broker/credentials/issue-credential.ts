@@ -12,6 +12,7 @@ import { spendApproval } from '../approvals/spend-approval.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { cutCredential, giveCredential, takeCredential } from '../budgets/credential-budget.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
 import { secretPrints } from '../leaks/secret-prints.ts'
 import { areUnchanged, lockMintable } from '../lock-mintable.ts'
 import { refuseBlocked } from '../revocations/refuse-blocked.ts'
@@ -33,10 +34,12 @@ export type Credential = {
   details: Readonly<Record<string, string | number>>
 }
 
-/** What allows a mint: the ask's own decision, or one that was made since and is kept with the mint. */
+/** What a mint is allowed by. */
 export type Allowed = {
   ask: AskRow
-  decision?: DecisionRow
+  decision: DecisionRow
+  /** Whether the decision stands in the ledger already; else it is kept with the mint. */
+  isKept: boolean
   /** What it is minted under, where policy asked for one. */
   approval?: ApprovalRow
 }
@@ -48,10 +51,10 @@ export type Allowed = {
 export async function issueCredential(
   broker: Broker,
   task: TaskRow,
-  { ask, decision, approval }: Allowed,
+  { ask, decision, isKept, approval }: Allowed,
   ancestors: readonly TaskRow[],
 ): Promise<Credential> {
-  const decided = { ...ask, decision: decision?.id ?? ask.decision }
+  const decided = { ...ask, decision: decision.id }
   const plan = { ...planLease(broker, task, decided, chainOf(ancestors)), approval: approval?.id }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
 
@@ -59,20 +62,17 @@ export async function issueCredential(
   const local = issuerOf(broker, ask.issuer).mintsLocally ? await signLocally(broker, plan) : undefined
 
   // 2. Intend, under the locks that an end takes.
-  await broker.ledger.write(async tx => {
-    const line = await lockMintable(broker, tx, task.id, [plan.row.phase])
-    await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
-    if (approval !== undefined)
-      await spendApproval(broker, tx, approval, {
-        line,
-        ask,
-        deadline: plan.grant.expiresAt,
-        lease: plan.row.id,
-      })
-    if (decision !== undefined) await tx.insertDecision(decision)
-    await takeTaskBudget(broker, tx, task.id)
-    await intend(broker, tx, plan, local)
-  })
+  const minting = { ask, deadline: plan.grant.expiresAt, lease: plan.row.id }
+  await keepRefusal(broker, { ...decision, agent: task.agent }, () =>
+    broker.ledger.write(async tx => {
+      const line = await lockMintable(broker, tx, task.id, [plan.row.phase])
+      await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
+      if (approval !== undefined) await spendApproval(broker, tx, approval, { ...minting, line })
+      if (!isKept) await tx.insertDecision(decision)
+      await takeTaskBudget(broker, tx, task.id)
+      await intend(broker, tx, plan, local)
+    }),
+  )
   if (local !== undefined) return credentialOf(plan, local)
 
   // 3. Mint, judge, activate.
@@ -83,7 +83,8 @@ export async function issueCredential(
 async function takeTaskBudget({ limits }: Broker, tx: LedgerWrite, task: string): Promise<void> {
   const most = limits.credentialsPerTask
   if (await tx.takeBudget(`task_credentials/${task}`, most, tx.now + LIMITS.taskMinutes * MINUTE_MS)) return
-  throw new BrokerError('budget_exhausted', `a task may be given ${most} credentials after it was opened`)
+  const message = `a task may be given ${most} credentials after it was opened`
+  throw new BrokerError('budget_exhausted', message, { bound: 'credentials of a task' })
 }
 
 /** Records the intent, or the finished lease where it was signed locally. Runs under `lockMintable`. */

@@ -8,10 +8,11 @@ import type { DecisionRow, LeaseRow, TaskRow } from '../../store/rows.ts'
 import { verifiedApproval } from '../approvals/verified-approvals.ts'
 import type { Broker } from '../broker.ts'
 import { isUnaltered } from '../verified-rows.ts'
-import { explained, newDecision } from './decide.ts'
+import { explained } from './decide.ts'
 import { judgedAbove } from './judge-line.ts'
 import { declaredIn, type Judged, judgedTask } from './judged.ts'
 import { policyRequest } from './policy-request.ts'
+import { newDecision } from './record-decision.ts'
 
 export type Live = { task: TaskRow; above: readonly TaskRow[]; lease: LeaseRow; bounds: Bounds }
 

@@ -4,14 +4,17 @@ import type { Agent } from '../../policy/agent.ts'
 import { lacking } from '../../policy/approvers.ts'
 import type { ApprovalFacts } from '../../policy/facts.ts'
 import { matchAgent } from '../../policy/match-agent.ts'
+import type { LedgerWrite } from '../../store/ledger.ts'
 import type { AskRow, DecisionRow, TaskRow } from '../../store/rows.ts'
 import { agreedBy, approvalFacts, verifiedVotes } from '../approvals/approval-votes.ts'
 import { verifiedApproval } from '../approvals/verified-approvals.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { issuerOf } from '../credentials/lease-plan.ts'
-import { type AskVerdict, decide, demandAllowed, newDecision } from '../decisions/decide.ts'
+import { type AskVerdict, decide } from '../decisions/decide.ts'
 import { judgedTask } from '../decisions/judged.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { demandAllowed, newDecision } from '../decisions/record-decision.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { taskMac, verifiedTask } from '../verified-rows.ts'
 import { boundsOf } from './bounds.ts'
@@ -34,7 +37,7 @@ export async function extendTask(
   const wished = Math.max(task.deadline, broker.now() + minutes * MINUTE_MS)
   const decision = await judgeAgain(broker, task, agent, wished)
   const ticketEnds = await endOfTicket(broker, task)
-  return broker.ledger.write(async tx => {
+  const extend = async (tx: LedgerWrite) => {
     const line = await lockMintable(broker, tx, task.id)
     const now = verifiedTask(broker, line.at(-1)!)
     const deadline = tx.now + minutes * MINUTE_MS
@@ -59,7 +62,8 @@ export async function extendTask(
       { from: now.deadline, to: deadline, reason, decision: decision.id },
     )
     return deadline
-  })
+  }
+  return keepRefusal(broker, { ...decision, agent: task.agent }, () => broker.ledger.write(extend))
 }
 
 /**
