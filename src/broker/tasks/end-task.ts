@@ -45,6 +45,9 @@ export function wakeEnded(broker: Broker, { ended, leases, cancelled }: Ended): 
   if (cancelled > 0) broker.outbox.wake()
 }
 
+/** Why a task ended that stood below this one. */
+export const endedAbove = (task: string): string => `${task} ended`
+
 /** The same inside a transaction that does more (a retry that replaces the earlier task). */
 export async function endWithin(
   broker: Pick<Broker, 'newId' | 'outbox'>,
@@ -60,7 +63,7 @@ export async function endWithin(
   const below = descent.filter(row => row.id !== task).map(row => row.id)
   const ended = await tx.endTasks([task], end, options.detail ?? null)
   if (below.length > 0)
-    ended.push(...(await tx.endTasks(below, end === 'revoked' ? 'revoked' : 'cancelled', `${task} ended`)))
+    ended.push(...(await tx.endTasks(below, end === 'revoked' ? 'revoked' : 'cancelled', endedAbove(task))))
   if (ended.length === 0) return { ended, leases: [], cancelled: 0 }
 
   const ids = ended.map(row => row.id)
