@@ -164,7 +164,11 @@ export async function openCore(
     jitter: () => fraction(random),
     reloaded: () => registry.follow(),
     waits: createWaits({ now, schedule: edge.schedule, limits }),
-    outbox: { webhooks: webhooksFor('approval.requested', settings), wake: () => tell() },
+    outbox: {
+      webhooks: webhooksFor('approval.requested', settings),
+      ending: webhooksFor('task.ending', settings),
+      wake: () => tell(),
+    },
     wake: () => wake(),
     settled: () => settled(),
   }

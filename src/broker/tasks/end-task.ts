@@ -5,6 +5,7 @@ import { cancelApprovals } from '../approvals/end-approvals.ts'
 import type { Broker } from '../broker.ts'
 import { activeTasksBudget } from '../budgets/budgets.ts'
 import { endedEarly } from '../budgets/credential-budget.ts'
+import { tellOfEnds } from '../proof/tell-webhooks.ts'
 
 export type EndOptions = {
   actor: string
@@ -42,7 +43,8 @@ export function wakeEnded(broker: Broker, { ended, leases, cancelled }: Ended): 
   const holding = new Set(leases.map(lease => lease.task))
   if (ended.some(({ id }) => !holding.has(id))) broker.settled()
   for (const { id } of ended) broker.waits.wake(id)
-  if (cancelled > 0) broker.outbox.wake()
+  const isTold = ended.length > 0 && broker.outbox.ending !== undefined
+  if (cancelled > 0 || isTold) broker.outbox.wake()
 }
 
 /** Why a task ended that stood below this one. */
@@ -81,6 +83,7 @@ export async function endWithin(
       },
     )
   }
+  await tellOfEnds(broker, tx, ended)
   // In one order everywhere, so that two ends of lines with the same agents wait for each other and never cross.
   const agents = ended.filter(row => row.system === 0).map(row => row.agent)
   for (const agent of agents.toSorted()) await tx.giveBudget(activeTasksBudget(agent))

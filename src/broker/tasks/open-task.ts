@@ -107,7 +107,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     broker.wake()
 
   // 5. Answer, minting remotely where that was asked.
-  if (approvals.length > 0) broker.outbox.wake()
+  if (approvals.length > 0 || replaced !== undefined) broker.outbox.wake()
   const standing = approvals.length === 0 ? asks : await asTheyStand(broker, asks)
   const opened = { task: opening.task, token, asks: standing, decision: judged.decision.id }
   if (plan === undefined) return opened
