@@ -21,6 +21,8 @@ const askFacts = z.looseObject({
     .array(z.looseObject({ policy: z.string(), quorum: z.number(), groups: texts, ownerMay: z.boolean() }))
     .default([]),
   nearest: texts.default([]),
+  /** Of a bound that does not cover it: the entry that comes nearest, and what it lacks. */
+  beyond: texts.default([]),
   context: z.record(z.string(), z.unknown()).default({}),
 })
 const answer = z.looseObject({
@@ -150,7 +152,7 @@ function describeAsk(ask: Answer['facts']['asks'][number]): string[] {
         `${quorum} ${groups(named)}, says ${policy}${ownerMay ? '; the owner may be among them' : ''}`,
       ),
     ),
-    ...ask.nearest.map(miss => line('  nearest', miss)),
+    ...[...ask.nearest, ...ask.beyond].map(miss => line('  nearest', miss)),
     line('  digest', ask.digest),
   ]
 }

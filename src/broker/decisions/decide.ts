@@ -55,7 +55,10 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
   const { issuerName, issuer, ask } = asked
   const within = judgeAsk(issuerName, issuer, ask, bounds)
   const plain = { issuer: issuerName, ...within.facts, digest: canonicalDigest(ask) }
-  if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
+  if (within.outcome === 'deny') {
+    const { outcome, reasons, beyond } = within
+    return { outcome, reasons, requires: [], facts: { ...plain, beyond } }
+  }
   const quarantine = await quarantineOf(broker, about, within.facts.phase)
   if (quarantine !== undefined) return { outcome: 'deny', requires: [], reasons: [quarantine], facts: plain }
   const { request, own, verdict } = await judgeLine(broker, about, asked, within.facts)

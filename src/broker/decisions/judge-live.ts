@@ -16,7 +16,8 @@ import { newDecision } from './record-decision.ts'
 
 export type Live = { task: TaskRow; above: readonly TaskRow[]; lease: LeaseRow; bounds: Bounds }
 
-type Objection = { reasons: readonly string[]; verdict?: PolicyVerdict }
+/** `facts`: what the decision keeps of the ask besides. */
+type Objection = { reasons: readonly string[]; facts: object }
 
 /**
  * The denial by which it is to be taken back, not yet recorded; undefined where it may stay.
@@ -31,18 +32,18 @@ export async function judgeLive(broker: Broker, live: Live): Promise<DecisionRow
   const issuer = broker.issuers.get(lease.issuer)
   const objection =
     issuer === undefined
-      ? { reasons: [`no issuer is called ${lease.issuer} any more`] }
+      ? { reasons: [`no issuer is called ${lease.issuer} any more`], facts: {} }
       : (boundsObject(issuer, live) ?? (await policyObjects(broker, issuer, live)))
   if (objection === undefined) return undefined
   const ask: unknown = JSON.parse(lease.granted)
   const { agent, identity, purpose } = judgedTask(task, live.above)
-  const verdict = objection.verdict === undefined ? {} : explained(objection.verdict)
+  const { reasons, facts } = objection
   const digest = canonicalDigest(ask)
   return newDecision(broker, {
-    ...{ task: task.id, agent, outcome: 'deny', reasons: objection.reasons },
+    ...{ task: task.id, agent, outcome: 'deny', reasons },
     facts: {
       ...{ identity, agent, purpose, lease: lease.id },
-      asks: issuer === undefined ? [] : [{ issuer: lease.issuer, ...issuer.facts(ask), digest, ...verdict }],
+      asks: issuer === undefined ? [] : [{ issuer: lease.issuer, ...issuer.facts(ask), digest, ...facts }],
     },
   })
 }
@@ -50,8 +51,8 @@ export async function judgeLive(broker: Broker, live: Live): Promise<DecisionRow
 function boundsObject(issuer: Issuer, { lease, bounds }: Live): Objection | undefined {
   // One that is being minted is held against its agent when it comes, and is judged anew where that changed.
   if (lease.state === 'intended') return undefined
-  const { outcome, reasons } = judgeAsk(lease.issuer, issuer, JSON.parse(lease.granted), bounds)
-  return outcome === 'allow' ? undefined : { reasons }
+  const { outcome, reasons, beyond } = judgeAsk(lease.issuer, issuer, JSON.parse(lease.granted), bounds)
+  return outcome === 'allow' ? undefined : { reasons, facts: { beyond } }
 }
 
 async function policyObjects(
@@ -72,13 +73,14 @@ async function policyObjects(
   }
   const line = judgedAbove(broker, about)
   const gone = [about, ...line].find(one => !broker.agents().has(one.agent))
-  if (gone !== undefined) return { reasons: [`${gone.agent} is no longer registered`] }
+  if (gone !== undefined) return { reasons: [`${gone.agent} is no longer registered`], facts: {} }
   let verdict = await judge(about)
   for (const one of line) verdict = stricter(verdict, await judge(one))
   if (verdict.outcome === 'allow') return undefined
-  if (verdict.outcome === 'deny') return { reasons: verdict.reasons, verdict }
+  const facts = explained(verdict)
+  if (verdict.outcome === 'deny') return { reasons: verdict.reasons, facts }
   if (await isAgreedTo(broker, lease, verdict)) return undefined
-  return { reasons: [...verdict.reasons, 'humans have not agreed to as much'], verdict }
+  return { reasons: [...verdict.reasons, 'humans have not agreed to as much'], facts }
 }
 
 async function isAgreedTo(broker: Broker, lease: LeaseRow, { requires }: PolicyVerdict): Promise<boolean> {

@@ -42,8 +42,9 @@ export async function openTicket(
     ...{ issuerName, ask },
     ...judgeAsk(issuerName, issuer, ask, bounds),
   }))
-  const told = judged.map(({ issuerName: issuer, ask, facts, outcome }) => ({
+  const told = judged.map(({ issuerName: issuer, ask, facts, outcome, beyond }) => ({
     ...{ issuer, ...facts, digest: canonicalDigest(ask), outcome },
+    ...(outcome === 'deny' ? { beyond } : {}),
   }))
   const missed = judged.flatMap(({ outcome, reasons }) => (outcome === 'deny' ? reasons : []))
   if (missed.length > 0) throw await denied(broker, parent, request.agent, missed, told)
