@@ -148,6 +148,12 @@ export const LIMITS = {
   claimChars: 512,
   /** What is kept of an identity that no agent matches. */
   strangerChars: 2_048,
+  /** What of an ask is told to be beyond the nearest entry of a ceiling. */
+  partsBeyond: 10,
+  /** How many of a list's elements, or a map's members, are looked at for that. */
+  partsLookedAt: 100,
+  /** One refusal under the locks is written down, however often it comes within so long. */
+  refusalWindowMs: 10 * minute,
   audienceChars: 255,
 
   // Ending things.

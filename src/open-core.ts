@@ -173,7 +173,11 @@ export async function openCore(
     queues: createQueues(),
     reloaded: () => registry.follow(),
     waits: createWaits({ now, schedule: edge.schedule, limits }),
-    outbox: { webhooks: webhooksFor('approval.requested', settings), wake: () => tell() },
+    outbox: {
+      webhooks: webhooksFor('approval.requested', settings),
+      ending: webhooksFor('task.ending', settings),
+      wake: () => tell(),
+    },
     wake: () => wake(),
     settled: () => settled(),
   }

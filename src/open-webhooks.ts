@@ -16,7 +16,7 @@ export function webhooksFor(event: DeliveryRow['event'], { webhooks }: Pick<Sett
 const APPROVALS = ['approval.requested', 'approval.decided'] as const
 /** People in a chat are asked; programs are told everything. */
 const USUAL: Record<'standard' | 'slack', readonly DeliveryRow['event'][]> = {
-  standard: ['task.ended', ...APPROVALS],
+  standard: ['task.ending', 'task.ended', ...APPROVALS],
   slack: APPROVALS,
 }
 

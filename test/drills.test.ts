@@ -27,17 +27,17 @@ let alarms: Record<string, unknown>[]
 let everyDay: () => Promise<void>
 let resourceServer: Server
 /** What the resource server says of a token that introspection calls inactive. */
-let trustsTheDead: boolean
+let toTheDead: 204 | 401 | 403
 
 const { type: _jwt, ...ordersAsk } = asks.orders
 const { type: _github, ...githubAsk } = asks.apiRead
 
 beforeEach(async () => {
   alarms = []
-  trustsTheDead = false
+  toTheDead = 401
   resourceServer = createServer((request, response) => {
     void introspect(String(request.headers.authorization).slice('Bearer '.length)).then(active =>
-      response.writeHead(active || trustsTheDead ? 204 : 401).end(),
+      response.writeHead(active ? 204 : toTheDead).end(),
     )
   })
   resourceServer.listen(0, '127.0.0.1')
@@ -123,9 +123,13 @@ describe('a drill passes', () => {
     await installation.configure({ settings: { drills: { jwt: { ask: ordersAsk, through } } } })
     await start()
     expect(await over(await drill('jwt'))).toMatchObject({ state: 'passed', proof: through })
-    trustsTheDead = true
-    const failed = await over(await drill('jwt'))
-    expect(failed).toMatchObject({ state: 'failed', detail: 'revoked, it was alive and not dead' })
+    toTheDead = 204
+    const trusting = await over(await drill('jwt'))
+    expect(trusting).toMatchObject({ state: 'failed', detail: 'revoked, it was alive and not dead' })
+    // A limit or a firewall says as much: nothing of the token.
+    toTheDead = 403
+    const forbidding = await over(await drill('jwt'))
+    expect(forbidding).toMatchObject({ state: 'failed', detail: 'revoked, it was unknown and not dead' })
   })
 })
 

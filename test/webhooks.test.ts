@@ -1,4 +1,4 @@
-/** `task.ended`, as a receiver gets it: signed, at least once, whatever the receiver does. */
+/** Ends and receipts, as a receiver is told of them: signed, at least once, whatever the receiver does. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -30,9 +30,8 @@ let api: Api
 
 beforeEach(async () => {
   receiver = await startWebhookReceiver()
-  installation = await createInstallation({
-    settings: { webhooks: { rollback: { url: receiver.url, secret_file: 'webhook-secret' } } },
-  })
+  installation = await createInstallation()
+  await told(['task.ended'])
   await writeFile(join(installation.directory, 'webhook-secret'), `${WEBHOOK_SECRET}\n`, { mode: 0o600 })
   broker = await startBroker(installation)
   api = createApi(broker, installation)
@@ -42,6 +41,12 @@ afterEach(async () => {
   await receiver?.close()
   await installation?.close()
 })
+
+/** Of which events the receiver is told; of all of them where none is named. */
+async function told(events?: readonly string[]): Promise<void> {
+  const rollback = { url: receiver.url, secret_file: 'webhook-secret', ...(events && { events }) }
+  await installation.configure({ settings: { webhooks: { rollback } } })
+}
 
 async function ended(outcome = 'completed'): Promise<OpenedTask> {
   const task = await api.open([asks.orders])
@@ -76,6 +81,67 @@ test('a task that ended is told of, once it is settled, with its receipt', async
   expect(await deliveries()).toMatchObject([{ id: message?.id, state: 'delivered', attempts: 1 }])
   await broker.look()
   expect(receiver.taken).toHaveLength(1)
+})
+
+test('an end is told of at once, with its outcome; its receipt when the provider has said that all is dead', async () => {
+  await broker.stop()
+  await told()
+  broker = await startBroker(installation)
+  api = createApi(broker, installation)
+  let isDown = true
+  installation.github.faults = ({ operation, when }) =>
+    isDown && when === 'before' && operation.includes('revoke') ? { status: 503 } : 'ok'
+  const task = await api.open([asks.api])
+  await api.credential(task)
+  await api.complete(task, 'failed')
+  await until(() => receiver.taken.length > 0)
+  const [message] = receiver.taken
+  expect(message?.body).toEqual({
+    type: 'task.ending',
+    timestamp: expect.any(String),
+    data: {
+      ...{ task: task.id, agent: 'release', purpose: expect.any(String), end: 'failed', end_detail: null },
+      ended_at: expect.any(String),
+    },
+  })
+  expect(receiver.taken).toHaveLength(1)
+  expect(await broker.broker.ledger.read.task(task.id)).toMatchObject({ state: 'ended' })
+
+  isDown = false
+  await until(() => receiver.taken.length > 1, 10_000)
+  expect(receiver.taken[1]?.body).toMatchObject({
+    type: 'task.ended',
+    data: { task: task.id, end: 'failed', receipt: expect.stringMatching(/^ey/) },
+  })
+  // Of the broker's own tasks, by which names were looked up, nobody is told.
+  expect(receiver.taken.map(({ body }) => body.data.task)).toEqual([task.id, task.id])
+})
+
+test('of what ends with a task above it, too, from the one transaction on', async () => {
+  await broker.stop()
+  await told(['task.ending'])
+  broker = await startBroker(installation)
+  api = createApi(broker, installation)
+  receiver.answer = () => 503
+  const svid = (path: string) => ({ type: 'jwt', token: installation.svid(path) })
+  const parent = await api.open([], { evidence: svid('/agent/coder') })
+  const { body } = await api.call('POST', `/v1/tasks/${parent.id}/tickets`, parent.token, {
+    ...{ agent: 'reviewer', minutes: 5, authorization_details: [asks.orders] },
+  })
+  const child = await api.open([asks.orders], { evidence: svid('/agent/reviewer'), ticket: body.ticket })
+  await api.complete(parent)
+  const owed = await deliveries()
+  expect(owed.map(({ event, task }: { event: string; task: string }) => [event, task]).sort()).toEqual(
+    [parent, child].map(({ id }) => ['task.ending', id]).sort(),
+  )
+  receiver.answer = () => 204
+  await until(() => receiver.taken.length > 1, 10_000)
+  expect(receiver.taken.map(({ body: { data } }) => [data.task, data.end]).sort()).toEqual(
+    [
+      [parent.id, 'completed'],
+      [child.id, 'cancelled'],
+    ].sort(),
+  )
 })
 
 test.each<[string, () => Answer]>([

@@ -56,14 +56,17 @@ export class BrokerError extends Error {
   readonly code: ErrorCode
   readonly decision: string | undefined
   readonly retryAfterMs: number | undefined
+  /** What stood in the way, by a name that is the same however often it does; absent where the code says it. */
+  readonly bound: string | undefined
   constructor(
     code: ErrorCode,
     message: string,
-    options: { decision?: string; retryAfterMs?: number; cause?: unknown } = {},
+    options: { decision?: string; retryAfterMs?: number; bound?: string; cause?: unknown } = {},
   ) {
     super(message, { cause: options.cause })
     this.code = code
     this.decision = options.decision
     this.retryAfterMs = options.retryAfterMs
+    this.bound = options.bound
   }
 }

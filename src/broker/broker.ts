@@ -100,8 +100,11 @@ export type Broker = {
   wake: () => void
   /** Requests that wait for humans. */
   waits: Waits
-  /** Whom the broker tells of approvals: names of webhooks, and what to call when there is something to tell. */
-  outbox: { webhooks: readonly string[]; wake: () => void }
+  /**
+   * Whom the broker tells of approvals, and (`ending`) of ends before there is a receipt: names of webhooks, and what
+   * to call when there is something to tell.
+   */
+  outbox: { webhooks: readonly string[]; ending?: readonly string[]; wake: () => void }
   /** Tells those who write receipts that a task is settled. Called after COMMIT. */
   settled: () => void
 }

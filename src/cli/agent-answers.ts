@@ -40,6 +40,7 @@ export const offboardingAnswer = z.looseObject({
   revocation: z.string(),
   tasks: z.looseObject({
     ended: total,
+    complete: z.boolean(),
     receipts: z.array(z.looseObject({ task: z.string(), sha256: z.string().nullable() })),
   }),
   credentials: z.looseObject({

@@ -91,10 +91,11 @@ const LONGEST_LIFE_MS = 36 * 3_600_000
 function describe(report: OffboardingAnswer, made: readonly Made[], logged: number): string {
   const { credentials, tasks, bindings, open } = report
   const unsigned = tasks.receipts.filter(({ sha256 }) => sha256 === null).length
+  const more = tasks.complete ? '' : `, ${tasks.ended - tasks.receipts.length} not listed here`
   const lines = [
     `${report.agent} is ${report.status} since ${shortTime(report.since)}, by ${report.by}: ${report.reason}`,
     `  owned by ${report.owner.business}, run by ${report.owner.technical}`,
-    `  tasks: ${tasks.ended} ended; receipts: ${tasks.receipts.length - unsigned} signed, ${unsigned} to come`,
+    `  tasks: ${tasks.ended} ended; receipts: ${tasks.receipts.length - unsigned} signed, ${unsigned} to come${more}`,
     `  credentials: ${credentials.reached} reached, ${credentials.confirmed_dead} proven dead, ${credentials.expired} expired, ${credentials.expired_unconfirmed} expired without proof, ${credentials.never_minted} never minted`,
     `  void: ${count(bindings.attest_rules_void, 'attest rule')}, its tickets; delegated to it by ${bindings.delegated_from.join(', ') || 'nobody'}; pre-approvals open: ${bindings.preapprovals_open}`,
     `  open: ${count(open.tasks, 'task')}, ${count(open.credentials, 'credential')}`,

@@ -21,6 +21,8 @@ const askFacts = z.looseObject({
     .array(z.looseObject({ policy: z.string(), quorum: z.number(), groups: texts, ownerMay: z.boolean() }))
     .default([]),
   nearest: texts.default([]),
+  /** Of a bound that does not cover it: the entry that comes nearest, and what it lacks. */
+  beyond: texts.default([]),
   context: z.record(z.string(), z.unknown()).default({}),
 })
 const answer = z.looseObject({
@@ -38,6 +40,8 @@ const answer = z.looseObject({
   reasons: texts,
   facts: z.looseObject({
     purpose: z.string().optional(),
+    /** Of a credential that was live: the denial took it back. */
+    lease: z.string().optional(),
     declared: z.record(z.string(), z.unknown()).optional(),
     human: z.looseObject({ issuer: z.string(), subject: z.string(), name: z.string() }).optional(),
     identity: z
@@ -87,6 +91,7 @@ function describe(shown: Answer): string[] {
     `${shown.id} ${OUTCOMES[shown.outcome]}, ${shortTime(shown.decided_at)}`,
     line('agent', shown.agent === null ? 'none matched' : [shown.agent, tier(shown.risk_tier)].join('')),
     ...(shown.task === null ? [] : [line('task', `${shown.task} (${shown.task_state ?? 'unknown'})`)]),
+    ...(facts.lease === undefined ? [] : [line('revoked', `${facts.lease}, which was live`)]),
     ...(facts.purpose === undefined ? [] : [line('purpose', facts.purpose)]),
     ...(facts.identity === undefined
       ? []
@@ -147,7 +152,7 @@ function describeAsk(ask: Answer['facts']['asks'][number]): string[] {
         `${quorum} ${groups(named)}, says ${policy}${ownerMay ? '; the owner may be among them' : ''}`,
       ),
     ),
-    ...ask.nearest.map(miss => line('  nearest', miss)),
+    ...[...ask.nearest, ...ask.beyond].map(miss => line('  nearest', miss)),
     line('  digest', ask.digest),
   ]
 }

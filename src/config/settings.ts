@@ -122,7 +122,7 @@ export const settingsShape = z
           /** `slack`: bodies that a chat shows, for approvals only unless `events` says otherwise. */
           format: z.enum(['standard', 'slack']).default('standard'),
           events: z
-            .array(z.enum(['task.ended', 'approval.requested', 'approval.decided']))
+            .array(z.enum(['task.ending', 'task.ended', 'approval.requested', 'approval.decided']))
             .min(1)
             .optional(),
         }),

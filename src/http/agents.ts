@@ -125,7 +125,7 @@ function renderReport({
   return {
     ...{ agent: row.name, status, since: time(run.created_at), by: run.actor, reason: run.reason },
     ...{ owner: document.owner, systems: document.systems, revocation: run.id },
-    tasks: { ended: run.tasks_ended, receipts },
+    tasks: { ended: run.tasks_ended, complete: receipts.complete, receipts: receipts.items },
     credentials: { ...progress, complete, items: leases.map(renderLease) },
     bindings: {
       attest_rules_void: bindings.attestRules,

@@ -330,9 +330,9 @@ export type DeliveryRow = {
   id: string
   /** The configured name of the webhook. */
   webhook: string
-  event: 'task.ended' | 'approval.requested' | 'approval.decided'
+  event: 'task.ending' | 'task.ended' | 'approval.requested' | 'approval.decided'
   task: string
-  /** The approval it tells of; null where it brings the task's receipt. */
+  /** The approval it tells of; null where it is about the task itself. */
   about: string | null
   state: 'due' | 'delivered' | 'dead'
   created_at: number

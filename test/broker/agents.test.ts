@@ -315,17 +315,32 @@ describe('offboarding', () => {
   test('ends what lives, stays under way until all of it is over, and never comes back', async () => {
     const task = await api.open([asks.api], svid('/agent/reviewer'))
     const token = secretOf(await api.credential(task))
+    // Its report is of every task that ends, be it without a credential; not of what had ended before.
+    const over = await api.open([asks.apiRead], svid('/agent/reviewer'))
+    await api.complete(over)
+    const idle = await api.open([asks.apiRead], svid('/agent/reviewer'))
     expect((await api.call('GET', '/v1/agents/reviewer/offboarding', operator)).status).toBe(404)
     expect((await change('reviewer', 'offboard')).body.status).toMatch(/^offboard(ing|ed)$/)
     expect(await refusal(api.open([asks.apiRead], svid('/agent/reviewer')))).toBe('agent_not_active')
     await until(async () => (await shown('reviewer')).body.status === 'offboarded')
     expect(await github(token)).toBe(401)
-    const { body } = await api.call('GET', '/v1/agents/reviewer/offboarding', operator)
+    const report = () => api.call('GET', '/v1/agents/reviewer/offboarding', operator)
+    const unsigned = async () =>
+      (await report()).body.tasks.receipts.some(({ sha256 }: { sha256: string | null }) => sha256 === null)
+    const { body } = await report()
     expect(body).toMatchObject({
       ...{ status: 'offboarded', by: 'operator:test', open: { tasks: 0, credentials: 0, run: 0 } },
       bindings: { delegated_from: ['coder'], attest_rules_void: 1 },
       credentials: { reached: 1, confirmed_dead: 1 },
+      tasks: { ended: 2 },
     })
+    const hash = expect.stringMatching(/^[0-9a-f]{64}$/)
+    await until(async () => !(await unsigned()))
+    const { tasks } = (await report()).body
+    expect([tasks.complete, tasks.receipts]).toEqual([
+      true,
+      [idle.id, task.id].map(id => ({ task: id, sha256: hash })),
+    ])
     for (const verb of ['activate', 'suspend', 'quarantine', 'certify']) {
       const more = verb === 'certify' ? { valid_until: '2040-01-01T00:00:00Z' } : {}
       expect((await change('reviewer', verb, more)).body.code).toBe('transition_refused')

@@ -6,6 +6,7 @@ import { ConfigError } from '../../src/config.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
 import { type Api, createApi } from '../support/api.ts'
+import { operatorTokenOf } from '../support/operator.ts'
 
 let installation: Installation
 let broker: RunningServer | undefined
@@ -96,6 +97,53 @@ describe('other policies', () => {
   })
 })
 
+describe('the trail of a task', () => {
+  type Event = { event: string; lease: string; data: { decision?: string } }
+  const trailOf = async (server: RunningServer, task: string) => {
+    const operator = await operatorTokenOf(server)
+    const { body } = await api.call('GET', `/v1/tasks/${task}/trail`, operator)
+    const of = (name: string) => (body.events as Event[]).filter(({ event }) => event === name)
+    const decision = async (id = '') => (await api.call('GET', `/v1/decisions/${id}`, operator)).body
+    return { ids: body.decisions.map(({ id }: { id: string }) => id) as string[], of, decision }
+  }
+
+  test('names the decision by which other policies took a credential back', async () => {
+    const running = await start(ALL)
+    const task = await api.open([asks.api])
+    const { lease } = (await api.credential(task)).body
+    await put('1.cedar', NO_WRITES)
+    await running.reload()
+    await expect.poll(() => alive()).toEqual([])
+    const { ids, of, decision } = await trailOf(running, task.id)
+    const [revoking] = of('lease.revoking')
+    expect(revoking?.lease).toBe(lease)
+    expect(ids).toContain(revoking?.data.decision)
+    const shown = await decision(revoking?.data.decision)
+    expect(shown).toMatchObject({ outcome: 'deny', in_force: true, task: task.id })
+    expect(shown.reasons.join()).toContain('no-writes')
+    expect(shown.facts).toMatchObject({ lease, asks: [{ issuer: 'github', determining: ['no-writes'] }] })
+  })
+
+  test('has one decision for an exchange, and one more for each credential after it', async () => {
+    const running = await start(ALL)
+    const { body } = await api.form('/oauth/token', {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: await installation.jobToken(),
+      subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
+      authorization_details: JSON.stringify([asks.orders]),
+    })
+    const first = await trailOf(running, body.task_id)
+    expect(first.ids).toHaveLength(1)
+    expect(first.of('lease.activated').map(({ data }) => data.decision)).toEqual(first.ids)
+    const { asks: rows } = (await api.call('GET', `/v1/tasks/${body.task_id}`, body.task_token)).body
+    await api.call('POST', `/v1/tasks/${body.task_id}/credentials`, body.task_token, { ask: rows[0].id })
+    const { ids, of, decision } = await trailOf(running, body.task_id)
+    expect(of('lease.activated').map(({ data }) => data.decision)).toEqual(ids)
+    expect(ids).toHaveLength(2)
+    expect(await decision(ids[1])).toMatchObject({ outcome: 'allow', in_force: true, task: body.task_id })
+  })
+})
+
 describe('a rule over what was given out before', () => {
   test('holds against asks that are judged at the same time', async () => {
     await start(ALL, ONCE)
@@ -121,4 +169,17 @@ describe('a rule over what was given out before', () => {
     const answers = await Promise.all([exchange(), exchange()])
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 400])
   })
+})
+
+test('more time is judged for as long as the task would then live', async () => {
+  await start(
+    '@id("short") permit(principal, action in Mayfly::Action::"*:*", resource) when { context.ttlSeconds <= 900 };',
+  )
+  const task = await api.open([asks.orders], { minutes: 10 })
+  const extend = (minutes: number) =>
+    api.call('POST', `/v1/tasks/${task.id}/extend`, task.token, { minutes, reason: 'slow' })
+  const { code, decision } = (await extend(30)).body
+  expect({ code, decision }).toEqual({ code: 'ask_denied', decision: expect.stringMatching(/^dec_/) })
+  expect((await extend(14)).status).toBe(200)
+  expect((await api.credential(task)).status).toBe(201)
 })

@@ -61,6 +61,7 @@ test('the caller of a denial learns its code and its id, and no more', async () 
   })
   expect(later.body).toMatchObject({ code: 'ask_denied', decision: expect.stringMatching(/^dec_/) })
   expect(JSON.stringify(later.body)).not.toMatch(OWNER)
+  expect(JSON.stringify(later.body)).not.toContain('beyond')
 
   const ticket = await api.call('POST', `/v1/tasks/${task.id}/tickets`, task.token, {
     ...{ agent: 'reviewer', minutes: 5, authorization_details: [asks.apiRead] },
@@ -96,6 +97,8 @@ test('the owner reads all of it, for people and for programs', async () => {
     / declared +\{"confidence":90\}/,
     / because +more than the ceiling of release allows from github/,
     / ask +github: \w+, .*administration:write/,
+    / nearest +of the ceiling of release, nearest is \{.*"acme\/api".*\}/,
+    / nearest +of the ceiling of release, beyond it: permissions: administration: "write"/,
     / on +Repository acme\/api/,
     / policies +none, which is in force/,
     / ask +product@acme\.test, who answers for it; platform@acme\.test runs it/,

@@ -1,7 +1,8 @@
 /** Approvals through the HTTP port: what waits, who may answer, and that nothing but what was shown is minted. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { bindingOf, type Verb } from '../../src/broker/approvals/answer-approval.ts'
-import { isAllowedStill } from '../../src/broker/decisions/judge-live.ts'
+import { judgeLive } from '../../src/broker/decisions/judge-live.ts'
+import { boundsOf } from '../../src/broker/tasks/bounds.ts'
 import { canonicalDigest } from '../../src/canonical.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { asks, createInstallation, type Installation, startBroker } from '../fakes/installation.ts'
@@ -121,6 +122,25 @@ describe('an ask that waits', () => {
     const statuses = await Promise.all([1, 2, 3, 4].map(async () => (await api.credential(task)).status))
     expect(statuses.sort()).toEqual([201, 201, 409, 409])
   })
+})
+
+test('the decision that a mint was allowed by is kept, with the votes, and named by the mint', async () => {
+  const { task, approval } = await waiting({ mints: 2 })
+  await approve(approval)
+  await api.credential(task)
+  await api.credential(task)
+  const { body } = await api.call('GET', `/v1/tasks/${task.id}/trail`, operator)
+  const intended = body.events.filter((one: { event: string }) => one.event === 'lease.intended')
+  const named = intended.map((one: { data: { decision: string } }) => one.data.decision)
+  expect(new Set(named).size).toBe(2)
+  for (const id of named) {
+    const { body: decision } = await api.call('GET', `/v1/decisions/${id}`, operator)
+    expect(decision).toMatchObject({ outcome: 'allow', policy_hash: 'one', task: task.id })
+    expect(decision.facts.asks[0].context.approval).toMatchObject({ count: 1, groups: ['approvers'] })
+    expect(body.decisions.map((one: { id: string }) => one.id)).toContain(id)
+  }
+  const activated = body.events.find((one: { event: string }) => one.event === 'lease.activated')
+  expect(activated.data.decision).toBe(named[0])
 })
 
 describe('token exchange', () => {
@@ -322,17 +342,16 @@ test('a credential lives on by an approval that the broker wrote, and by no othe
   const { broker } = server
   const { read } = broker.ledger
   const [lease] = (await read.leases({ task: opened.id }, { limit: 1 })).items
-  const live = {
-    task: (await read.task(opened.id))!,
-    above: [],
-    lease: lease!,
-    issuer: broker.issuers.get('github')!,
-  }
-  expect(await isAllowedStill(broker, live)).toBe(true)
+  const task = (await read.task(opened.id))!
+  const live = { task, above: [], lease: lease!, bounds: await boundsOf(broker, [task]) }
+  expect(await judgeLive(broker, live)).toBeUndefined()
   const row = (await read.approvalOf(ask))!
   const altered = { ...row, requires: JSON.stringify([requirement({ quorum: 9 })]) }
   const ledger = { ...broker.ledger, read: { ...read, approvalOf: async () => altered } }
-  expect(await isAllowedStill({ ...broker, ledger }, live)).toBe(false)
+  expect(await judgeLive({ ...broker, ledger }, live)).toMatchObject({
+    outcome: 'deny',
+    reasons: expect.stringContaining('humans have not agreed to as much'),
+  })
 })
 
 describe('what was approved is what is minted', () => {

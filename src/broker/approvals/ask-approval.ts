@@ -6,6 +6,7 @@ import type { ApprovalRow, AskRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import type { AskVerdict } from '../decisions/decide.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { tellWebhooks } from '../proof/tell-webhooks.ts'
 import { approvalDocument, sealed, type Wish } from './approval-document.ts'
@@ -129,7 +130,7 @@ async function takeApprovalBudget({ limits }: Broker, tx: LedgerWrite, agent: st
   const most = limits.approvalsPerHourPerAgent
   if (await tx.takeBudget(`approvals/${agent}/${hour}`, most, until + HOUR_MS)) return
   throw new BrokerError('budget_exhausted', `an agent may ask for ${most} approvals per hour`, {
-    retryAfterMs: until - tx.now,
+    ...{ retryAfterMs: until - tx.now, bound: 'approvals' },
   })
 }
 
@@ -154,23 +155,11 @@ export type AskedAgain = {
 export async function askAgain(broker: Broker, it: AskedAgain): Promise<ApprovalPending> {
   const planned = await planApproval(broker, it, it.requires, it.wish)
   const { row } = planned
-  const asked = await broker.ledger.write(async tx => {
-    await lockMintable(broker, tx, it.task.id)
-    const to = { by: 'broker', reason: it.why }
-    // Of two who notice it at once one asks.
-    if (it.earlier === undefined) {
-      if ((await tx.lockAsk(it.ask.id))?.state !== 'granted') return false
-    } else {
-      if (!(await tx.withdrawApproval(it.earlier.id, to))) return false
-      const subject = { actor: 'broker', task: row.task, agent: row.agent }
-      const data = { approval: it.earlier.id, reason: it.why }
-      await record(tx, 'approval.cancelled', subject, data)
-      await tellWebhooks(broker, tx, 'approval.decided', it.earlier)
-    }
-    const agreed = await requestApproval(broker, tx, planned)
-    await tx.moveAsk(it.ask.id, ['granted', 'pending'], agreed ? 'granted' : 'pending')
-    return true
-  })
+  const { id: task, agent, purpose } = it.task
+  const facts = JSON.stringify({ agent, purpose, ask: it.ask.id })
+  const asked = await keepRefusal(broker, { task, agent, facts }, () =>
+    broker.ledger.write(tx => askAgainWithin(broker, tx, it, planned)),
+  )
   broker.outbox.wake()
   broker.waits.wake(row.task)
   const standing = asked ? row : ((await broker.ledger.read.approvalOf(it.ask.id)) ?? row)
@@ -178,4 +167,25 @@ export async function askAgain(broker: Broker, it: AskedAgain): Promise<Approval
     ...standing,
     reason: `${it.why}: humans are asked again (${standing.id})`,
   })
+}
+
+/** @returns whether it was asked: of two who notice it at once one asks. */
+async function askAgainWithin(
+  broker: Broker,
+  tx: LedgerWrite,
+  { task, ask, earlier, why }: AskedAgain,
+  planned: PlannedApproval,
+): Promise<boolean> {
+  await lockMintable(broker, tx, task.id)
+  if (earlier === undefined) {
+    if ((await tx.lockAsk(ask.id))?.state !== 'granted') return false
+  } else {
+    if (!(await tx.withdrawApproval(earlier.id, { by: 'broker', reason: why }))) return false
+    const subject = { actor: 'broker', task: task.id, agent: task.agent }
+    await record(tx, 'approval.cancelled', subject, { approval: earlier.id, reason: why })
+    await tellWebhooks(broker, tx, 'approval.decided', earlier)
+  }
+  const agreed = await requestApproval(broker, tx, planned)
+  await tx.moveAsk(ask.id, ['granted', 'pending'], agreed ? 'granted' : 'pending')
+  return true
 }

@@ -5,11 +5,12 @@
 import { lacking } from '../../policy/approvers.ts'
 import type { ApprovalRequirement } from '../../policy/facts.ts'
 import type { Bounds } from '../../policy/judge-ask.ts'
-import type { ApprovalRow, AskRow, TaskRow } from '../../store/rows.ts'
+import type { ApprovalRow, AskRow, DecisionRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { decide, demandAllowed } from '../decisions/decide.ts'
+import { decide } from '../decisions/decide.ts'
 import type { Judged, JudgedAsk } from '../decisions/judged.ts'
+import { demandAllowed } from '../decisions/record-decision.ts'
 import { readDocument } from './approval-document.ts'
 import { approvalOver } from './approval-over.ts'
 import { agreedBy, approvalFacts, verifiedVotes } from './approval-votes.ts'
@@ -29,11 +30,14 @@ export type Approving = {
 }
 
 /**
- * The approval that this ask may be minted under.
+ * The approval that this ask may be minted under, and what was decided with its votes.
  *
  * @throws BrokerError `approval_pending` where humans are still (or again) to be asked, `approval_over`, `ask_denied`
  */
-export async function approvalFor(broker: Broker, it: Approving): Promise<ApprovalRow> {
+export async function approvalFor(
+  broker: Broker,
+  it: Approving,
+): Promise<{ approval: ApprovalRow; decision: DecisionRow }> {
   // 1. Who was asked last, and what came of it.
   const row = await broker.ledger.read.approvalOf(it.ask.id)
   if (row === undefined) throw await again(broker, it, undefined, 'policy asks for approval now')
@@ -49,10 +53,10 @@ export async function approvalFor(broker: Broker, it: Approving): Promise<Approv
     throw await again(broker, it, row, 'policy asks for more approval than it did')
 
   // 3. Policy again, with their votes.
-  const approval = approvalFacts(row, votes)
-  const verdict = await decide(broker, it.about, [{ ...it.asked, approval }], it.bounds)
+  const asked = { ...it.asked, approval: approvalFacts(row, votes) }
+  const verdict = await decide(broker, it.about, [asked], it.bounds)
   await demandAllowed(broker, verdict.row, 'the task may not have what was asked')
-  if (verdict.row.outcome === 'allow') return row
+  if (verdict.row.outcome === 'allow') return { approval: row, decision: verdict.row }
   const requires = [...it.requires, ...verdict.asks.flatMap(one => one.requires)]
   throw await again(broker, { ...it, requires: distinct(requires) }, row, 'policy asks for more approval')
 }

@@ -113,7 +113,9 @@ export function exhausted(broker: Broker, { name, of, limit, frees }: Budget, no
     credentials_per_day: `all ${limit} were given; ${anew}`,
     write_minutes_per_day: `too little is left of ${limit / MINUTE_MS}; ${anew}, and what ends early is given back`,
   }[name]
-  return new BrokerError('budget_exhausted', `${name} of ${of}: ${message}`, {
+  const bound = `${name} of ${of}`
+  return new BrokerError('budget_exhausted', `${bound}: ${message}`, {
+    bound,
     retryAfterMs: frees === null ? broker.limits.budgetRetryAfterMs : Math.max(1, frees - now),
   })
 }

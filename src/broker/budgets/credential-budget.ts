@@ -90,8 +90,10 @@ export function endedEarly(leases: readonly LeaseRow[]): string[] {
 
 function neverFits({ name, of, limit }: Budget, amount: number): BrokerError {
   const wanted = Math.ceil(amount / MINUTE_MS)
+  const bound = `${name} of ${of}`
   return new BrokerError(
     'budget_exhausted',
-    `${name} of ${of}: there are ${limit / MINUTE_MS}, and a credential of ${wanted} minutes never fits; open a shorter task`,
+    `${bound}: there are ${limit / MINUTE_MS}, and a credential of ${wanted} minutes never fits; open a shorter task`,
+    { bound },
   )
 }

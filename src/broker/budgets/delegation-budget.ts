@@ -53,5 +53,6 @@ export async function takeTicket(broker: Broker, tx: LedgerWrite, parent: TaskRo
   )
   const { of, limit } = tightest
   if (await tx.takeBudget(`children/${parent.id}`, limit, parent.deadline + broker.limits.ticketMs)) return
-  throw new BrokerError('budget_exhausted', `children of ${of}: a task may open ${limit} tickets, and has`)
+  const message = `children of ${of}: a task may open ${limit} tickets, and has`
+  throw new BrokerError('budget_exhausted', message, { bound: 'children' })
 }

@@ -17,6 +17,6 @@ export async function takeLookup(broker: Broker, tx: LedgerWrite, agent: string)
   const until = (hour + 1) * HOUR_MS
   if (await tx.takeBudget(`lookups/${agent}/${hour}`, limit, until + HOUR_MS)) return
   throw new BrokerError('budget_exhausted', `the agent's limit of ${limit} lookups per hour is reached`, {
-    retryAfterMs: until - tx.now,
+    ...{ retryAfterMs: until - tx.now, bound: 'lookups' },
   })
 }

@@ -1,7 +1,7 @@
 import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
 import type { Declared } from '../../policy/facts.ts'
-import type { ApprovalRow, AskRow, TaskRow } from '../../store/rows.ts'
+import type { AskRow, TaskRow } from '../../store/rows.ts'
 import { approvalOver } from '../approvals/approval-over.ts'
 import {
   ApprovalPending,
@@ -13,11 +13,13 @@ import { ApprovalDrifted } from '../approvals/spend-approval.ts'
 import { approvalFor, drifted } from '../approvals/use-approval.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { decide, demandAllowed } from '../decisions/decide.ts'
+import { decide } from '../decisions/decide.ts'
 import { declaredIn, judgedTask } from '../decisions/judged.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { demandAllowed } from '../decisions/record-decision.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { boundsOf } from '../tasks/bounds.ts'
-import { type Credential, issueCredential } from './issue-credential.ts'
+import { type Allowed, type Credential, issueCredential } from './issue-credential.ts'
 import { issuerOf } from './lease-plan.ts'
 import { resolveAsks, type WantedAsk } from './resolve-asks.ts'
 
@@ -40,22 +42,20 @@ export async function requestCredential(
 ): Promise<Credential> {
   if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const ancestors = await broker.ledger.read.ancestors(task.id)
-  const { ask, approval }: Granted =
+  const allowed =
     'ask' in request
       ? await grantedAsk(broker, task, request.ask, ancestors)
       : await grantAsk(broker, task, request, ancestors)
   try {
-    return await issueCredential(broker, task, ask, ancestors, approval)
+    return await issueCredential(broker, task, allowed, ancestors)
   } catch (error) {
     if (!(error instanceof ApprovalDrifted)) throw error
-    throw await drifted(broker, { task, above: ancestors, ask }, error)
+    throw await drifted(broker, { task, above: ancestors, ask: allowed.ask }, error)
   }
 }
 
-type Granted = { ask: AskRow; approval?: ApprovalRow }
-
 /** An ask that was granted is judged again: the ceiling may be narrower by now. */
-async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: TaskRow[]): Promise<Granted> {
+async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: TaskRow[]): Promise<Allowed> {
   const row = await broker.ledger.read.ask(id)
   if (row === undefined || row.task !== task.id)
     throw new BrokerError('not_found', 'the task has no such ask')
@@ -67,10 +67,10 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
   const decision = await decide(broker, about, [asked], bounds)
   await demandAllowed(broker, decision.row, DENIED)
   const [verdict] = decision.asks
-  if (verdict?.outcome === 'allow') return { ask: row }
+  if (verdict?.outcome === 'allow') return { ask: row, decision: decision.row, isKept: false }
   const requires = verdict?.requires ?? []
   const it = { task, above: ancestors, ask: row, about, asked, bounds, requires }
-  return { ask: row, approval: await approvalFor(broker, it) }
+  return { ask: row, ...(await approvalFor(broker, it)), isKept: false }
 }
 
 async function notGranted(broker: Broker, ask: AskRow): Promise<BrokerError> {
@@ -85,7 +85,7 @@ async function grantAsk(
   task: TaskRow,
   { wanted, declared, wish }: { wanted: WantedAsk; declared?: Declared; wish?: ApprovalWish },
   ancestors: TaskRow[],
-): Promise<Granted> {
+): Promise<Allowed> {
   const bounds = await boundsOf(broker, [...ancestors, task])
   const resolved = await resolveAsks(broker, [wanted], { bounds, agent: task.agent })
   const about = { ...judgedTask(task, ancestors), ...(declared === undefined ? {} : { declared }) }
@@ -103,18 +103,20 @@ async function grantAsk(
     created_at: broker.now(),
   }
   const approvals = await planApprovals(broker, { task, above: ancestors, asks: [row] }, verdicts, wish)
-  await broker.ledger.write(async tx => {
-    // Nobody is asked about what would not be minted anyway.
-    await lockMintable(broker, tx, task.id, [issuer.facts(ask).phase])
-    await tx.insertDecision(decision)
-    await tx.insertAsk(row)
-    await requestApprovals(broker, tx, approvals)
-    if (row.state === 'pending') return
-    const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent }
-    await record(tx, 'ask.granted', subject, { ask: row.id, issuer: row.issuer, decision: decision.id })
-  })
+  await keepRefusal(broker, { ...decision, agent: task.agent }, () =>
+    broker.ledger.write(async tx => {
+      // Nobody is asked about what would not be minted anyway.
+      await lockMintable(broker, tx, task.id, [issuer.facts(ask).phase])
+      await tx.insertDecision(decision)
+      await tx.insertAsk(row)
+      await requestApprovals(broker, tx, approvals)
+      if (row.state === 'pending') return
+      const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent }
+      await record(tx, 'ask.granted', subject, { ask: row.id, issuer: row.issuer, decision: decision.id })
+    }),
+  )
   const [asked] = approvals
-  if (asked === undefined) return { ask: row }
+  if (asked === undefined) return { ask: row, decision, isKept: true }
   broker.outbox.wake()
   // Somebody may have agreed to it beforehand.
   const granted = await broker.ledger.read.ask(row.id)

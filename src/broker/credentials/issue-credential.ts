@@ -7,11 +7,12 @@ import type { Secret } from '../../../issuers/shared/secret.ts'
 import { type AuditEvent, type AuditSubject, record } from '../../audit/record.ts'
 import { LIMITS, MINUTE_MS } from '../../limits.ts'
 import { LedgerUnavailable, type LedgerWrite } from '../../store/ledger.ts'
-import type { ApprovalRow, AskRow, LeaseRow, TaskRow } from '../../store/rows.ts'
+import type { ApprovalRow, AskRow, DecisionRow, LeaseRow, TaskRow } from '../../store/rows.ts'
 import { spendApproval } from '../approvals/spend-approval.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { cutCredential, giveCredential, takeCredential } from '../budgets/credential-budget.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
 import { secretPrints } from '../leaks/secret-prints.ts'
 import { areUnchanged, lockMintable } from '../lock-mintable.ts'
 import { refuseBlocked } from '../revocations/refuse-blocked.ts'
@@ -33,37 +34,45 @@ export type Credential = {
   details: Readonly<Record<string, string | number>>
 }
 
+/** What a mint is allowed by. */
+export type Allowed = {
+  ask: AskRow
+  decision: DecisionRow
+  /** Whether the decision stands in the ledger already; else it is kept with the mint. */
+  isKept: boolean
+  /** What it is minted under, where policy asked for one. */
+  approval?: ApprovalRow
+}
+
 /**
  * A credential for an ask that was already granted to an active task.
- * @param approval what it is minted under, where policy asked for one. @throws ApprovalDrifted
+ * @throws ApprovalDrifted
  */
 export async function issueCredential(
   broker: Broker,
   task: TaskRow,
-  ask: AskRow,
+  { ask, decision, isKept, approval }: Allowed,
   ancestors: readonly TaskRow[],
-  approval?: ApprovalRow,
 ): Promise<Credential> {
-  const plan = { ...planLease(broker, task, ask, chainOf(ancestors)), approval: approval?.id }
+  const decided = { ...ask, decision: decision.id }
+  const plan = { ...planLease(broker, task, decided, chainOf(ancestors)), approval: approval?.id }
   const subject = { actor: `task:${task.id}`, task: task.id, agent: task.agent, lease: plan.row.id }
 
   // 1. A local signature is made first: nothing exists until it leaves this process.
   const local = issuerOf(broker, ask.issuer).mintsLocally ? await signLocally(broker, plan) : undefined
 
   // 2. Intend, under the locks that an end takes.
-  await broker.ledger.write(async tx => {
-    const line = await lockMintable(broker, tx, task.id, [plan.row.phase])
-    await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
-    if (approval !== undefined)
-      await spendApproval(broker, tx, approval, {
-        line,
-        ask,
-        deadline: plan.grant.expiresAt,
-        lease: plan.row.id,
-      })
-    await takeTaskBudget(broker, tx, task.id)
-    await intend(broker, tx, plan, local)
-  })
+  const minting = { ask, deadline: plan.grant.expiresAt, lease: plan.row.id }
+  await keepRefusal(broker, { ...decision, agent: task.agent }, () =>
+    broker.ledger.write(async tx => {
+      const line = await lockMintable(broker, tx, task.id, [plan.row.phase])
+      await refuseBlocked(broker, tx, { task: task.id, agent: task.agent, asks: [ask] })
+      if (approval !== undefined) await spendApproval(broker, tx, approval, { ...minting, line })
+      if (!isKept) await tx.insertDecision(decision)
+      await takeTaskBudget(broker, tx, task.id)
+      await intend(broker, tx, plan, local)
+    }),
+  )
   broker.recorded?.()
   if (local !== undefined) return credentialOf(plan, local)
 
@@ -75,7 +84,8 @@ export async function issueCredential(
 async function takeTaskBudget({ limits }: Broker, tx: LedgerWrite, task: string): Promise<void> {
   const most = limits.credentialsPerTask
   if (await tx.takeBudget(`task_credentials/${task}`, most, tx.now + LIMITS.taskMinutes * MINUTE_MS)) return
-  throw new BrokerError('budget_exhausted', `a task may be given ${most} credentials after it was opened`)
+  const message = `a task may be given ${most} credentials after it was opened`
+  throw new BrokerError('budget_exhausted', message, { bound: 'credentials of a task' })
 }
 
 /** Records the intent, or the finished lease where it was signed locally. Runs under `lockMintable`. */
@@ -89,15 +99,20 @@ export async function intend(
   const subject = { actor: `task:${row.task}`, task: row.task, agent: row.agent, lease: row.id }
   if (local === undefined) {
     await tx.insertLease(row)
-    await record(tx, 'lease.intended', subject, { issuer: row.issuer })
+    await record(tx, 'lease.intended', subject, mintedBy(plan))
   } else {
     await tx.insertLease({ ...row, ...minted(broker, plan, local), state: 'active', active_at: tx.now })
-    await record(tx, 'lease.activated', subject, { issuer: row.issuer })
+    await record(tx, 'lease.activated', subject, mintedBy(plan))
   }
   // Last: every mint of this agent may wait for these rows until the transaction is over.
   await takeTurns(broker, tx, row)
   await takeCredential(broker, tx, plan, local)
 }
+
+const mintedBy = ({ row: { issuer }, decision }: LeasePlan) => ({
+  issuer,
+  ...(decision === null ? {} : { decision }),
+})
 
 /** Signs, and holds the signer to what was asked: a local issuer is judged like any other. */
 export async function signLocally(broker: Broker, plan: LeasePlan): Promise<Issued<unknown>> {
@@ -217,7 +232,7 @@ async function activate(
       }
       const state = wider ? 'wider' : unchanged ? 'active' : 'stale'
       await insertPrints(tx)
-      await record(tx, ACTIVATED[state], subject, { issuer: plan.row.issuer })
+      await record(tx, ACTIVATED[state], subject, mintedBy(plan))
       if (state !== 'active') await tx.revokeLease(lease)
       await cutCredential(tx, plan, state === 'active' ? row.expires_at : tx.now)
       return state

@@ -14,6 +14,8 @@ export type LeasePlan = {
   row: LeaseRow
   /** What humans agreed to, where it is minted under that. */
   approval?: string | undefined
+  /** The decision that it is minted by; null where the broker mints for itself. */
+  decision: string | null
   /** The agents it was judged by, the task's own and those above, as they were then. */
   judgedBy: readonly { name: string; digest: string }[]
   budgets: CredentialBudgets
@@ -38,7 +40,7 @@ export function sharedIssuers({ issuers }: Pick<Broker, 'issuers'>): string[] {
 export function planLease(
   broker: Broker,
   task: Pick<TaskRow, 'id' | 'root' | 'agent' | 'deadline' | 'human_facts' | 'bound_key'>,
-  ask: Pick<AskRow, 'id' | 'issuer' | 'ask'>,
+  ask: Pick<AskRow, 'id' | 'issuer' | 'ask' | 'decision'>,
   chain: readonly Actor[],
 ): LeasePlan {
   const issuer = issuerOf(broker, ask.issuer)
@@ -86,6 +88,7 @@ export function planLease(
   return {
     issuer,
     judgedBy,
+    decision: ask.decision === '' ? null : ask.decision,
     budgets: credentialBudgets(broker, task, row),
     row,
     grant: {

@@ -1,15 +1,25 @@
 import { record } from '../../audit/record.ts'
-import type { LeaseRow, TaskRow } from '../../store/rows.ts'
+import type { DecisionRow, LeaseRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { endedEarly } from '../budgets/credential-budget.ts'
 import { findLease } from './find-lease.ts'
 
-/** Takes one credential back; the task goes on. False: it was on its way out, or out, already. */
-export async function revokeLease(broker: Broker, lease: LeaseRow, actor: string): Promise<boolean> {
+/**
+ * Takes one credential back; the task goes on. False: it was on its way out, or out, already.
+ * @param decision by which it may not stay, where somebody judged; kept with the change
+ */
+export async function revokeLease(
+  broker: Broker,
+  lease: LeaseRow,
+  actor: string,
+  decision?: DecisionRow,
+): Promise<boolean> {
   const revoking = await broker.ledger.write(async tx => {
     const row = await tx.revokeLease(lease.id)
     if (row === undefined) return undefined
-    await record(tx, 'lease.revoking', { actor, task: lease.task, agent: lease.agent, lease: lease.id })
+    if (decision !== undefined) await tx.insertDecision(decision)
+    const subject = { actor, task: lease.task, agent: lease.agent, lease: lease.id }
+    await record(tx, 'lease.revoking', subject, decision === undefined ? {} : { decision: decision.id })
     await tx.cutHolds(endedEarly([row]), tx.now)
     return row
   })

@@ -5,6 +5,7 @@ import { SYSTEM_AGENT } from '../../policy/agent.ts'
 import type { AskRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { takeLookup } from '../budgets/hourly-budget.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
 import { demandGeneration } from '../lock-mintable.ts'
 import { refuseBlocked } from '../revocations/refuse-blocked.ts'
 import { endTask } from '../tasks/end-task.ts'
@@ -37,9 +38,12 @@ export async function lendOwn<Result>(
   onBehalfOf: string,
   use: (own: Credential) => Promise<Result>,
 ): Promise<Result | Refused> {
-  await broker.ledger.write(tx => takeLookup(broker, tx, onBehalfOf))
+  const about = { task: null, agent: onBehalfOf, facts: JSON.stringify({ agent: onBehalfOf }) }
   try {
-    return await withOwnLease(broker, issuer, ask, `look up at ${issuer}`, use)
+    return await keepRefusal(broker, about, async () => {
+      await broker.ledger.write(tx => takeLookup(broker, tx, onBehalfOf))
+      return withOwnLease(broker, issuer, ask, `look up at ${issuer}`, use)
+    })
   } catch (error) {
     if (!(error instanceof ProviderRefused)) throw error
     return error.refused

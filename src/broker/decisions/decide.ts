@@ -2,12 +2,10 @@
  * One decision: the bounds first (ceilings and tickets), then policy. An ask is allowed where both allow it; the
  * decision allows where every ask is allowed, and denies where one is denied.
  */
-import { record } from '../../audit/record.ts'
 import { canonicalDigest } from '../../canonical.ts'
 import type { ApprovalRequirement, PolicyRequest, PolicyVerdict } from '../../policy/facts.ts'
 import { type Bounds, judgeAsk } from '../../policy/judge-ask.ts'
 import type { Seen } from '../../policy/shadow.ts'
-import type { LedgerWrite } from '../../store/ledger.ts'
 import type { DecisionRow } from '../../store/rows.ts'
 import { quarantineOf } from '../agents/agent-quarantine.ts'
 import type { Broker } from '../broker.ts'
@@ -17,6 +15,7 @@ import { humanAccess } from '../people/human-access.ts'
 import { heldAsTold } from './held-facts.ts'
 import { judgeLine } from './judge-line.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
+import { newDecision } from './record-decision.ts'
 
 /** How one ask fared, in the order in which they were given. */
 export type AskVerdict = { outcome: DecisionRow['outcome']; requires: readonly ApprovalRequirement[] }
@@ -56,7 +55,10 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
   const { issuerName, issuer, ask } = asked
   const within = judgeAsk(issuerName, issuer, ask, bounds)
   const plain = { issuer: issuerName, ...within.facts, digest: canonicalDigest(ask) }
-  if (within.outcome === 'deny') return { ...within, requires: [], facts: plain }
+  if (within.outcome === 'deny') {
+    const { outcome, reasons, beyond } = within
+    return { outcome, reasons, requires: [], facts: { ...plain, beyond } }
+  }
   const quarantine = await quarantineOf(broker, about, within.facts.phase)
   if (quarantine !== undefined) return { outcome: 'deny', requires: [], reasons: [quarantine], facts: plain }
   const { request, own, verdict } = await judgeLine(broker, about, asked, within.facts)
@@ -95,39 +97,10 @@ function told({ policy }: Broker, { context, human }: PolicyRequest): object {
 }
 
 /** What is kept of a verdict; nothing where no policy had a part in it. */
-function explained({ outcome, determining, requires, nearest }: PolicyVerdict): object {
+export function explained({ outcome, determining, requires, nearest }: PolicyVerdict): object {
   return {
     ...(determining.length === 0 && outcome === 'allow' ? {} : { outcome, determining }),
     ...(requires.length === 0 ? {} : { requires }),
     ...(nearest.length === 0 ? {} : { nearest }),
   }
-}
-
-export function newDecision(
-  broker: Broker,
-  made: Pick<DecisionRow, 'task' | 'agent' | 'outcome'> & { reasons: readonly string[]; facts: object },
-): DecisionRow {
-  return {
-    ...made,
-    id: broker.newId('dec'),
-    policy_hash: broker.policy.hash(),
-    reasons: JSON.stringify(made.reasons),
-    facts: JSON.stringify(made.facts),
-    decided_at: broker.now(),
-  }
-}
-
-/** @throws BrokerError `ask_denied` after recording it, where the decision denies. */
-export async function demandAllowed(broker: Broker, decision: DecisionRow, message: string): Promise<void> {
-  if (decision.outcome !== 'deny') return
-  await broker.ledger.write(tx => recordDenial(tx, decision))
-  throw new BrokerError('ask_denied', message, { decision: decision.id })
-}
-
-export async function recordDenial(tx: LedgerWrite, decision: DecisionRow): Promise<void> {
-  await tx.insertDecision(decision)
-  const { task, agent } = decision
-  const actor = task === null ? 'broker' : `task:${task}`
-  const subject = { actor, ...(task === null ? {} : { task }), ...(agent === null ? {} : { agent }) }
-  await record(tx, 'decision.denied', subject, { decision: decision.id })
 }

@@ -14,7 +14,7 @@ import { humanOf, mayActFor } from '../people/human.ts'
 import { boundsOf } from '../tasks/bounds.ts'
 import { endTask } from '../tasks/end-task.ts'
 import { isUnaltered, taskMac, verifiedTask } from '../verified-rows.ts'
-import { isAllowedStill } from './judge-live.ts'
+import { judgeLive } from './judge-live.ts'
 import { type IdentityFacts, judgedTask } from './judged.ts'
 
 const NOTE = 'agents_to_reassess'
@@ -83,22 +83,10 @@ async function reassessTask(broker: Broker, task: TaskRow): Promise<void> {
   }
   await cutDeadline(broker, task)
   const bounds = await boundsOf(broker, [...ancestors, task])
-  const covered = ({ issuer: name, granted }: LeaseRow) => {
-    const issuer = broker.issuers.get(name)
-    if (issuer === undefined) return false
-    const ask: unknown = JSON.parse(granted)
-    return bounds.every(bound =>
-      bound.allows.some(allowance => allowance.issuer === name && issuer.covers(allowance.ask, ask)),
-    )
+  for await (const lease of liveLeases(broker, task.id)) {
+    const denial = await judgeLive(broker, { task, above: ancestors, lease, bounds })
+    if (denial !== undefined) await revokeLease(broker, lease, 'broker', denial)
   }
-  const allowed = async (lease: LeaseRow) => {
-    const issuer = broker.issuers.get(lease.issuer)
-    return issuer !== undefined && (await isAllowedStill(broker, { task, above: ancestors, lease, issuer }))
-  }
-  // One that is being minted is held against its agent when it comes, and is judged anew where that changed.
-  const isCovered = (lease: LeaseRow) => lease.state === 'intended' || covered(lease)
-  for await (const lease of liveLeases(broker, task.id))
-    if (!isCovered(lease) || !(await allowed(lease))) await revokeLease(broker, lease, 'broker')
 }
 
 const ALTERED = { end: 'revoked', detail: 'the ledger was altered outside the broker' } as const

@@ -1,6 +1,6 @@
 /**
- * Tells webhooks of receipts and approvals: at least once, in the form of Standard Webhooks 1.0 (standardwebhooks.com), so
- * that receivers verify them with a library. What waits is in the ledger; each attempt is claimed, and its
+ * Tells webhooks of ends, receipts and approvals: at least once, in the form of Standard Webhooks 1.0
+ * (standardwebhooks.com), so that receivers verify them with a library. What waits is in the ledger; each attempt is claimed, and its
  * number is its fence. One webhook that does not answer delays no other.
  */
 import { createHmac } from 'node:crypto'
@@ -123,9 +123,25 @@ async function send(broker: Broker, webhook: Webhook, fetch: Fetch, row: Deliver
   }
 }
 
-/** A receipt's is the same at every attempt; what became of an approval is told as it stands. */
+/** An end's and a receipt's is the same at every attempt; what became of an approval is told as it stands. */
 async function bodyOf(broker: Broker, row: DeliveryRow, format: Webhook['format']): Promise<string> {
-  if (row.event !== 'task.ended') return approvalMessage(broker, row, format)
+  if (row.event === 'task.ending') return endMessage(broker, row)
+  if (row.event === 'task.ended') return receiptMessage(broker, row)
+  return approvalMessage(broker, row, format)
+}
+
+async function endMessage(broker: Broker, row: DeliveryRow): Promise<string> {
+  const task = await broker.ledger.read.task(row.task)
+  if (task === undefined || task.ended_at === null) throw new Error('there is no end to tell of')
+  const { id, agent, purpose, end, end_detail, ended_at } = task
+  return JSON.stringify({
+    type: row.event,
+    timestamp: new Date(row.created_at).toISOString(),
+    data: { task: id, agent, purpose, end, end_detail, ended_at: new Date(ended_at).toISOString() },
+  })
+}
+
+async function receiptMessage(broker: Broker, row: DeliveryRow): Promise<string> {
   const stored = await broker.ledger.read.receipt(row.task)
   const receipt = stored?.jws === undefined || stored.jws === null ? undefined : readReceipt(stored.jws)
   if (stored === undefined || receipt === undefined) throw new Error('there is no receipt to tell of')

@@ -15,7 +15,7 @@ import { liveCredential } from '../tasks/introspect.ts'
 export type DrillSettings = {
   /** What the canary may do: the least there is. As the issuer's schema parsed it. */
   ask: Readonly<Record<string, unknown>>
-  /** A resource server's URL that takes the canary as bearer: 2xx while it lives, 401 or 403 when it is dead. */
+  /** A resource server's URL that takes the canary as bearer: 2xx while it lives, 401 when it is dead. */
   through?: string
   daily: boolean
 }
@@ -126,7 +126,8 @@ async function lookThrough(
   if (credential.format !== 'token') return 'unknown'
   const response = await fetch(url, { headers: { authorization: `Bearer ${credential.secret.reveal()}` } })
   if (response.ok) return 'alive'
-  return response.status === 401 || response.status === 403 ? 'dead' : 'unknown'
+  // 403 is what limits and firewalls answer, too: it says nothing of the token (RFC 6750, section 3.1).
+  return response.status === 401 ? 'dead' : 'unknown'
 }
 
 /** A revocation that spreads was watched by the reaper, under the session itself, for as long as it took. */

@@ -11,6 +11,7 @@ import type { Broker } from '../broker.ts'
 import { createQueue, type Queue } from '../queue.ts'
 import { verifiedAgent } from '../verified-rows.ts'
 import type { Schedule } from '../wake-loop.ts'
+import { oweMessages } from './tell-webhooks.ts'
 
 export type ReceiptOptions = {
   /** The broker's public URL. */
@@ -78,12 +79,7 @@ async function signReceipt(broker: Broker, id: string, options: ReceiptOptions):
   return broker.ledger.write(async tx => {
     if (!(await tx.signReceipt({ task: id, jws, sha256 }))) return false
     await record(tx, 'receipt.signed', { actor: 'broker', task: id, agent: task.agent }, { sha256 })
-    for (const webhook of options.webhooks)
-      await tx.insertDelivery({
-        ...{ id: broker.newId('dlv'), webhook, event: 'task.ended', task: id, state: 'due' },
-        about: null,
-        ...{ created_at: tx.now, due_at: tx.now, attempts: 0, last_error: null, done_at: null },
-      })
+    await oweMessages(broker, tx, options.webhooks, { event: 'task.ended', task: id, about: null })
     return true
   })
 }

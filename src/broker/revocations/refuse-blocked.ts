@@ -35,6 +35,7 @@ export async function refuseBlocked(
       'blocked',
       `nothing of it is minted while ${block.id} stands: see mayfly revocations --blocking`,
       {
+        bound: block.id,
         retryAfterMs: block.hold === 1 ? broker.limits.blockedRetryAfterMs : broker.limits.budgetRetryAfterMs,
       },
     )

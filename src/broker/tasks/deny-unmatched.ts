@@ -3,8 +3,8 @@ import { newId } from '../../keys/ids.ts'
 import type { AgentMatch } from '../../policy/match-agent.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
-import { newDecision, recordDenial } from '../decisions/decide.ts'
 import { identityFacts } from '../decisions/judged.ts'
+import { newDecision, recordDenial } from '../decisions/record-decision.ts'
 
 /**
  * Nobody's workload, and anybody's: whoever has a repository can show its evidence as often as they like. So

@@ -5,6 +5,7 @@ import { cancelApprovals } from '../approvals/end-approvals.ts'
 import type { Broker } from '../broker.ts'
 import { activeTasksBudget } from '../budgets/budgets.ts'
 import { endedEarly } from '../budgets/credential-budget.ts'
+import { tellOfEnds } from '../proof/tell-webhooks.ts'
 
 export type EndOptions = {
   actor: string
@@ -42,8 +43,12 @@ export function wakeEnded(broker: Broker, { ended, leases, cancelled }: Ended): 
   const holding = new Set(leases.map(lease => lease.task))
   if (ended.some(({ id }) => !holding.has(id))) broker.settled()
   for (const { id } of ended) broker.waits.wake(id)
-  if (cancelled > 0) broker.outbox.wake()
+  const isTold = ended.length > 0 && broker.outbox.ending !== undefined
+  if (cancelled > 0 || isTold) broker.outbox.wake()
 }
+
+/** Why a task ended that stood below this one. */
+export const endedAbove = (task: string): string => `${task} ended`
 
 /** The same inside a transaction that does more (a retry that replaces the earlier task). */
 export async function endWithin(
@@ -60,7 +65,7 @@ export async function endWithin(
   const below = descent.filter(row => row.id !== task).map(row => row.id)
   const ended = await tx.endTasks([task], end, options.detail ?? null)
   if (below.length > 0)
-    ended.push(...(await tx.endTasks(below, end === 'revoked' ? 'revoked' : 'cancelled', `${task} ended`)))
+    ended.push(...(await tx.endTasks(below, end === 'revoked' ? 'revoked' : 'cancelled', endedAbove(task))))
   if (ended.length === 0) return { ended, leases: [], cancelled: 0 }
 
   const ids = ended.map(row => row.id)
@@ -78,6 +83,7 @@ export async function endWithin(
       },
     )
   }
+  await tellOfEnds(broker, tx, ended)
   // In one order everywhere, so that two ends of lines with the same agents wait for each other and never cross.
   const agents = ended.filter(row => row.system === 0).map(row => row.agent)
   for (const agent of agents.toSorted()) await tx.giveBudget(activeTasksBudget(agent))

@@ -4,21 +4,24 @@ import type { Agent } from '../../policy/agent.ts'
 import { lacking } from '../../policy/approvers.ts'
 import type { ApprovalFacts } from '../../policy/facts.ts'
 import { matchAgent } from '../../policy/match-agent.ts'
+import type { LedgerWrite } from '../../store/ledger.ts'
 import type { AskRow, DecisionRow, TaskRow } from '../../store/rows.ts'
 import { agreedBy, approvalFacts, verifiedVotes } from '../approvals/approval-votes.ts'
 import { verifiedApproval } from '../approvals/verified-approvals.ts'
 import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { issuerOf } from '../credentials/lease-plan.ts'
-import { type AskVerdict, decide, demandAllowed, newDecision } from '../decisions/decide.ts'
+import { type AskVerdict, decide } from '../decisions/decide.ts'
 import { judgedTask } from '../decisions/judged.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { demandAllowed, newDecision } from '../decisions/record-decision.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { taskMac, verifiedTask } from '../verified-rows.ts'
 import { boundsOf } from './bounds.ts'
 
 /**
- * More time, for a reason, judged again as if the task were opened now: the workload must still be the agent,
- * every ask still within its bounds, and neither the agent's limit and expiry, the ticket's minutes, nor any
+ * More time, for a reason, judged again as if the task were opened now for as long: the workload must still be the
+ * agent, every ask still within its bounds and what policy allows for that time, and neither the agent's limit and expiry, the ticket's minutes, nor any
  * ancestor's deadline may be passed.
  *
  * @returns the new deadline, epoch ms. Credentials already given keep theirs.
@@ -31,9 +34,10 @@ export async function extendTask(
   if (task.state !== 'active') throw new BrokerError('task_not_active', 'the task has ended')
   const agent = broker.agents().get(task.agent)
   if (agent === undefined) throw new BrokerError('ask_denied', 'the agent is no longer registered')
-  const decision = await judgeAgain(broker, task, agent)
+  const wished = Math.max(task.deadline, broker.now() + minutes * MINUTE_MS)
+  const decision = await judgeAgain(broker, task, agent, wished)
   const ticketEnds = await endOfTicket(broker, task)
-  return broker.ledger.write(async tx => {
+  const extend = async (tx: LedgerWrite) => {
     const line = await lockMintable(broker, tx, task.id)
     const now = verifiedTask(broker, line.at(-1)!)
     const deadline = tx.now + minutes * MINUTE_MS
@@ -58,13 +62,17 @@ export async function extendTask(
       { from: now.deadline, to: deadline, reason, decision: decision.id },
     )
     return deadline
-  })
+  }
+  return keepRefusal(broker, { ...decision, agent: task.agent }, () => broker.ledger.write(extend))
 }
 
-/** The identity against the agent of today, and every ask against the bounds of today. */
-async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent) {
+/**
+ * The identity against the agent of today, and every ask against the bounds of today.
+ * @param deadline as it would be, epoch ms; the tasks above are judged with their own.
+ */
+async function judgeAgain(broker: Broker, task: TaskRow, agent: Agent, deadline: number) {
   const line = await broker.ledger.read.ancestors(task.id)
-  const about = judgedTask(task, line)
+  const about = judgedTask({ ...task, deadline }, line)
   const match = matchAgent([agent], about.identity, agent.name, await broker.ledger.now())
   const message = 'the task may not be given more time'
   if (!match.ok) {

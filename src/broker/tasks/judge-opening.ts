@@ -5,11 +5,15 @@ import type { Agent } from '../../policy/agent.ts'
 import { matchAgent, matchTrusted } from '../../policy/match-agent.ts'
 import type { DecisionRow } from '../../store/rows.ts'
 import { holdEvidenceToBuild } from '../agents/agent-certification.ts'
+import { demandWorking } from '../agents/agent-transitions.ts'
+import { knownAgent } from '../agents/known-agent.ts'
 import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { type ParsedAsk, resolveAsks } from '../credentials/resolve-asks.ts'
-import { type AskVerdict, decide, demandAllowed } from '../decisions/decide.ts'
+import { type AskVerdict, decide } from '../decisions/decide.ts'
 import { identityFacts } from '../decisions/judged.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { demandAllowed } from '../decisions/record-decision.ts'
 import type { Human } from '../people/human.ts'
 import type { PresentedHuman } from '../people/human-token.ts'
 import { claimsOf, humanFor } from '../people/on-behalf-of.ts'
@@ -101,8 +105,9 @@ export async function judgeAsks(
   standing: 'asking' | 'under locks' = 'under locks',
 ): Promise<Judged> {
   const bounds = await openingBounds(broker, agent.name, parent)
-  const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
   const { minutes, purpose } = request
+  await demandStanding(broker, { agent: agent.name, identity: identityFacts(identity), purpose })
+  const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
   const isJudgedAlone = broker.policy.hash() === 'none' && !isWatched(broker) && human === undefined
   const about = {
     ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose },
@@ -115,6 +120,19 @@ export async function judgeAsks(
   const { row: decision, asks: verdicts } = await decide(broker, about, asks, bounds)
   await demandAllowed(broker, decision, 'the agent may not have what was asked')
   return { asks, decision, verdicts }
+}
+
+/**
+ * How the agent stands comes before what policy says of it. Where no policy is in force nobody asks for it here, and
+ * the locks refuse.
+ */
+async function demandStanding(broker: Broker, about: { agent: string; identity: object; purpose: string }) {
+  if (broker.policy.hash() === 'none') return
+  const row = await knownAgent(broker, about.agent)
+  if (row === undefined) return
+  await keepRefusal(broker, { task: null, agent: about.agent, facts: JSON.stringify(about) }, async () =>
+    demandWorking(row, []),
+  )
 }
 
 /** Whether a candidate set of policies is shown what is asked. */

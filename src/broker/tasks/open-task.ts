@@ -16,7 +16,8 @@ import {
   signLocally,
 } from '../credentials/issue-credential.ts'
 import { planLease } from '../credentials/lease-plan.ts'
-import { recordDenial } from '../decisions/decide.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { recordDenial } from '../decisions/record-decision.ts'
 import { presentedHuman } from '../people/on-behalf-of.ts'
 import { signedForDigest } from '../people/signed-for.ts'
 import { attest, rejectEvidence } from './attest.ts'
@@ -80,11 +81,14 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
   const recorded = { task, asks, approvals, judged, parent, binding, claim, beside, reuse, agent, cannotWait }
   let opening: { task: TaskRow; replaced: string | undefined }
   try {
-    opening = await broker.ledger.write(async tx => {
-      const done = await recordOpening(broker, tx, recorded)
-      if (plan !== undefined) await intend(broker, tx, plan, local)
-      return done
-    })
+    const about = { ...judged.decision, agent: agent.name }
+    opening = await keepRefusal(broker, about, () =>
+      broker.ledger.write(async tx => {
+        const done = await recordOpening(broker, tx, recorded)
+        if (plan !== undefined) await intend(broker, tx, plan, local)
+        return done
+      }),
+    )
   } catch (error) {
     if (error instanceof SpentEvidence) throw await refuseAgain(broker, error.claim, error.earlier)
     if (error instanceof WorkOver) throw await rejectOver(broker, identity.attestor, error)
@@ -104,7 +108,7 @@ export async function openTask(broker: Broker, request: OpenRequest): Promise<Op
     broker.wake()
 
   // 5. Answer, minting remotely where that was asked.
-  if (approvals.length > 0) broker.outbox.wake()
+  if (approvals.length > 0 || replaced !== undefined) broker.outbox.wake()
   const standing = approvals.length === 0 ? asks : await asTheyStand(broker, asks)
   const opened = { task: opening.task, token, asks: standing, decision: judged.decision.id }
   if (plan === undefined) return opened

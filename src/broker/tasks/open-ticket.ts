@@ -7,8 +7,9 @@ import type { Broker } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { demandDepth, takeTicket } from '../budgets/delegation-budget.ts'
 import { resolveAsks, type WantedAsk } from '../credentials/resolve-asks.ts'
-import { newDecision, recordDenial } from '../decisions/decide.ts'
 import { judgedTask } from '../decisions/judged.ts'
+import { keepRefusal } from '../decisions/keep-refusal.ts'
+import { newDecision, recordDenial } from '../decisions/record-decision.ts'
 import { lockMintable } from '../lock-mintable.ts'
 import { ticketMac } from '../verified-rows.ts'
 import { boundsOf } from './bounds.ts'
@@ -41,17 +42,12 @@ export async function openTicket(
     ...{ issuerName, ask },
     ...judgeAsk(issuerName, issuer, ask, bounds),
   }))
+  const told = judged.map(({ issuerName: issuer, ask, facts, outcome, beyond }) => ({
+    ...{ issuer, ...facts, digest: canonicalDigest(ask), outcome },
+    ...(outcome === 'deny' ? { beyond } : {}),
+  }))
   const missed = judged.flatMap(({ outcome, reasons }) => (outcome === 'deny' ? reasons : []))
-  if (missed.length > 0)
-    throw await denied(
-      broker,
-      parent,
-      request.agent,
-      missed,
-      judged.map(({ issuerName: issuer, ask, facts, outcome }) => ({
-        ...{ issuer, ...facts, digest: canonicalDigest(ask), outcome },
-      })),
-    )
+  if (missed.length > 0) throw await denied(broker, parent, request.agent, missed, told)
 
   // 3. Record.
   const token = broker.newToken('ticket')
@@ -70,18 +66,22 @@ export async function openTicket(
     expires_at: Math.min(now + broker.limits.ticketMs, parent.deadline),
   }
   const row: TicketRow = { ...unsigned, mac: ticketMac(broker, unsigned) }
-  await broker.ledger.write(async tx => {
-    await lockMintable(broker, tx, parent.id)
-    await takeTicket(broker, tx, parent)
-    await tx.insertTicket(row)
-    await record(
-      tx,
-      'ticket.opened',
-      { actor: `task:${parent.id}`, task: parent.id, agent: parent.agent },
-      { ticket: row.id, for: row.agent },
-    )
-  })
+  const facts = JSON.stringify(ticketFacts(parent, request.agent, told))
+  await keepRefusal(broker, { task: parent.id, agent: parent.agent, facts }, () =>
+    broker.ledger.write(async tx => {
+      await lockMintable(broker, tx, parent.id)
+      await takeTicket(broker, tx, parent)
+      await tx.insertTicket(row)
+      const subject = { actor: `task:${parent.id}`, task: parent.id, agent: parent.agent }
+      await record(tx, 'ticket.opened', subject, { ticket: row.id, for: row.agent })
+    }),
+  )
   return { id: row.id, token, expiresAt: row.expires_at }
+}
+
+function ticketFacts(parent: TaskRow, ticketFor: string, asks: readonly object[]) {
+  const { identity, purpose } = judgedTask(parent, [])
+  return { identity, agent: parent.agent, purpose, ticket_for: ticketFor, asks }
 }
 
 /** Why is for whoever answers for the agent; the task learns which decision to quote. */
@@ -92,10 +92,9 @@ async function denied(
   reasons: readonly string[],
   asks: readonly object[] = [],
 ): Promise<BrokerError> {
-  const { identity, purpose } = judgedTask(parent, [])
-  const facts = { identity, agent: parent.agent, purpose, ticket_for: ticketFor, asks }
   const decision = newDecision(broker, {
-    ...{ task: parent.id, agent: parent.agent, outcome: 'deny', reasons, facts },
+    ...{ task: parent.id, agent: parent.agent, outcome: 'deny', reasons },
+    facts: ticketFacts(parent, ticketFor, asks),
   })
   await broker.ledger.write(tx => recordDenial(tx, decision))
   return new BrokerError('ask_denied', 'the task may not give this ticket', { decision: decision.id })
