@@ -3,14 +3,11 @@
 import type { Broker, Log } from '../../src/broker/broker.ts'
 import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
 import { noPeople } from '../../src/broker/people/people.ts'
-import { createReceiptQueue } from '../../src/broker/proof/sign-receipts.ts'
-import type { Queue } from '../../src/broker/queue.ts'
 import { noWaits } from '../../src/broker/waits.ts'
 import type { Schedule } from '../../src/broker/wake-loop.ts'
 import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'
 import { newToken } from '../../src/keys/tokens.ts'
-import { LIMITS, type Limits } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
 import type { FileSet } from '../../src/registry/files.ts'
@@ -22,7 +19,10 @@ import { SIM_BUDGETS } from './budgets.ts'
 import { readFiles, simSettings } from './files.ts'
 import { simulatedIssuers } from './issuers.ts'
 import type { Connection, Line } from './ledger.ts'
+import { SIM_LIMITS } from './limits.ts'
 import { noTypes, simulatedPolicies } from './policies.ts'
+import { openProof, type Proof } from './proof.ts'
+import { toldOfApprovals } from './receivers.ts'
 import type { Process } from './scheduler.ts'
 import { fakeSignature } from './signature.ts'
 import type { World } from './world.ts'
@@ -42,17 +42,6 @@ export type Host = {
   stop(): Promise<void>
 }
 
-/** Shorter than the real ones where a virtual hour would only be more of the same. */
-export const SIM_LIMITS: Limits = {
-  ...LIMITS,
-  reaperBackstopMs: 20_000,
-  backoffCapMs: 60_000,
-  retryAfterCapMs: 120_000,
-  followMs: 12_000,
-  approvalMs: 70_000,
-  offboardingLookMs: 30_000,
-}
-
 const CALLS_AT_ONE_MOMENT = 500
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
@@ -70,7 +59,7 @@ export function startHost(world: World, name: string): Host {
   const random = (size: number) => chance.bytes(size)
   const schedule: Schedule = (ms, run) => scheduler.after(process, ms, 'timer', run)
 
-  let parts: { reaper: Reaper; watch: Watch; receipts: Queue; stopFollowing: () => Promise<void> } | undefined
+  let parts: { reaper: Reaper; watch: Watch; proof: Proof; stopFollowing: () => Promise<void> } | undefined
   const opened = {
     attestors: new Map([['sim', simulatedAttestor(now)]]),
     issuers: simulatedIssuers({
@@ -114,9 +103,9 @@ export function startHost(world: World, name: string): Host {
     jitter: chance.uniform,
     reloaded: () => registry.follow(),
     waits: noWaits,
-    outbox: { webhooks: [], wake() {} },
+    outbox: { webhooks: toldOfApprovals, wake: () => parts?.proof.tell() },
     wake: () => parts?.reaper.wake(),
-    settled: () => parts?.receipts.wake(),
+    settled: () => parts?.proof.settled(),
   }
   const broker: Broker = { ...plain, ...mutation?.broker?.(plain, world) }
 
@@ -137,16 +126,12 @@ export function startHost(world: World, name: string): Host {
     const stopFollowing = keepFollowing(broker, registry, schedule)
     const reaper = createReaper(broker, mutation?.reaperSchedule?.(schedule) ?? schedule)
     const watch = createWatch(broker, schedule)
-    const receipts = createReceiptQueue(broker, schedule, {
-      issuer: 'https://mayfly.sim',
-      sign: async (typ, claims) => fakeSignature(typ, claims),
-      webhooks: [],
-      signed: () => {},
-    })
-    parts = { reaper, watch, receipts, stopFollowing }
+    const proof = openProof(world, process, broker, schedule)
+    parts = { reaper, watch, proof, stopFollowing }
     await watch.look()
     reaper.wake()
-    receipts.wake()
+    proof.settled()
+    proof.tell()
     host.isReady = true
   }
 
@@ -174,7 +159,7 @@ export function startHost(world: World, name: string): Host {
       await parts?.stopFollowing()
       await parts?.watch.stop()
       await parts?.reaper.stop()
-      await parts?.receipts.stop()
+      await parts?.proof.stop()
     },
   }
   boot().catch(() => world.crash(host))

@@ -3,6 +3,7 @@ import type { LeaseRow, TaskRow } from '../../src/store/rows.ts'
 import { agentsOf } from './agents.ts'
 import { approvalChecks } from './approval-truth.ts'
 import { SIM_BUDGETS } from './budgets.ts'
+import { deliveryChecks } from './delivery-truth.ts'
 import type { Change } from './ledger/tables.ts'
 import { mintChecks } from './mint-truth.ts'
 import type { Facts } from './oracle.ts'
@@ -46,6 +47,7 @@ export function* commitChecks(facts: Facts, changes: readonly Change[], by: stri
   yield* mintChecks(facts, changes, by)
   yield* approvalChecks(facts, changes)
   yield* standingChecks(facts, changes, events)
+  yield* deliveryChecks(facts, changes, events, by)
   yield* budgetChecks(facts, changes)
 }
 

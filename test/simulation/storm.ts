@@ -7,6 +7,7 @@ import { call } from './call.ts'
 import { otherFiles } from './files.ts'
 import { applyTeam, offboard, standAgents } from './operators.ts'
 import type { Chance } from './random.ts'
+import { receivers } from './receivers.ts'
 import type { World } from './world.ts'
 
 const second = 1_000
@@ -42,6 +43,21 @@ export function brewStorm(world: World): void {
       world.network.setDown(provider, false),
     )
   })
+  at(profile.webhookOutages, 'a webhook goes', () => {
+    const webhook = chance.pick(receivers)
+    world.network.setDown(webhook, true)
+    world.tally.fault('webhook down')
+    scheduler.after(clients, chance.between(5, 300) * second, `${webhook} is back`, () =>
+      world.network.setDown(webhook, false),
+    )
+  })
+  at(profile.webhookGoes, 'a webhook is gone', () => {
+    const webhook = chance.pick(receivers)
+    world.receivers.setGone(webhook, true)
+    scheduler.after(clients, chance.between(20, 120) * second, `${webhook} was not gone`, () =>
+      world.receivers.setGone(webhook, false),
+    )
+  })
   at(profile.reloads, 'files change', () => deploy(world, chance))
   at(profile.applies, 'a team registers', () => void applyTeam(world, chance))
   at(profile.incidents, 'an agent is looked into', () => void standAgents(world, chance))
@@ -62,7 +78,8 @@ export function calm(world: World): void {
   world.endStorm()
   world.setLedgerDown(false)
   closeOutage(world)
-  for (const provider of ['hub', 'brief', 'roles']) world.network.setDown(provider, false)
+  for (const name of ['hub', 'brief', 'roles', ...receivers]) world.network.setDown(name, false)
+  for (const webhook of receivers) world.receivers.setGone(webhook, false)
   // The operator brings everything up to date, mostly with something else, and with a version that nobody has had.
   const { version } = world.files
   const last = world.chance.hits(0.7) ? otherFiles(world.files, world.chance) : world.files
