@@ -19,6 +19,8 @@ import {
 import { type Answer, type Api, createApi } from './support/api.ts'
 import { operatorTokenOf } from './support/operator.ts'
 
+const HOUR_MS = 3_600_000
+
 let installation: Installation
 let broker: RunningServer
 let api: Api
@@ -159,6 +161,23 @@ describe('a drill fails, and is an alarm', () => {
     const shown = await over(started)
     expect(shown).toMatchObject({ state: 'failed', detail: 'it was not closed before the drill was over' })
     expect(alarms).toContainEqual(expect.objectContaining({ alarm: 'drill_failed' }))
+  })
+
+  test('when nobody revoked it before it had expired, which once passed', async () => {
+    // A provider's credentials may live for less than a drill does.
+    broker.broker.limits = { ...LIMITS, drillMs: 2 * HOUR_MS }
+    github(operation => (operation.includes('revoke') ? { status: 503 } : 'ok'))
+    const started = await drill('github')
+    const revoking = '/v1/leases?issuer=github&state=revoking'
+    while ((await api.call('GET', revoking, operator)).body.items.length < 2) await wait(5)
+    installation.clock.advance(HOUR_MS)
+    github(() => 'ok')
+    await broker.look()
+    const shown = await over(started)
+    expect(shown).toMatchObject({
+      state: 'failed',
+      detail: 'it was seen dead only when it had expired by itself',
+    })
   })
 
   test('when its broker never came back', async () => {

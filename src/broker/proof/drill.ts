@@ -67,6 +67,8 @@ export async function runDrill(
     const after = await lookAgain(broker, issuer, credential, lease, settings, around)
     if (alive !== 'alive') return { ...outcome, detail: `fresh, it was ${alive} and not alive` }
     if (after.sight !== 'dead') return { ...outcome, detail: `revoked, it was ${after.sight} and not dead` }
+    if (after.at >= credential.providerExpiresAt)
+      return { ...outcome, detail: 'it was seen dead only when it had expired by itself' }
     outcome.dead_ms = Math.max(0, Math.ceil(after.at - endedAt))
     if (lease.closed_as !== 'revoked' && lease.closed_as !== 'already_gone')
       return { ...outcome, detail: `it was closed as ${lease.closed_as}` }
