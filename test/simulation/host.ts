@@ -3,6 +3,7 @@
 import type { Broker, Log } from '../../src/broker/broker.ts'
 import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
 import { noPeople } from '../../src/broker/people/people.ts'
+import type { Drills } from '../../src/broker/proof/drills.ts'
 import { noWaits } from '../../src/broker/waits.ts'
 import type { Schedule } from '../../src/broker/wake-loop.ts'
 import { newId } from '../../src/keys/ids.ts'
@@ -16,6 +17,7 @@ import { createRegistry, keepFollowing, type LiveRegistry } from '../../src/regi
 import { noTrace } from '../../src/trace.ts'
 import { simulatedAttestor } from './attestor.ts'
 import { SIM_BUDGETS } from './budgets.ts'
+import { simulatedDrills } from './drills.ts'
 import { readFiles, simSettings } from './files.ts'
 import { simulatedIssuers } from './issuers.ts'
 import type { Connection, Line } from './ledger.ts'
@@ -24,7 +26,7 @@ import { noTypes, simulatedPolicies } from './policies.ts'
 import { openProof, type Proof } from './proof.ts'
 import { toldOfApprovals } from './receivers.ts'
 import type { Process } from './scheduler.ts'
-import { fakeSignature } from './signature.ts'
+import { claimsOf, FAKE, fakeSignature } from './signature.ts'
 import type { World } from './world.ts'
 
 export type Host = {
@@ -32,6 +34,7 @@ export type Host = {
   process: Process
   broker: Broker
   registry: LiveRegistry
+  drills: Drills
   /** Digests of the files that it may judge by: those it has, and all that it was given or looked at since. */
   files: ReadonlySet<string>
   connection: Connection
@@ -96,8 +99,7 @@ export function startHost(world: World, name: string): Host {
     policy: policies.engine,
     people: noPeople,
     verifiedAgents: new Map(),
-    // Introspection is not part of the simulation: it reads, and changes nothing.
-    verifyTaskJwt: () => undefined,
+    verifyTaskJwt: token => (token.endsWith(FAKE) ? claimsOf(token) : undefined),
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, random),
     jitter: chance.uniform,
@@ -114,6 +116,7 @@ export function startHost(world: World, name: string): Host {
     isAlone: world.profile.brokers === 1,
     wait: ms => new Promise<void>(resolve => void schedule(ms, resolve)),
   })
+  const drills = simulatedDrills(world, process, broker, schedule)
   const files: string[] = []
 
   async function boot(): Promise<void> {
@@ -148,6 +151,7 @@ export function startHost(world: World, name: string): Host {
     process,
     broker,
     registry,
+    drills,
     get files() {
       return new Set(files)
     },
@@ -156,6 +160,7 @@ export function startHost(world: World, name: string): Host {
     isReady: false,
     reload: () => use(readFiles(world.diskOf(name))),
     async stop() {
+      await drills.stop()
       await parts?.stopFollowing()
       await parts?.watch.stop()
       await parts?.reaper.stop()

@@ -34,8 +34,12 @@ export type Facts = {
   generations: Generation[]
   /** By approval: the leases that were minted under it and not given back. */
   spent: Map<string, Set<string>>
+  /** The first moment of the history. */
+  began: number
   /** By delivery: the broker that claimed the attempt under way. */
   attempts: Map<string, string>
+  /** By lease: the broker whose claim is the last. */
+  claims: Map<string, string>
   hostOf: (name: string) => Pick<Host, 'broker' | 'registry' | 'files'> | undefined
 }
 
@@ -51,10 +55,12 @@ export class Violation extends Error {
 
 export type Oracle = ReturnType<typeof createOracle>
 
-export function createOracle(given: Omit<Facts, 'beats' | 'outages' | 'generations' | 'spent' | 'attempts'>) {
+export function createOracle(
+  given: Omit<Facts, 'beats' | 'outages' | 'generations' | 'spent' | 'attempts' | 'claims' | 'began'>,
+) {
   const facts: Facts = {
     ...{ ...given, beats: new Map(), outages: [], generations: [] },
-    ...{ spent: new Map(), attempts: new Map() },
+    ...{ spent: new Map(), attempts: new Map(), claims: new Map(), began: given.scheduler.now() },
   }
   const { rows, providers, scheduler } = facts
   const answered = new Map<string, Credential>()

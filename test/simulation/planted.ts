@@ -2,7 +2,14 @@
 import type { Mutation } from './mutation.ts'
 import { authorityBugs } from './planted/authority.ts'
 import { deliveryBugs } from './planted/deliveries.ts'
+import { drillBugs } from './planted/drills.ts'
 import { leaseBugs } from './planted/leases.ts'
 import { taskBugs } from './planted/tasks.ts'
 
-export const planted: readonly Mutation[] = [...taskBugs, ...leaseBugs, ...authorityBugs, ...deliveryBugs]
+export const planted: readonly Mutation[] = [
+  ...taskBugs,
+  ...leaseBugs,
+  ...authorityBugs,
+  ...deliveryBugs,
+  ...drillBugs,
+]

@@ -42,6 +42,11 @@ export type Profile = {
   webhookGoes: number
   reloads: number
   operatorEnds: number
+  /** How often an operator asks for a drill, and how often it is the hour of those of the day. */
+  drills: number
+  quietHours: number
+  /** What the canary of `roles` may become: nobody can end a `chain` early. */
+  canaryRole: 'deploy' | 'chain'
   /** How often an agent is suspended or put in quarantine. */
   incidents: number
   /** How often an agent goes for good. */
@@ -84,6 +89,9 @@ export function drawProfile(chance: Chance): Profile {
     webhookGoes: chance.hits(0.3) ? 1 : 0,
     reloads: some(3),
     operatorEnds: some(3),
+    drills: some(3),
+    quietHours: some(2),
+    canaryRole: chance.pick(['deploy', 'deploy', 'chain']),
     incidents: some(4),
     offboards: chance.hits(0.2) ? 1 : 0,
     applies: some(3),

@@ -1,5 +1,6 @@
 /** What is still under way: when everything that waits has come, nothing. */
 import { untoldEnds } from './delivery-truth.ts'
+import { drillsThatDidNotPass } from './drill-truth.ts'
 import type { Facts } from './oracle.ts'
 
 export function* unsettled(facts: Facts): Generator<string> {
@@ -19,4 +20,5 @@ export function* unsettled(facts: Facts): Generator<string> {
   for (const task of rows.tasks.values())
     if (task.system === 0 && rows.receipts.get(task.id)?.jws == null) yield `task ${task.id} has no receipt`
   yield* untoldEnds(facts)
+  yield* drillsThatDidNotPass(facts)
 }
