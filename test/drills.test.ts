@@ -19,6 +19,8 @@ import {
 import { type Answer, type Api, createApi } from './support/api.ts'
 import { operatorTokenOf } from './support/operator.ts'
 
+const HOUR_MS = 3_600_000
+
 let installation: Installation
 let broker: RunningServer
 let api: Api
@@ -165,6 +167,23 @@ describe('a drill fails, and is an alarm', () => {
     expect(alarms).toContainEqual(expect.objectContaining({ alarm: 'drill_failed' }))
   })
 
+  test('when nobody revoked it before it had expired, which once passed', async () => {
+    // A provider's credentials may live for less than a drill does.
+    broker.broker.limits = { ...LIMITS, drillMs: 2 * HOUR_MS }
+    github(operation => (operation.includes('revoke') ? { status: 503 } : 'ok'))
+    const started = await drill('github')
+    const revoking = '/v1/leases?issuer=github&state=revoking'
+    while ((await api.call('GET', revoking, operator)).body.items.length < 2) await wait(5)
+    installation.clock.advance(HOUR_MS)
+    github(() => 'ok')
+    await broker.look()
+    const shown = await over(started)
+    expect(shown).toMatchObject({
+      state: 'failed',
+      detail: 'it was seen dead only when it had expired by itself',
+    })
+  })
+
   test('when its broker never came back', async () => {
     const { broker: inside } = broker
     await inside.ledger.write(async tx =>
@@ -195,6 +214,11 @@ describe('a drill fails, and is an alarm', () => {
 })
 
 test('the calendar starts those that are daily, once a day', async () => {
+  // A broker whose files are not in force leaves the day's to others.
+  broker.broker.stale = () => 'its files are not those in force'
+  await everyDay()
+  expect((await read('')).body.items).toEqual([])
+  broker.broker.stale = () => undefined
   await everyDay()
   await everyDay()
   const items = (await read('')).body.items as { issuer: string; actor: string }[]

@@ -12,6 +12,7 @@ import { withOwnLease } from '../broker/credentials/system-lease.ts'
 import { endWork } from '../broker/tasks/end-work.ts'
 import { WHOLE_RUN } from '../broker/tasks/work.ts'
 import type { Schedule } from '../broker/wake-loop.ts'
+import { withFreshConfiguration } from '../broker/with-fresh-configuration.ts'
 import type { Watch } from './watch.ts'
 
 export type PollOptions = { issuer: string; watch: WorkWatch; everyMs: number }
@@ -39,6 +40,8 @@ export function createPoll(broker: Broker, schedule: Schedule, options: PollOpti
   }
 
   async function pass(): Promise<void> {
+    // It mints nothing: the turn is left to a broker that does.
+    if (broker.stale() !== undefined) return
     const now = await broker.ledger.now()
     if (now < patience.holdUntil) return
     // Of many brokers on one ledger, one looks in each period.
@@ -80,19 +83,21 @@ async function lookAtRepository(
   const [{ work }] = runs as [Run, ...Run[]]
   const ask = watch.ask(work.repository, work.repositoryName)
   try {
-    await withOwnLease(broker, issuer, ask, 'look at runs', async ({ secret, lease }) => {
-      const keep = <Seen>(look: Look<Seen>): Seen | undefined => {
-        patience.holdUntil = Math.max(patience.holdUntil, look.holdUntil ?? 0)
-        return look.seen
-      }
-      for (const run of runs) {
-        if (await isHeld(broker, patience)) return
-        await lookAtRun(broker, run, {
-          jobs: async () => keep(await watch.jobs(run.work, secret, lease)),
-          whole: async () => keep(await watch.run(run.work, secret, lease)),
-        })
-      }
-    })
+    await withFreshConfiguration(broker, within =>
+      withOwnLease(within, issuer, ask, 'look at runs', async ({ secret, lease }) => {
+        const keep = <Seen>(look: Look<Seen>): Seen | undefined => {
+          patience.holdUntil = Math.max(patience.holdUntil, look.holdUntil ?? 0)
+          return look.seen
+        }
+        for (const run of runs) {
+          if (await isHeld(broker, patience)) return
+          await lookAtRun(broker, run, {
+            jobs: async () => keep(await watch.jobs(run.work, secret, lease)),
+            whole: async () => keep(await watch.run(run.work, secret, lease)),
+          })
+        }
+      }),
+    )
   } catch (error) {
     const asked = error instanceof ProviderUnavailable || error instanceof BrokerError ? error : undefined
     if (asked?.retryAfterMs !== undefined) {

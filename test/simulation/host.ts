@@ -3,15 +3,13 @@
 import type { Broker, Log } from '../../src/broker/broker.ts'
 import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
 import { noPeople } from '../../src/broker/people/people.ts'
-import { createReceiptQueue } from '../../src/broker/proof/sign-receipts.ts'
-import type { Queue } from '../../src/broker/queue.ts'
+import type { Drills } from '../../src/broker/proof/drills.ts'
 import { createQueues } from '../../src/broker/queues.ts'
 import { noWaits } from '../../src/broker/waits.ts'
 import type { Schedule } from '../../src/broker/wake-loop.ts'
 import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'
 import { newToken } from '../../src/keys/tokens.ts'
-import { LIMITS, type Limits } from '../../src/limits.ts'
 import { noMetrics } from '../../src/metrics.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
 import type { FileSet } from '../../src/registry/files.ts'
@@ -20,12 +18,16 @@ import { createRegistry, keepFollowing, type LiveRegistry } from '../../src/regi
 import { noTrace } from '../../src/trace.ts'
 import { simulatedAttestor } from './attestor.ts'
 import { SIM_BUDGETS } from './budgets.ts'
+import { simulatedDrills } from './drills.ts'
 import { readFiles, simSettings } from './files.ts'
 import { simulatedIssuers } from './issuers.ts'
 import type { Connection, Line } from './ledger.ts'
+import { SIM_LIMITS } from './limits.ts'
 import { noTypes, simulatedPolicies } from './policies.ts'
+import { openProof, type Proof } from './proof.ts'
+import { toldOfApprovals } from './receivers.ts'
 import type { Process } from './scheduler.ts'
-import { fakeSignature } from './signature.ts'
+import { claimsOf, FAKE, fakeSignature } from './signature.ts'
 import type { World } from './world.ts'
 
 export type Host = {
@@ -33,6 +35,7 @@ export type Host = {
   process: Process
   broker: Broker
   registry: LiveRegistry
+  drills: Drills
   /** Digests of the files that it may judge by: those it has, and all that it was given or looked at since. */
   files: ReadonlySet<string>
   connection: Connection
@@ -41,17 +44,6 @@ export type Host = {
   isReady: boolean
   reload(): Promise<void>
   stop(): Promise<void>
-}
-
-/** Shorter than the real ones where a virtual hour would only be more of the same. */
-export const SIM_LIMITS: Limits = {
-  ...LIMITS,
-  reaperBackstopMs: 20_000,
-  backoffCapMs: 60_000,
-  retryAfterCapMs: 120_000,
-  followMs: 12_000,
-  approvalMs: 70_000,
-  offboardingLookMs: 30_000,
 }
 
 const CALLS_AT_ONE_MOMENT = 500
@@ -71,7 +63,7 @@ export function startHost(world: World, name: string): Host {
   const random = (size: number) => chance.bytes(size)
   const schedule: Schedule = (ms, run) => scheduler.after(process, ms, 'timer', run)
 
-  let parts: { reaper: Reaper; watch: Watch; receipts: Queue; stopFollowing: () => Promise<void> } | undefined
+  let parts: { reaper: Reaper; watch: Watch; proof: Proof; stopFollowing: () => Promise<void> } | undefined
   const opened = {
     attestors: new Map([['sim', simulatedAttestor(now)]]),
     issuers: simulatedIssuers({
@@ -108,17 +100,16 @@ export function startHost(world: World, name: string): Host {
     policy: policies.engine,
     people: noPeople,
     verifiedAgents: new Map(),
-    // Introspection is not part of the simulation: it reads, and changes nothing.
-    verifyTaskJwt: () => undefined,
+    verifyTaskJwt: token => (token.endsWith(FAKE) ? claimsOf(token) : undefined),
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: chance.uniform,
     queues: createQueues(),
     reloaded: () => registry.follow(),
     waits: noWaits,
-    outbox: { webhooks: [], wake() {} },
+    outbox: { webhooks: toldOfApprovals, wake: () => parts?.proof.tell() },
     wake: () => parts?.reaper.wake(),
-    settled: () => parts?.receipts.wake(),
+    settled: () => parts?.proof.settled(),
   }
   const broker: Broker = { ...plain, ...mutation?.broker?.(plain, world) }
 
@@ -127,6 +118,7 @@ export function startHost(world: World, name: string): Host {
     isAlone: world.profile.brokers === 1,
     wait: ms => new Promise<void>(resolve => void schedule(ms, resolve)),
   })
+  const drills = simulatedDrills(world, process, broker, schedule)
   const files: string[] = []
 
   async function boot(): Promise<void> {
@@ -139,16 +131,12 @@ export function startHost(world: World, name: string): Host {
     const stopFollowing = keepFollowing(broker, registry, schedule)
     const reaper = createReaper(broker, mutation?.reaperSchedule?.(schedule) ?? schedule)
     const watch = createWatch(broker, schedule)
-    const receipts = createReceiptQueue(broker, schedule, {
-      issuer: 'https://mayfly.sim',
-      sign: async (typ, claims) => fakeSignature(typ, claims),
-      webhooks: [],
-      signed: () => {},
-    })
-    parts = { reaper, watch, receipts, stopFollowing }
+    const proof = openProof(world, process, broker, schedule)
+    parts = { reaper, watch, proof, stopFollowing }
     await watch.look()
     reaper.wake()
-    receipts.wake()
+    proof.settled()
+    proof.tell()
     host.isReady = true
   }
 
@@ -165,6 +153,7 @@ export function startHost(world: World, name: string): Host {
     process,
     broker,
     registry,
+    drills,
     get files() {
       return new Set(files)
     },
@@ -173,10 +162,11 @@ export function startHost(world: World, name: string): Host {
     isReady: false,
     reload: () => use(readFiles(world.diskOf(name))),
     async stop() {
+      await drills.stop()
       await parts?.stopFollowing()
       await parts?.watch.stop()
       await parts?.reaper.stop()
-      await parts?.receipts.stop()
+      await parts?.proof.stop()
     },
   }
   boot().catch(() => world.crash(host))

@@ -3,6 +3,9 @@ import type { LeaseRow, TaskRow } from '../../src/store/rows.ts'
 import { agentsOf } from './agents.ts'
 import { approvalChecks } from './approval-truth.ts'
 import { SIM_BUDGETS } from './budgets.ts'
+import { claimChecks } from './claim-truth.ts'
+import { deliveryChecks } from './delivery-truth.ts'
+import { drillChecks } from './drill-truth.ts'
 import type { Change } from './ledger/tables.ts'
 import { mintChecks } from './mint-truth.ts'
 import type { Facts } from './oracle.ts'
@@ -46,6 +49,9 @@ export function* commitChecks(facts: Facts, changes: readonly Change[], by: stri
   yield* mintChecks(facts, changes, by)
   yield* approvalChecks(facts, changes)
   yield* standingChecks(facts, changes, events)
+  yield* claimChecks(facts, changes, by)
+  yield* deliveryChecks(facts, changes, events, by)
+  yield* drillChecks(facts, changes, events)
   yield* budgetChecks(facts, changes)
 }
 

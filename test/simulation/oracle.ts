@@ -5,14 +5,17 @@
 import type { Credential } from '../../src/broker/credentials/issue-credential.ts'
 import { secretHash } from '../../src/broker/credentials/lease-plan.ts'
 import type { Agent } from '../../src/policy/agent.ts'
+import { lateDeliveries, messageProblems } from './delivery-truth.ts'
 import type { Host } from './host.ts'
 import { commitChecks } from './invariants.ts'
 import type { Change } from './ledger/tables.ts'
 import type { Committed } from './ledger/transaction.ts'
 import type { Minted, Providers } from './providers.ts'
+import type { Message, Receivers } from './receivers.ts'
 import { verdictOf } from './registered.ts'
 import type { Scheduler } from './scheduler.ts'
 import { isWithin, type Scope, scopeProblem } from './scope.ts'
+import { unsettled } from './settled-truth.ts'
 import { claimsOf } from './signature.ts'
 import { standingProblems } from './standing-truth.ts'
 import type { Tally } from './tally.ts'
@@ -20,6 +23,7 @@ import type { Tally } from './tally.ts'
 export type Facts = {
   rows: Readonly<Committed>
   providers: Providers
+  receivers: Receivers
   scheduler: Scheduler
   tally: Tally
   /** By task: until when a heartbeat that was answered keeps it. */
@@ -30,6 +34,12 @@ export type Facts = {
   generations: Generation[]
   /** By approval: the leases that were minted under it and not given back. */
   spent: Map<string, Set<string>>
+  /** The first moment of the history. */
+  began: number
+  /** By delivery: the broker that claimed the attempt under way. */
+  attempts: Map<string, string>
+  /** By lease: the broker whose claim is the last. */
+  claims: Map<string, string>
   hostOf: (name: string) => Pick<Host, 'broker' | 'registry' | 'files'> | undefined
 }
 
@@ -45,8 +55,13 @@ export class Violation extends Error {
 
 export type Oracle = ReturnType<typeof createOracle>
 
-export function createOracle(given: Omit<Facts, 'beats' | 'outages' | 'generations' | 'spent'>) {
-  const facts: Facts = { ...given, beats: new Map(), outages: [], generations: [], spent: new Map() }
+export function createOracle(
+  given: Omit<Facts, 'beats' | 'outages' | 'generations' | 'spent' | 'attempts' | 'claims' | 'began'>,
+) {
+  const facts: Facts = {
+    ...{ ...given, beats: new Map(), outages: [], generations: [] },
+    ...{ spent: new Map(), attempts: new Map(), claims: new Map(), began: given.scheduler.now() },
+  }
   const { rows, providers, scheduler } = facts
   const answered = new Map<string, Credential>()
   /** The commit, counted from 1, that made a lease active or ended a task: moments are those of a beginning. */
@@ -85,6 +100,11 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages' | 'generatio
       if (lease.state === 'closed')
         return void fail(`a credential was minted for ${one.lease}, which is ${lease.closed_as}`)
       if (providers.of(one.lease).length > 1) fail(`two credentials were minted for ${one.lease}`)
+    },
+
+    /** A message came to a webhook. */
+    onMessage(message: Message): void {
+      for (const problem of messageProblems(facts, message)) fail(problem)
     },
 
     /** A credential left a broker on its way to a client. */
@@ -161,28 +181,15 @@ export function createOracle(given: Omit<Facts, 'beats' | 'outages' | 'generatio
             `${lease.id} is still being revoked long after the last fault: ${lease.last_error ?? 'no error'}`,
           )
       }
+      for (const problem of lateDeliveries(facts)) fail(problem)
     },
 
-    /** When everything that waits has come. */
+    /** Whether everything that waits has come. */
+    isSettled: () => unsettled(facts).next().done === true,
+
     lookSettled(): void {
       this.look()
-      for (const one of providers.alive()) fail(`${one.lease} outlived everything`)
-      for (const task of rows.tasks.values())
-        if (task.state !== 'settled') fail(`task ${task.id} is ${task.state} and never settled`)
-      for (const lease of rows.leases.values())
-        if (lease.state !== 'closed') fail(`lease ${lease.id} is ${lease.state} and never closed`)
-      for (const { key, used } of rows.budgets.values())
-        if (key.startsWith('active_tasks/') && used !== 0)
-          fail(`${key} counts ${used} tasks, and there is none`)
-      for (const { holder, key, until } of rows.budget_holds.values())
-        if (until === null) fail(`${holder} holds on to ${key}`)
-      for (const { name, standing } of rows.agents.values())
-        if (standing === 'offboarding') fail(`${name} is still on its way out`)
-      for (const { id, state } of rows.approvals.values())
-        if (state === 'pending') fail(`${id} waits for ever`)
-      for (const task of rows.tasks.values())
-        if (task.system === 0 && rows.receipts.get(task.id)?.jws == null)
-          fail(`task ${task.id} has no receipt`)
+      for (const problem of unsettled(facts)) fail(problem)
     },
   }
 }

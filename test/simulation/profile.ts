@@ -1,6 +1,19 @@
 /** How a seed's world is: how many brokers, what goes wrong in it and how often. Each seed has its own mix. */
 import type { Chance } from './random.ts'
 
+/** Whom brokers call. */
+export type Party = 'provider' | 'webhook'
+
+/** Of one: for each call. */
+type CallRates = {
+  lost: number
+  replyLost: number
+  fails: number
+  slow: number
+  limits: number
+  doubles: number
+}
+
 export type Profile = {
   brokers: number
   clients: number
@@ -14,12 +27,7 @@ export type Profile = {
   commitRefused: number
   takenBack: number
   commitUntold: number
-  providerLost: number
-  providerReplyLost: number
-  providerFails: number
-  providerSlow: number
-  providerLimits: number
-  providerDoubles: number
+  calls: Readonly<Record<Party, CallRates>>
   providerLies: number
   providerWider: number
   answerLost: number
@@ -29,8 +37,16 @@ export type Profile = {
   cuts: number
   ledgerOutages: number
   providerOutages: number
+  webhookOutages: number
+  /** How often a webhook says, for a while, that it is gone for good. */
+  webhookGoes: number
   reloads: number
   operatorEnds: number
+  /** How often an operator asks for a drill, and how often it is the hour of those of the day. */
+  drills: number
+  quietHours: number
+  /** What the canary of `roles` may become: nobody can end a `chain` early. */
+  canaryRole: 'deploy' | 'chain'
   /** How often an agent is suspended or put in quarantine. */
   incidents: number
   /** How often an agent goes for good. */
@@ -46,6 +62,10 @@ export type Profile = {
 export function drawProfile(chance: Chance): Profile {
   const rate = (most: number) => (chance.hits(0.5) ? chance.uniform() * most : 0)
   const some = (most: number) => (chance.hits(0.5) ? chance.between(1, most) : 0)
+  const callRates = () => ({
+    ...{ lost: rate(0.1), replyLost: rate(0.2), fails: rate(0.1) },
+    ...{ slow: rate(0.15), limits: rate(0.1), doubles: rate(0.1) },
+  })
   return {
     brokers: chance.between(1, 3),
     clients: chance.between(2, 4),
@@ -56,12 +76,7 @@ export function drawProfile(chance: Chance): Profile {
     commitRefused: rate(0.05),
     takenBack: rate(0.1),
     commitUntold: rate(0.08),
-    providerLost: rate(0.1),
-    providerReplyLost: rate(0.2),
-    providerFails: rate(0.1),
-    providerSlow: rate(0.15),
-    providerLimits: rate(0.1),
-    providerDoubles: rate(0.1),
+    calls: { provider: callRates(), webhook: callRates() },
     providerLies: rate(0.1),
     providerWider: rate(0.1),
     answerLost: rate(0.2),
@@ -70,8 +85,13 @@ export function drawProfile(chance: Chance): Profile {
     cuts: some(4),
     ledgerOutages: some(2),
     providerOutages: some(2),
+    webhookOutages: some(2),
+    webhookGoes: chance.hits(0.3) ? 1 : 0,
     reloads: some(3),
     operatorEnds: some(3),
+    drills: some(3),
+    quietHours: some(2),
+    canaryRole: chance.pick(['deploy', 'deploy', 'chain']),
     incidents: some(4),
     offboards: chance.hits(0.2) ? 1 : 0,
     applies: some(3),

@@ -15,6 +15,8 @@ export type Minted = {
   mintedAt: number
   expiresAt: number
   revokedAt: number | undefined
+  /** Whether anybody was let in with it. */
+  hasWorked: boolean
 }
 
 export type MintCall = {
@@ -75,6 +77,7 @@ export function createProviders(options: {
         mintedAt: now(),
         expiresAt,
         revokedAt: undefined,
+        hasWorked: false,
       }
       bySecret.set(secret, minted)
       byLease.set(lease, [...(byLease.get(lease) ?? []), minted])
@@ -89,7 +92,9 @@ export function createProviders(options: {
     },
     use: (secret: string): 'allowed' | 'denied' => {
       const one = bySecret.get(secret)
-      return one !== undefined && isAlive(one) ? 'allowed' : 'denied'
+      if (one === undefined || !isAlive(one)) return 'denied'
+      one.hasWorked = true
+      return 'allowed'
     },
     /** The document says exactly this from now on; a denial takes up to five minutes to be everywhere. */
     writeDocument(role: string, leases: readonly string[]): { left: string[] } {

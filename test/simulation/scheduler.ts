@@ -65,8 +65,7 @@ export function createScheduler(start: number) {
   }
 
   function note(line: string): void {
-    history.update(line)
-    history.update('\n')
+    history.update(`${line}\n`)
   }
 
   return {

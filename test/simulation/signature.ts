@@ -1,7 +1,10 @@
+/** In the place of a signature. */
+export const FAKE = '.simulated'
+
 /** A signature in form only: the same content, the same token. Real ones have their own tests. */
 export function fakeSignature(typ: string, claims: Readonly<Record<string, unknown>>): string {
   const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  return `${segment({ alg: 'none', typ })}.${segment(claims)}.simulated`
+  return `${segment({ alg: 'none', typ })}.${segment(claims)}${FAKE}`
 }
 
 export function claimsOf(token: string): Record<string, unknown> {

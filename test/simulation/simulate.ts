@@ -1,6 +1,7 @@
 /** One seed, one history: a storm, then calm, then whatever still waits. */
 import type { Log } from '../../src/broker/broker.ts'
 import { runClient } from './client.ts'
+import { drillEverything } from './drills.ts'
 import type { Mutation } from './mutation.ts'
 import { people, runHuman } from './people.ts'
 import { brewStorm, calm } from './storm.ts'
@@ -22,7 +23,7 @@ const LOOK_EVERY_MS = 20_000
 const NARROWED_MS = 1.5 * minute
 /** Longer than any backoff, wait asked for, or document's propagation. */
 const PROMPT_MS = 13 * minute
-/** Longer than anything's `dead_by`. */
+/** Longer than anything's `dead_by`. Mostly it is all over earlier. */
 const SETTLED_MS = 50 * minute
 
 export async function simulate(
@@ -63,7 +64,8 @@ async function live(world: World): Promise<void> {
 
   // 3. What only time ends. One broker is enough.
   await scheduler.settle('a stopping broker', Promise.all(world.hosts.splice(1).map(host => host.stop())))
-  await runOn(world, start + profile.stormMs + SETTLED_MS)
+  await scheduler.settle('a drill', drillEverything(world))
+  await runOn(world, start + profile.stormMs + SETTLED_MS, oracle.isSettled)
   oracle.lookSettled()
   raise(world)
 
@@ -73,8 +75,8 @@ async function live(world: World): Promise<void> {
   raise(world)
 }
 
-async function runOn({ scheduler, oracle }: World, until: number): Promise<void> {
-  while (scheduler.now() < until) {
+async function runOn({ scheduler, oracle }: World, until: number, isOver = () => false): Promise<void> {
+  while (scheduler.now() < until && !isOver()) {
     await scheduler.runUntil(Math.min(until, scheduler.now() + LOOK_EVERY_MS), oracle.failure)
     oracle.look()
     const failed = oracle.failure()

@@ -48,6 +48,8 @@ describe('planted bugs that are seldom missed', { timeout: PATIENCE_MS }, () => 
     'one human is counted twice',
     'an end leaves humans to be asked',
     'a mint is judged by an older generation',
+    'a webhook that does not answer is taken for one that was told',
+    'a drill passes whatever it saw',
   ]
   test.each(quick)('%s', async name => {
     const mutation = planted.find(one => one.name === name)!

@@ -4,9 +4,12 @@ import { revokeLease } from '../../src/broker/credentials/revoke.ts'
 import { endTask } from '../../src/broker/tasks/end-task.ts'
 import { endWork } from '../../src/broker/tasks/end-work.ts'
 import { call } from './call.ts'
+import { askForDrill, comeToQuietHour } from './drills.ts'
 import { otherFiles } from './files.ts'
+import type { Host } from './host.ts'
 import { applyTeam, offboard, standAgents } from './operators.ts'
 import type { Chance } from './random.ts'
+import { receivers } from './receivers.ts'
 import type { World } from './world.ts'
 
 const second = 1_000
@@ -23,7 +26,7 @@ export function brewStorm(world: World): void {
         if (world.storm() !== undefined) run()
       })
   }
-  at(profile.pauses, 'a broker stands still', () => pauseOne(world, chance, over))
+  at(profile.pauses, 'a broker stands still', () => void pauseOne(world, chance, over))
   at(profile.clockJumps, 'a clock jumps', () => {
     const host = chance.pick(world.hosts)
     host.clockAhead = chance.pick([-10 * minute, -90 * second, -second, 0, second, 90 * second, 10 * minute])
@@ -42,10 +45,27 @@ export function brewStorm(world: World): void {
       world.network.setDown(provider, false),
     )
   })
+  at(profile.webhookOutages, 'a webhook goes', () => {
+    const webhook = chance.pick(receivers)
+    world.network.setDown(webhook, true)
+    world.tally.fault('webhook down')
+    scheduler.after(clients, chance.between(5, 300) * second, `${webhook} is back`, () =>
+      world.network.setDown(webhook, false),
+    )
+  })
+  at(profile.webhookGoes, 'a webhook is gone', () => {
+    const webhook = chance.pick(receivers)
+    world.receivers.setGone(webhook, true)
+    scheduler.after(clients, chance.between(20, 120) * second, `${webhook} was not gone`, () =>
+      world.receivers.setGone(webhook, false),
+    )
+  })
   at(profile.reloads, 'files change', () => deploy(world, chance))
   at(profile.applies, 'a team registers', () => void applyTeam(world, chance))
   at(profile.incidents, 'an agent is looked into', () => void standAgents(world, chance))
   at(profile.offboards, 'an agent goes', () => void offboard(world, chance))
+  at(profile.drills, 'an operator wants a drill', () => void askForDrill(world, chance))
+  at(profile.quietHours, 'a quiet hour', () => comeToQuietHour(world, chance))
   at(profile.operatorEnds, 'an operator acts', () => void operate(world, chance))
 }
 
@@ -62,7 +82,8 @@ export function calm(world: World): void {
   world.endStorm()
   world.setLedgerDown(false)
   closeOutage(world)
-  for (const provider of ['hub', 'brief', 'roles']) world.network.setDown(provider, false)
+  for (const name of ['hub', 'brief', 'roles', ...receivers]) world.network.setDown(name, false)
+  for (const webhook of receivers) world.receivers.setGone(webhook, false)
   // The operator brings everything up to date, mostly with something else, and with a version that nobody has had.
   const { version } = world.files
   const last = world.chance.hits(0.7) ? otherFiles(world.files, world.chance) : world.files
@@ -75,9 +96,9 @@ export function calm(world: World): void {
 }
 
 /** The database takes a transaction back from whoever stands still inside it. */
-function pauseOne(world: World, chance: Chance, over: number): void {
+async function pauseOne(world: World, chance: Chance, over: number): Promise<void> {
   const { scheduler, tally, clients } = world
-  const host = chance.pick(world.hosts)
+  const host = await oneAtWork(world, chance)
   const ms = chance.pick([3, 12, 70, 100, 200, 300]) * second
   // Events that wait for it wait until then, whatever is said later.
   host.process.pausedUntil = Math.min(over, scheduler.now() + ms)
@@ -85,6 +106,20 @@ function pauseOne(world: World, chance: Chance, over: number): void {
   if (ms > minute) tally.fault('broker paused past its claim')
   if (ms > 10 * second)
     scheduler.after(clients, 10 * second, 'idle in transaction', () => host.connection.cut())
+}
+
+/** Mostly one that has something claimed, and is waited for: others may claim it meanwhile. */
+async function oneAtWork(world: World, chance: Chance): Promise<Host> {
+  const { scheduler, clients, oracle, ledger } = world
+  for (let left = chance.hits(0.6) ? 30 : 0; left > 0 && world.storm() !== undefined; left -= 1) {
+    const { attempts, claims } = oracle.facts
+    const held = [...ledger.rows.leases.values()].filter(lease => lease.claimed_until !== null)
+    const names = new Set([...attempts.values(), ...held.map(lease => claims.get(lease.id))])
+    const busy = world.hosts.filter(host => names.has(host.name))
+    if (busy.length > 0) return chance.pick(busy)
+    await scheduler.wait(clients, chance.between(50, 1_500), 'somebody is at work')
+  }
+  return chance.pick(world.hosts)
 }
 
 function failLedger(world: World, ms: number): void {
@@ -115,6 +150,8 @@ function deploy(world: World, chance: Chance): void {
   if (next.policies !== before.policies) tally.fault('policies changed')
   for (const { name } of world.hosts)
     scheduler.after(clients, chance.between(0, 20_000), `files come to ${name}`, () => {
+      // In the calm every host has newer ones.
+      if (world.storm() === undefined) return
       if (chance.hits(0.1)) return tally.fault('files never come')
       world.putOnDisk(name, next)
       if (chance.hits(0.2)) return tally.fault('nobody tells a broker of its files')

@@ -10,6 +10,7 @@ import { createOracle, type Oracle } from './oracle.ts'
 import { drawProfile, type Profile } from './profile.ts'
 import { createProviders, type Providers } from './providers.ts'
 import { type Chance, createChance } from './random.ts'
+import { createReceivers, type Receivers } from './receivers.ts'
 import { createScheduler, type Process, type Scheduler } from './scheduler.ts'
 import { createTally, type FaultKind, type Tally } from './tally.ts'
 
@@ -24,6 +25,7 @@ export type World = {
   lineOwners: Map<Line, string>
   providers: Providers
   network: Network
+  receivers: Receivers
   oracle: Oracle
   root: RootKey
   mutation: Mutation | undefined
@@ -73,18 +75,35 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
     chance: chance.fork(),
     onMint: one => oracle.onMint(one),
   })
+  const receivers = createReceivers({
+    now: scheduler.now,
+    tally,
+    onMessage: message => oracle.onMessage(message),
+  })
   const ledger = createSimulatedLedger({
     now: scheduler.now,
     onCommit: (changes, by) => oracle.onCommit(changes, lineOwners.get(by) ?? 'nobody'),
   })
   const oracle: Oracle = createOracle({
-    ...{ rows: ledger.rows, providers, scheduler, tally },
+    ...{ rows: ledger.rows, providers, receivers, scheduler, tally },
     hostOf: name => world.hosts.find(host => host.name === name),
   })
   const network = createNetwork({ scheduler, chance: chance.fork(), tally, world: outside, profile: storm })
 
   const world: World = {
-    ...{ scheduler, chance, profile, storm, tally, ledger, lineOwners, providers, network, oracle },
+    ...{
+      scheduler,
+      chance,
+      profile,
+      storm,
+      tally,
+      ledger,
+      lineOwners,
+      providers,
+      receivers,
+      network,
+      oracle,
+    },
     ...{ root: kekOf(chance.bytes(32)), mutation, log, files: first, hosts: [], clients: people },
     diskOf: host => disks.get(host) ?? first,
     putOnDisk: (host, files) => void disks.set(host, files),

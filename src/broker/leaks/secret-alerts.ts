@@ -12,6 +12,7 @@ import { BrokerError } from '../broker-error.ts'
 import { withOwnLease } from '../credentials/system-lease.ts'
 import { createQueue, type Queue } from '../queue.ts'
 import type { Schedule } from '../wake-loop.ts'
+import { withFreshConfiguration } from '../with-fresh-configuration.ts'
 import { findLeak } from './find-leak.ts'
 import { reportLeak } from './report-leak.ts'
 
@@ -54,8 +55,9 @@ export function createAlertQueue(
 ): Queue {
   return createQueue(broker, schedule, {
     name: 'secret-alerts',
-    doSome: () => lookAtDue(broker, by),
-    nextDue: () => broker.ledger.read.nextAlertDue(),
+    // A broker whose files are not in force mints nothing: others look, and it does when it is back.
+    doSome: async () => broker.stale() === undefined && lookAtDue(broker, by),
+    nextDue: async () => (broker.stale() === undefined ? broker.ledger.read.nextAlertDue() : null),
   })
 }
 
@@ -85,12 +87,9 @@ async function lookAtRepository(
   const open = new Map(rows.map(row => [row.id, row]))
   const [{ repository, repository_name: name }] = rows as [SecretAlertRow, ...SecretAlertRow[]]
   try {
-    await withOwnLease(
-      broker,
-      issuer,
-      alerts.ask(repository, name),
-      'read secret scanning alerts',
-      async ({ secret, lease }) => {
+    const ask = alerts.ask(repository, name)
+    await withFreshConfiguration(broker, within =>
+      withOwnLease(within, issuer, ask, 'read secret scanning alerts', async ({ secret, lease }) => {
         for (const row of rows) {
           const { seen } = await alerts.found(row, secret, lease)
           if (seen === undefined) broker.metrics.secretAlert('gone')
@@ -98,7 +97,7 @@ async function lookAtRepository(
           await broker.ledger.write(tx => tx.closeAlert(row.id))
           open.delete(row.id)
         }
-      },
+      }),
     )
   } catch (error) {
     await putOff(broker, issuer, [...open.values()], error)

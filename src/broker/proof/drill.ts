@@ -11,6 +11,7 @@ import { issuerOf } from '../credentials/lease-plan.ts'
 import { ProviderRefused, providerRefused } from '../credentials/provider-refused.ts'
 import { withOwnLease } from '../credentials/system-lease.ts'
 import { liveCredential } from '../tasks/introspect.ts'
+import { withFreshConfiguration } from '../with-fresh-configuration.ts'
 
 export type DrillSettings = {
   /** What the canary may do: the least there is. As the issuer's schema parsed it. */
@@ -44,14 +45,16 @@ export async function runDrill(
   try {
     // 1. Mint, and see that it works: a credential that never worked proves nothing by being refused.
     const issuer = issuerOf(broker, name)
-    const wanted = await resolveNames(broker, issuer, name, settings.ask)
-    const began = broker.now()
-    const { credential, alive } = await withOwnLease(broker, name, wanted, `drill of ${name}`, async own => {
-      outcome.mint_ms = since(broker, began)
-      outcome.lease = own.lease
-      if (own.revocability === 'introspected' && settings.through === undefined)
-        outcome.proof = 'introspection'
-      return { credential: own, alive: await look(broker, issuer, own, settings, around) }
+    const { credential, alive } = await withFreshConfiguration(broker, async within => {
+      const wanted = await resolveNames(within, issuer, name, settings.ask)
+      const began = broker.now()
+      return withOwnLease(within, name, wanted, `drill of ${name}`, async own => {
+        outcome.mint_ms = since(broker, began)
+        outcome.lease = own.lease
+        if (own.revocability === 'introspected' && settings.through === undefined)
+          outcome.proof = 'introspection'
+        return { credential: own, alive: await look(broker, issuer, own, settings, around) }
+      })
     })
 
     // 2. Its task has ended. What nobody can end early ends by itself, and that is all there is to say.
@@ -67,6 +70,8 @@ export async function runDrill(
     const after = await lookAgain(broker, issuer, credential, lease, settings, around)
     if (alive !== 'alive') return { ...outcome, detail: `fresh, it was ${alive} and not alive` }
     if (after.sight !== 'dead') return { ...outcome, detail: `revoked, it was ${after.sight} and not dead` }
+    if (after.at >= credential.providerExpiresAt)
+      return { ...outcome, detail: 'it was seen dead only when it had expired by itself' }
     outcome.dead_ms = Math.max(0, Math.ceil(after.at - endedAt))
     if (lease.closed_as !== 'revoked' && lease.closed_as !== 'already_gone')
       return { ...outcome, detail: `it was closed as ${lease.closed_as}` }

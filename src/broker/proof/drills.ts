@@ -9,7 +9,7 @@ import { type DrillSettings, DrillStopped, runDrill } from './drill.ts'
 export type Drills = {
   /**
    * Starts one; it goes on by itself.
-   * @throws BrokerError `not_found` where none is configured for the issuer, `drill_running`
+   * @throws BrokerError `not_found` where none is configured for the issuer, `drill_running`, `configuration_stale`
    */
   start(issuer: string, actor: string): Promise<DrillRow>
   /** Starts those that run every day: once, however many brokers share the ledger. */
@@ -53,6 +53,8 @@ export function createDrills(broker: Broker, { schedule, fetch, settings }: Dril
         'not_found',
         `no drill is configured for ${JSON.stringify(issuer)}; configured are: ${[...settings().keys()].join(', ') || 'none'}`,
       )
+    const stale = broker.stale()
+    if (stale !== undefined) throw new BrokerError('configuration_stale', stale)
     const row = await begin(broker, issuer, actor)
     const run = runDrill(broker, row, configured, { fetch, sleep })
       .then(outcome => finish(broker, row, outcome))
@@ -64,6 +66,8 @@ export function createDrills(broker: Broker, { schedule, fetch, settings }: Dril
 
   async function daily(): Promise<void> {
     await abandon(broker)
+    // It mints nothing: the day's drills are left to brokers that do.
+    if (broker.stale() !== undefined) return
     for (const [issuer, { daily: wanted }] of settings()) {
       if (!wanted) continue
       const mine = await broker.ledger.write(tx => {

@@ -1,0 +1,18 @@
+import { LIMITS, type Limits } from '../../src/limits.ts'
+
+/** Shorter than the real ones where a virtual hour would only be more of the same. */
+export const SIM_LIMITS: Limits = {
+  ...LIMITS,
+  reaperBackstopMs: 20_000,
+  reaperClaimMs: 25_000,
+  backoffCapMs: 60_000,
+  retryAfterCapMs: 120_000,
+  followMs: 12_000,
+  approvalMs: 70_000,
+  offboardingLookMs: 30_000,
+  drillMs: 6 * 60_000,
+  drillPollMs: 3_000,
+  deliveryClaimMs: 20_000,
+  deliveryAttempts: 6,
+  deliveryBackoffCapMs: 60_000,
+}
