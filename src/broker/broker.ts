@@ -104,7 +104,7 @@ export type Broker = {
    * Whom the broker tells of approvals, and (`ending`) of ends before there is a receipt: names of webhooks, and what
    * to call when there is something to tell.
    */
-  outbox: { webhooks: readonly string[]; ending?: readonly string[]; wake: () => void }
+  outbox: { webhooks: readonly string[]; ending: readonly string[]; wake: () => void }
   /** Tells those who write receipts that a task is settled. Called after COMMIT. */
   settled: () => void
 }

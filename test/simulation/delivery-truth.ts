@@ -6,7 +6,7 @@ import type { Change } from './ledger/tables.ts'
 import type { Committed } from './ledger/transaction.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Facts } from './oracle.ts'
-import { keyOf, type Message, receivers } from './receivers.ts'
+import { keyOf, type Message, receivers, toldOfEnds } from './receivers.ts'
 import { claimsOf } from './signature.ts'
 
 /** The longest wait between two attempts: a claim that nobody keeps, a backoff, and the queue's own pause. */
@@ -24,14 +24,26 @@ export function* messageProblems({ rows, receivers: heard }: Facts, message: Mes
   const said = JSON.parse(body) as { type: string; timestamp: string; data: Record<string, unknown> }
   if (said.type !== row.event || Date.parse(said.timestamp) !== row.created_at)
     yield `${id} is of another event than the ledger has`
-  if (row.event === 'task.ended') {
-    yield* endProblems(rows, row, said.data)
-    const first = heard.taken(id)
-    if (first !== undefined && first.body !== body) yield `${id} said something else when it came again`
-  } else yield* approvalProblems(rows.approvals.get(row.about ?? ''), row, said.data)
+  if (row.event !== 'task.ended' && row.event !== 'task.ending')
+    return yield* approvalProblems(rows.approvals.get(row.about ?? ''), row, said.data)
+  yield* (row.event === 'task.ended' ? receiptProblems : endProblems)(rows, row, said.data)
+  const first = heard.taken(id)
+  if (first !== undefined && first.body !== body) yield `${id} said something else when it came again`
 }
 
 function* endProblems(
+  rows: Readonly<Committed>,
+  { id, task: name }: DeliveryRow,
+  data: Record<string, unknown>,
+): Generator<string> {
+  const task = rows.tasks.get(name)
+  if (task === undefined || task.state === 'active')
+    return yield `${id} says that ${name} ended, and it goes on`
+  const { agent, purpose, end, end_detail, ended_at } = task
+  yield* untrue(id, data, { task: name, agent, purpose, end, end_detail, ended_at: time(ended_at) })
+}
+
+function* receiptProblems(
   rows: Readonly<Committed>,
   { id, task: name }: DeliveryRow,
   data: Record<string, unknown>,
@@ -48,9 +60,17 @@ function* endProblems(
     ...{ summary, receipt: stored.jws },
     receipt_sha256: createHash('sha256').update(stored.jws).digest('hex'),
   }
+  yield* untrue(id, data, truth)
+}
+
+function* untrue(
+  id: string,
+  data: Record<string, unknown>,
+  truth: Record<string, unknown>,
+): Generator<string> {
   for (const [member, value] of Object.entries(truth))
     if (JSON.stringify(data[member]) !== JSON.stringify(value))
-      yield `${id} says of ${name} ${member}: ${data[member]}, and the ledger ${value}`
+      yield `${id} says ${member}: ${data[member]}, and the ledger ${value}`
 }
 
 function* approvalProblems(
@@ -87,6 +107,8 @@ function* moveChecks(
     tally.edge('delivery new > due')
     if (after.event === 'task.ended' && rows.receipts.get(task)?.jws == null)
       yield `${webhook} is owed a message of ${task}, which has no receipt`
+    if (after.event === 'task.ending' && rows.tasks.get(task)?.state === 'active')
+      yield `${webhook} is owed a message of the end of ${task}, which goes on`
     return
   }
   if (before.state !== 'due') yield `${id} was ${before.state}, and somebody moved it`
@@ -125,12 +147,15 @@ export function* untoldEnds({ rows, receivers: heard }: Facts): Generator<string
     if (state === 'due') yield `${webhook} waits for ${id} for ever`
   const known = new Set<string>()
   for (const { id, event, task, webhook, state } of rows.deliveries.values())
-    if (event === 'task.ended' && (state === 'dead' || heard.taken(id) !== undefined))
-      known.add(`${task} ${webhook}`)
+    if (state === 'dead' || heard.taken(id) !== undefined) known.add(`${event} ${task} ${webhook}`)
   for (const { task, jws } of rows.receipts.values())
     for (const webhook of receivers)
-      if (jws !== null && !known.has(`${task} ${webhook}`))
+      if (jws !== null && !known.has(`task.ended ${task} ${webhook}`))
         yield `${webhook} was never told that ${task} ended`
+  for (const { id, state, system } of rows.tasks.values())
+    for (const webhook of toldOfEnds)
+      if (state !== 'active' && system === 0 && !known.has(`task.ending ${id} ${webhook}`))
+        yield `${webhook} was not told of the end of ${id} when it came`
 }
 
 const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())

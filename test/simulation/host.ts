@@ -25,7 +25,7 @@ import type { Connection, Line } from './ledger.ts'
 import { SIM_LIMITS } from './limits.ts'
 import { noTypes, simulatedPolicies } from './policies.ts'
 import { openProof, type Proof } from './proof.ts'
-import { toldOfApprovals } from './receivers.ts'
+import { toldOfApprovals, toldOfEnds } from './receivers.ts'
 import type { Process } from './scheduler.ts'
 import { claimsOf, FAKE, fakeSignature } from './signature.ts'
 import type { World } from './world.ts'
@@ -107,7 +107,7 @@ export function startHost(world: World, name: string): Host {
     queues: createQueues(),
     reloaded: () => registry.follow(),
     waits: noWaits,
-    outbox: { webhooks: toldOfApprovals, wake: () => parts?.proof.tell() },
+    outbox: { webhooks: toldOfApprovals, ending: toldOfEnds, wake: () => parts?.proof.tell() },
     wake: () => parts?.reaper.wake(),
     settled: () => parts?.proof.settled(),
   }

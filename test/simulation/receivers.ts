@@ -8,9 +8,10 @@ import type { Tally } from './tally.ts'
 
 export type Message = { webhook: string; id: string; timestamp: string; signature: string; body: string }
 
-/** `records` is told of everything, `rollback` of ended tasks alone. */
+/** `records` is told of receipts and approvals, `rollback` of ends when they come and of receipts. */
 export const receivers = ['records', 'rollback'] as const
 export const toldOfApprovals: readonly string[] = ['records']
+export const toldOfEnds: readonly string[] = ['rollback']
 
 /** Each has its own. */
 export const keyOf = (webhook: string) => Buffer.from(webhook.padEnd(24, '-')).toString('base64')

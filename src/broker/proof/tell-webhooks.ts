@@ -21,7 +21,7 @@ export async function tellOfEnds(
 ): Promise<void> {
   for (const { id: task, system } of ended)
     if (system === 0)
-      await oweMessages(broker, tx, broker.outbox.ending ?? [], { event: 'task.ending', task, about: null })
+      await oweMessages(broker, tx, broker.outbox.ending, { event: 'task.ending', task, about: null })
 }
 
 /** One to each of these webhooks. */

@@ -45,6 +45,15 @@ export const deliveryBugs: readonly Mutation[] = [
   },
   { name: 'a receipt is kept, and its messages are owed afterwards', ledger: owingLate },
   {
+    name: 'of an end that takes children with it, only one is told',
+    ledger: writing((tx, ledger) => ({
+      async insertDelivery(row) {
+        const isChild = (await ledger.read.task(row.task))?.parent != null
+        if (row.event !== 'task.ending' || !isChild) await tx.insertDelivery(row)
+      },
+    })),
+  },
+  {
     name: 'a claim of a message is kept for ever',
     ledger: writing(tx => ({
       claimDeliveries: (webhook, limit) => tx.claimDeliveries(webhook, limit, Number.MAX_SAFE_INTEGER),
