@@ -16,8 +16,8 @@ import type { TaskRow } from '../../src/store/rows.ts'
 import { evidenceOf } from './attestor.ts'
 import { call, type Reply } from './call.ts'
 import { ORDERS } from './issuers.ts'
+import { newWork } from './jobs.ts'
 import type { Chance } from './random.ts'
-import { tellOfEnd } from './storm.ts'
 import type { World } from './world.ts'
 
 const minute = 60_000
@@ -37,12 +37,15 @@ export async function runClient(world: World, name: string): Promise<void> {
   const client = { world, chance: world.chance.fork(), name }
   while (world.storm() !== undefined) {
     await (client.chance.hits(0.4) ? rush(client) : rest(client, client.chance.between(0, 30_000)))
-    const work = client.chance.hits(0.3) ? newWork(client) : undefined
+    const work = client.chance.hits(0.3) ? newWork(world, client.chance) : undefined
     const task = await open(client, client.chance.pick(['builder', 'builder', 'helper']), undefined, 0, {
       work,
     })
     if (task !== undefined) await workOn(client, task)
   }
+  // A last one is left to its job, whose end perhaps nobody tells.
+  if (client.chance.hits(0.5))
+    await open(client, 'builder', undefined, 0, { work: newWork(world, client.chance), minutes: 8 })
 }
 
 /** Everybody comes at once, at the full minute: what schedules do. */
@@ -52,14 +55,6 @@ function rush(client: Client): Promise<void> {
 
 function rest({ world, name }: Client, ms: number): Promise<void> {
   return world.scheduler.wait(world.clients, ms, `${name} rests`)
-}
-
-/** A CI job, whose end will be told: late, twice, or both. */
-function newWork(client: Client): Work {
-  const run = String(client.world.nextNumber())
-  const work = { provider: 'ci.sim', repository: '1', run, attempt: '1', job: 'build' }
-  tellOfEnd(client.world, client.chance, work)
-  return work
 }
 
 /** What may be asked at all, and sometimes more than that. */
@@ -98,7 +93,7 @@ async function open(
   agent: string,
   ticket: Secret | undefined,
   depth: number,
-  { work, ask }: { work?: Work | undefined; ask?: WantedAsk } = {},
+  { work, ask, minutes }: { work?: Work | undefined; ask?: WantedAsk; minutes?: number } = {},
 ): Promise<Session | undefined> {
   const { world, chance } = client
   const until = world.scheduler.now() + 10 * minute
@@ -110,8 +105,9 @@ async function open(
   })
   const request = {
     ...{ evidence, purpose: 'a simulation', mintFirst: chance.hits(ticket === undefined ? 0.4 : 0.7) },
-    ...{ minutes: chance.between(1, 9), asks: [ask ?? modestAsk(chance)] },
+    ...{ minutes: minutes ?? chance.between(1, 9), asks: [ask ?? modestAsk(chance)] },
     ...(ticket && { ticket }),
+    ...(work && chance.hits(0.25) && { lifetime: 'run' as const }),
   }
   const attempt = () =>
     call(

@@ -1,5 +1,6 @@
 /** What drills say, against what became of their canaries. */
 import type { DrillRow } from '../../src/store/rows.ts'
+import { sureDrills } from './drills.ts'
 import type { Change } from './ledger/tables.ts'
 import type { Facts } from './oracle.ts'
 
@@ -61,11 +62,11 @@ function* passProblems(
     yield `${id} says that ${name} was dead after ${dead_ms} ms, and it was alive`
 }
 
-/** The last drill of each issuer was asked for when nothing failed any more. What spreads may spread too late for it. */
+/** The last drill of each of these was asked for when nothing failed any more. */
 export function* drillsThatDidNotPass({ rows }: Facts): Generator<string> {
   const drills = [...rows.drills.values()]
   for (const { id, state } of drills) if (state === 'running') yield `${id} never ends`
-  for (const issuer of ['hub', 'brief', 'jwt']) {
+  for (const issuer of sureDrills) {
     const last = drills.filter(drill => drill.issuer === issuer).at(-1)
     if (last?.state !== 'passed')
       yield `nothing fails any more, and a drill of ${issuer} is ${last?.state}: ${last?.detail}`

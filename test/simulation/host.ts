@@ -11,6 +11,7 @@ import { newId } from '../../src/keys/ids.ts'
 import { createKeyring } from '../../src/keys/keyring.ts'
 import { newToken } from '../../src/keys/tokens.ts'
 import { noMetrics } from '../../src/metrics.ts'
+import { createPoll, type PollOptions } from '../../src/observers/poll-runs.ts'
 import { createWatch, type Watch } from '../../src/observers/watch.ts'
 import type { FileSet } from '../../src/registry/files.ts'
 import { createInstalled } from '../../src/registry/installed.ts'
@@ -22,7 +23,7 @@ import { simulatedDrills } from './drills.ts'
 import { readFiles, simSettings } from './files.ts'
 import { simulatedIssuers } from './issuers.ts'
 import type { Connection, Line } from './ledger.ts'
-import { SIM_LIMITS } from './limits.ts'
+import { POLL_MS, SIM_LIMITS } from './limits.ts'
 import { noTypes, simulatedPolicies } from './policies.ts'
 import { openProof, type Proof } from './proof.ts'
 import { toldOfApprovals, toldOfEnds } from './receivers.ts'
@@ -63,11 +64,18 @@ export function startHost(world: World, name: string): Host {
   const random = (size: number) => chance.bytes(size)
   const schedule: Schedule = (ms, run) => scheduler.after(process, ms, 'timer', run)
 
-  let parts: { reaper: Reaper; watch: Watch; proof: Proof; stopFollowing: () => Promise<void> } | undefined
+  let parts:
+    | { reaper: Reaper; watch: Watch; poll: Watch; proof: Proof; stopFollowing: () => Promise<void> }
+    | undefined
   const opened = {
     attestors: new Map([['sim', simulatedAttestor(now)]]),
     issuers: simulatedIssuers({
       ...{ process, now, network: world.network, providers: world.providers, chance, sign: fakeSignature },
+      ci: world.ci,
+      holdUntil: () =>
+        world.strikes('provider wants to be left alone', chance, 'providerHolds')
+          ? scheduler.now() + chance.between(1, 60) * 1_000
+          : undefined,
       isWider: () => world.strikes('provider answers wider', chance, 'providerWider'),
       isLie: () => world.strikes('provider revokes nothing and says it did', chance, 'providerLies'),
     }),
@@ -131,8 +139,9 @@ export function startHost(world: World, name: string): Host {
     const stopFollowing = keepFollowing(broker, registry, schedule)
     const reaper = createReaper(broker, mutation?.reaperSchedule?.(schedule) ?? schedule)
     const watch = createWatch(broker, schedule)
+    const poll = createPoll(broker, schedule, pollOf(broker))
     const proof = openProof(world, process, broker, schedule)
-    parts = { reaper, watch, proof, stopFollowing }
+    parts = { reaper, watch, poll, proof, stopFollowing }
     await watch.look()
     reaper.wake()
     proof.settled()
@@ -164,6 +173,7 @@ export function startHost(world: World, name: string): Host {
     async stop() {
       await drills.stop()
       await parts?.stopFollowing()
+      await parts?.poll.stop()
       await parts?.watch.stop()
       await parts?.reaper.stop()
       await parts?.proof.stop()
@@ -171,6 +181,11 @@ export function startHost(world: World, name: string): Host {
   }
   boot().catch(() => world.crash(host))
   return host
+}
+
+function pollOf({ issuers }: Broker): PollOptions {
+  // The one issuer whose provider runs work, too.
+  return { issuer: 'hub', watch: issuers.get('hub')!.watch!, everyMs: POLL_MS }
 }
 
 /** To the thread where policies are judged, and back. */

@@ -12,6 +12,7 @@ import type { Facts } from './oracle.ts'
 import { receiptProblems } from './receipt-truth.ts'
 import { registryChecks } from './registry-truth.ts'
 import { standingChecks } from './standing-truth.ts'
+import { workChecks } from './work-truth.ts'
 
 const widest = agentsOf('wide')
 const hour = 3_600_000
@@ -51,6 +52,7 @@ export function* commitChecks(facts: Facts, changes: readonly Change[], by: stri
   yield* standingChecks(facts, changes, events)
   yield* claimChecks(facts, changes, by)
   yield* deliveryChecks(facts, changes, events, by)
+  yield* workChecks(facts, changes)
   yield* drillChecks(facts, changes, events)
   yield* budgetChecks(facts, changes)
 }

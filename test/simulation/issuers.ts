@@ -10,7 +10,9 @@ import {
   type Refused,
 } from '../../issuers/issuer.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
+import type { Look, WorkWatch } from '../../issuers/shared/work.ts'
 import { signedJwt } from '../../issuers/signed-jwt.ts'
+import { CI, type Ci } from './ci.ts'
 import type { Network } from './network.ts'
 import type { MintAnswer, MintCall, Minted, Providers, Refusal } from './providers.ts'
 import type { Chance } from './random.ts'
@@ -34,6 +36,9 @@ export type IssuerWorld = {
   now: () => number
   network: Network
   providers: Providers
+  ci: Ci
+  /** Epoch ms until which a look wants the CI to be left alone; undefined: it does not say. */
+  holdUntil: () => number | undefined
   chance: Chance
   /** Whether this mint is answered with more than was asked. */
   isWider: () => boolean
@@ -83,6 +88,7 @@ function hub(world: IssuerWorld, { name, windowMs, lifeMs }: HubSettings): Issue
       mayLeaveAccess: false,
     }),
     issue: grant => mint(world, name, grant, { lifeMs }, said => ({ items: [...said.items] })),
+    ...(name === 'hub' && { watch: watch(world) }),
     async revoke(lease) {
       const secret = secretOf(lease)
       const isLie = world.isLie()
@@ -102,6 +108,25 @@ function hub(world: IssuerWorld, { name, windowMs, lifeMs }: HubSettings): Issue
         throw error
       }
     },
+  }
+}
+
+/** Runs are looked at with a token of the hub, as GitHub's are with one of an installation. */
+function watch({ process, network, providers, ci, holdUntil }: IssuerWorld): WorkWatch<HubAsk> {
+  async function look<Seen>(secret: Secret, see: () => Seen | undefined): Promise<Look<Seen>> {
+    const peek = () =>
+      providers.use(secret.reveal()) === 'allowed' ? { seen: see(), until: holdUntil() } : 'unauthorized'
+    const answer = await network.call(process, 'hub', 'look', peek, { isRepeatable: true })
+    if (answer === 'unauthorized') throw new ProviderUnavailable('the token is not good any more')
+    const { seen, until } = answer
+    return until === undefined ? { seen } : { seen, holdUntil: until }
+  }
+  return {
+    provider: CI,
+    ask: () => ({ items: ['a'] }),
+    jobs: (run, secret) => look(secret, () => ci.jobs(run)),
+    run: (run, secret) => look(secret, () => ci.run(run)),
+    job: (run, job, secret) => look(secret, () => ci.jobs(run)?.get(job)),
   }
 }
 

@@ -17,7 +17,12 @@ import { createRowLocks, Deadlock, type Holder } from './ledger/row-locks.ts'
 import { shadowWrites } from './ledger/shadow.ts'
 import { type Change, tableNames } from './ledger/tables.ts'
 import { taskWrites } from './ledger/task-writes.ts'
-import { type Committed, createTransaction, type Transaction } from './ledger/transaction.ts'
+import {
+  type Committed,
+  createTransaction,
+  type StatementIo,
+  type Transaction,
+} from './ledger/transaction.ts'
 
 /** How one broker's calls travel, and what becomes of them. */
 export type Line = {
@@ -57,6 +62,8 @@ export function createSimulatedLedger(options: { now: () => number; onCommit?: O
     seq += 1
     return seq
   }
+
+  const writesOf = createWrites(nextSeq)
 
   function connect(line: Line): Connection {
     const open = new Set<Transaction>()
@@ -98,7 +105,7 @@ export function createSimulatedLedger(options: { now: () => number; onCommit?: O
       const transaction = createTransaction({ committed: rows, locks, now: options.now(), travel, resume })
       open.add(transaction)
       try {
-        const value = await body(writesOf(transaction, nextSeq))
+        const value = await body(writesOf(transaction.io))
         const failure = transaction.failure()
         if (failure !== undefined) throw failure.error
         transaction.end()
@@ -148,21 +155,25 @@ export function createSimulatedLedger(options: { now: () => number; onCommit?: O
   return { connect, rows }
 }
 
-function writesOf({ io }: Transaction, nextSeq: () => number): LedgerWrite {
-  return {
-    now: io.now,
-    ...taskWrites(io),
-    ...leaseWrites(io),
-    ...onceWrites(io),
-    ...budgetWrites(io),
-    ...keptWrites(io, nextSeq),
-    ...proofWrites(io),
-    ...drillWrites(io),
-    ...revocationWrites(io),
-    ...shadowWrites(io),
-    ...leakWrites(io),
-    ...approvalWrites(io),
-    ...registryWrites(io),
-    ...operatorWrites(io),
-  }
+type Part = (io: StatementIo) => Partial<LedgerWrite>
+
+/** A transaction is asked for few of these, so each part is made at its first use. */
+function createWrites(nextSeq: () => number): (io: StatementIo) => LedgerWrite {
+  const parts: readonly Part[] = [
+    ...[taskWrites, leaseWrites, onceWrites, budgetWrites, proofWrites, drillWrites, revocationWrites],
+    ...[shadowWrites, leakWrites, approvalWrites, registryWrites, operatorWrites],
+    io => keptWrites(io, nextSeq),
+  ]
+  const writes = {}
+  // No part looks at a transaction before one of its operations is called.
+  for (const [place, part] of parts.entries())
+    for (const name of Object.keys(part({} as StatementIo)) as (keyof LedgerWrite)[])
+      Object.defineProperty(writes, name, {
+        get(this: { io: StatementIo; made: Partial<LedgerWrite>[] }) {
+          this.made[place] ??= part(this.io)
+          return this.made[place][name]
+        },
+      })
+  // Every operation of the contract is in one of the parts.
+  return io => Object.assign(Object.create(writes), { now: io.now, io, made: [] }) as LedgerWrite
 }

@@ -1,5 +1,8 @@
 import { LIMITS, type Limits } from '../../src/limits.ts'
 
+/** How often the poller looks at runs. */
+export const POLL_MS = 30_000
+
 /** Shorter than the real ones where a virtual hour would only be more of the same. */
 export const SIM_LIMITS: Limits = {
   ...LIMITS,
@@ -11,7 +14,7 @@ export const SIM_LIMITS: Limits = {
   approvalMs: 70_000,
   offboardingLookMs: 30_000,
   drillMs: 6 * 60_000,
-  drillPollMs: 3_000,
+  drillPollMs: 5_000,
   deliveryClaimMs: 20_000,
   deliveryAttempts: 6,
   deliveryBackoffCapMs: 60_000,

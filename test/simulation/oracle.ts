@@ -5,6 +5,8 @@
 import type { Credential } from '../../src/broker/credentials/issue-credential.ts'
 import { secretHash } from '../../src/broker/credentials/lease-plan.ts'
 import type { Agent } from '../../src/policy/agent.ts'
+import type { TaskWorkRow } from '../../src/store/rows.ts'
+import type { Ci } from './ci.ts'
 import { lateDeliveries, messageProblems } from './delivery-truth.ts'
 import type { Host } from './host.ts'
 import { commitChecks } from './invariants.ts'
@@ -19,6 +21,7 @@ import { unsettled } from './settled-truth.ts'
 import { claimsOf } from './signature.ts'
 import { standingProblems } from './standing-truth.ts'
 import type { Tally } from './tally.ts'
+import { outlivedWork } from './work-truth.ts'
 
 export type Facts = {
   rows: Readonly<Committed>
@@ -34,6 +37,11 @@ export type Facts = {
   generations: Generation[]
   /** By approval: the leases that were minted under it and not given back. */
   spent: Map<string, Set<string>>
+  ci: Ci
+  /** By task: the work that it belongs to. */
+  bindings: Map<string, TaskWorkRow>
+  /** From when on nothing fails any more. */
+  calmSince: number | undefined
   /** The first moment of the history. */
   began: number
   /** By delivery: the broker that claimed the attempt under way. */
@@ -55,12 +63,13 @@ export class Violation extends Error {
 
 export type Oracle = ReturnType<typeof createOracle>
 
-export function createOracle(
-  given: Omit<Facts, 'beats' | 'outages' | 'generations' | 'spent' | 'attempts' | 'claims' | 'began'>,
-) {
+type Outside = Pick<Facts, 'rows' | 'providers' | 'receivers' | 'ci' | 'scheduler' | 'tally' | 'hostOf'>
+
+export function createOracle(outside: Outside) {
   const facts: Facts = {
-    ...{ ...given, beats: new Map(), outages: [], generations: [] },
-    ...{ spent: new Map(), attempts: new Map(), claims: new Map(), began: given.scheduler.now() },
+    ...{ ...outside, began: outside.scheduler.now(), calmSince: undefined },
+    ...{ beats: new Map(), outages: [], generations: [], spent: new Map() },
+    ...{ attempts: new Map(), claims: new Map(), bindings: new Map() },
   }
   const { rows, providers, scheduler } = facts
   const answered = new Map<string, Credential>()
@@ -129,6 +138,7 @@ export function createOracle(
 
     /** What must hold at any moment. */
     look(): void {
+      for (const problem of outlivedWork(facts)) fail(problem)
       for (const one of providers.alive()) {
         const lease = rows.leases.get(one.lease)
         if (lease === undefined || lease.state === 'closed')

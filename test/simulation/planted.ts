@@ -4,6 +4,7 @@ import { authorityBugs } from './planted/authority.ts'
 import { deliveryBugs } from './planted/deliveries.ts'
 import { drillBugs } from './planted/drills.ts'
 import { leaseBugs } from './planted/leases.ts'
+import { observerBugs } from './planted/observers.ts'
 import { taskBugs } from './planted/tasks.ts'
 
 export const planted: readonly Mutation[] = [
@@ -12,4 +13,5 @@ export const planted: readonly Mutation[] = [
   ...authorityBugs,
   ...deliveryBugs,
   ...drillBugs,
+  ...observerBugs,
 ]

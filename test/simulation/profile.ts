@@ -30,6 +30,7 @@ export type Profile = {
   calls: Readonly<Record<Party, CallRates>>
   providerLies: number
   providerWider: number
+  providerHolds: number
   answerLost: number
   /** How many of each strike in the storm. */
   pauses: number
@@ -79,6 +80,7 @@ export function drawProfile(chance: Chance): Profile {
     calls: { provider: callRates(), webhook: callRates() },
     providerLies: rate(0.1),
     providerWider: rate(0.1),
+    providerHolds: rate(0.2),
     answerLost: rate(0.2),
     pauses: some(3),
     clockJumps: some(3),

@@ -1,7 +1,7 @@
 /** One seed, one history: a storm, then calm, then whatever still waits. */
 import type { Log } from '../../src/broker/broker.ts'
 import { runClient } from './client.ts'
-import { drillEverything } from './drills.ts'
+import { drillForSure } from './drills.ts'
 import type { Mutation } from './mutation.ts'
 import { people, runHuman } from './people.ts'
 import { brewStorm, calm } from './storm.ts'
@@ -64,7 +64,7 @@ async function live(world: World): Promise<void> {
 
   // 3. What only time ends. One broker is enough.
   await scheduler.settle('a stopping broker', Promise.all(world.hosts.splice(1).map(host => host.stop())))
-  await scheduler.settle('a drill', drillEverything(world))
+  await scheduler.settle('a drill', drillForSure(world))
   await runOn(world, start + profile.stormMs + SETTLED_MS, oracle.isSettled)
   oracle.lookSettled()
   raise(world)

@@ -50,6 +50,7 @@ describe('planted bugs that are seldom missed', { timeout: PATIENCE_MS }, () => 
     'a mint is judged by an older generation',
     'a webhook that does not answer is taken for one that was told',
     'a drill passes whatever it saw',
+    'a turn to look at runs is never over',
   ]
   test.each(quick)('%s', async name => {
     const mutation = planted.find(one => one.name === name)!

@@ -1,8 +1,6 @@
 /** What goes wrong at its own time, beside what goes wrong call by call. */
-import type { Work } from '../../attestors/attestor.ts'
 import { revokeLease } from '../../src/broker/credentials/revoke.ts'
 import { endTask } from '../../src/broker/tasks/end-task.ts'
-import { endWork } from '../../src/broker/tasks/end-work.ts'
 import { call } from './call.ts'
 import { askForDrill, comeToQuietHour } from './drills.ts'
 import { otherFiles } from './files.ts'
@@ -175,21 +173,4 @@ async function operate(world: World, chance: Chance): Promise<void> {
     await call(world, chance, 'operator revokes', broker => revokeLease(broker, lease, actor))
   else if (task !== undefined)
     await call(world, chance, 'operator ends', broker => endTask(broker, task.id, 'revoked', { actor }))
-}
-
-/** The provider's word that a job is over: at some time, late or at once, once or twice. */
-export function tellOfEnd(world: World, chance: Chance, { job = '', ...run }: Work): void {
-  const { scheduler, clients, tally } = world
-  const over = chance.between(5, 240) * second
-  const isLate = chance.hits(0.4)
-  const isDouble = chance.hits(0.3)
-  if (isLate) tally.fault('end of a job told late')
-  if (isDouble) tally.fault('end of a job told twice')
-  const outcome = chance.pick(['completed', 'failed', 'cancelled'] as const)
-  const end = { ...run, job, outcome, said: outcome }
-  const tell = () =>
-    void call(world, chance, 'a webhook tells of an end', broker => endWork(broker, end, 'github-webhook'))
-  const first = over + (isLate ? chance.between(30, 200) * second : 0)
-  scheduler.after(clients, first, 'a job is over', tell)
-  if (isDouble) scheduler.after(clients, first + chance.pick([0, 1, 5_000]), 'a job is over', tell)
 }

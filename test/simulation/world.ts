@@ -1,6 +1,7 @@
 /** Everything of one simulated history: brokers, clients, ledger, providers, and who watches over them. */
 import type { Log } from '../../src/broker/broker.ts'
 import { kekOf, type RootKey } from '../../src/keys/kek.ts'
+import { type Ci, createCi } from './ci.ts'
 import { type Files, firstFiles } from './files.ts'
 import { type Host, startHost } from './host.ts'
 import { createSimulatedLedger, type Line, type SimulatedLedger } from './ledger.ts'
@@ -26,6 +27,7 @@ export type World = {
   providers: Providers
   network: Network
   receivers: Receivers
+  ci: Ci
   oracle: Oracle
   root: RootKey
   mutation: Mutation | undefined
@@ -75,6 +77,7 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
     chance: chance.fork(),
     onMint: one => oracle.onMint(one),
   })
+  const ci = createCi(scheduler.now)
   const receivers = createReceivers({
     now: scheduler.now,
     tally,
@@ -85,7 +88,7 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
     onCommit: (changes, by) => oracle.onCommit(changes, lineOwners.get(by) ?? 'nobody'),
   })
   const oracle: Oracle = createOracle({
-    ...{ rows: ledger.rows, providers, receivers, scheduler, tally },
+    ...{ rows: ledger.rows, providers, receivers, ci, scheduler, tally },
     hostOf: name => world.hosts.find(host => host.name === name),
   })
   const network = createNetwork({ scheduler, chance: chance.fork(), tally, world: outside, profile: storm })
@@ -101,6 +104,7 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
       lineOwners,
       providers,
       receivers,
+      ci,
       network,
       oracle,
     },
@@ -113,6 +117,7 @@ export function createWorld({ seed, mutation, log }: WorldOptions): World {
     },
     endStorm() {
       isStorm = false
+      oracle.facts.calmSince = scheduler.now()
     },
     strikes(kind, by, rate) {
       const isStruck = isStorm && by.hits(profile[rate])

@@ -2,7 +2,7 @@
 import type { Ledger, LedgerWrite } from '../../../src/store/ledger.ts'
 import type { Mutation } from '../mutation.ts'
 import type { World } from '../world.ts'
-import { reading, writing } from './wrap.ts'
+import { overriding, reading, writing } from './wrap.ts'
 
 /** How an agent stands is changed, and told, a while after the transaction that should have done so. */
 function refusingLate(ledger: Ledger, { scheduler, clients }: World): Ledger {
@@ -11,17 +11,18 @@ function refusingLate(ledger: Ledger, { scheduler, clients }: World): Ledger {
     async write(body) {
       const late: ((tx: LedgerWrite) => Promise<unknown>)[] = []
       const value = await ledger.write(tx =>
-        body({
-          ...tx,
-          async moveAgent(...move) {
-            late.push(next => next.moveAgent(...move))
-            return true
-          },
-          async appendAudit(row) {
-            if (row.event.startsWith('agent.')) late.push(next => next.appendAudit(row))
-            else await tx.appendAudit(row)
-          },
-        }),
+        body(
+          overriding(tx, {
+            async moveAgent(...move) {
+              late.push(next => next.moveAgent(...move))
+              return true
+            },
+            async appendAudit(row) {
+              if (row.event.startsWith('agent.')) late.push(next => next.appendAudit(row))
+              else await tx.appendAudit(row)
+            },
+          }),
+        ),
       )
       const move = async (tx: LedgerWrite) => {
         for (const one of late) await one(tx)

@@ -1,7 +1,7 @@
 /** Planted in how webhooks are told. */
 import type { Ledger, LedgerWrite } from '../../../src/store/ledger.ts'
 import type { Mutation } from '../mutation.ts'
-import { reading, writing } from './wrap.ts'
+import { overriding, reading, writing } from './wrap.ts'
 
 const currentAttempt = async ({ read }: Ledger, id: string) => (await read.delivery(id))?.attempts ?? 0
 
@@ -13,7 +13,9 @@ function owingLate(ledger: Ledger): Ledger {
       const late: ((tx: LedgerWrite) => Promise<unknown>)[] = []
       const value = await ledger.write(tx => {
         late.length = 0
-        return body({ ...tx, insertDelivery: async row => void late.push(next => next.insertDelivery(row)) })
+        const insertDelivery: LedgerWrite['insertDelivery'] = async row =>
+          void late.push(next => next.insertDelivery(row))
+        return body(overriding(tx, { insertDelivery }))
       })
       if (late.length > 0)
         await ledger.write(async tx => {
