@@ -53,29 +53,37 @@ export function createAlertQueue(
   schedule: Schedule,
   by: { issuer: string; alerts: SecretAlerts },
 ): Queue {
+  let outcome: Looked = 'all'
+  // A broker whose files are not in force mints nothing: others look, and it does when it is back.
+  const isOthers = () => broker.stale() !== undefined || outcome === 'another broker is at it'
   return createQueue(broker, schedule, {
     name: 'secret-alerts',
-    // A broker whose files are not in force mints nothing: others look, and it does when it is back.
-    doSome: async () => broker.stale() === undefined && lookAtDue(broker, by),
-    nextDue: async () => (broker.stale() === undefined ? broker.ledger.read.nextAlertDue() : null),
+    async doSome() {
+      outcome = broker.stale() === undefined ? await lookAtDue(broker, by) : 'all'
+      return outcome === 'some'
+    },
+    nextDue: async () => (isOthers() ? null : broker.ledger.read.nextAlertDue()),
   })
 }
 
-/** One batch, that no other broker is at. @returns whether there may be more. */
-async function lookAtDue(broker: Broker, by: { issuer: string; alerts: SecretAlerts }): Promise<boolean> {
+/** Of what is due. */
+type Looked = 'all' | 'some' | 'another broker is at it'
+
+/** One batch, that no other broker is at. */
+async function lookAtDue(broker: Broker, by: { issuer: string; alerts: SecretAlerts }): Promise<Looked> {
   const { ledger, limits } = broker
   const now = await ledger.now()
   const due = await ledger.read.alertsDue(now, limits.secretAlertBatch)
-  if (due.length === 0) return false
+  if (due.length === 0) return 'all'
   const claim = await ledger.write(tx => tx.takeClaim(CLAIM, tx.now + limits.secretAlertClaimMs))
-  if (claim === undefined) return false
+  if (claim === undefined) return 'another broker is at it'
   try {
     for (const alerts of Map.groupBy(due, alert => alert.repository).values())
       await lookAtRepository(broker, by, alerts)
   } finally {
     await ledger.write(tx => tx.giveClaim(CLAIM, claim.fence, { pausedUntil: null, due_at: null }))
   }
-  return due.length === limits.secretAlertBatch
+  return due.length === limits.secretAlertBatch ? 'some' : 'all'
 }
 
 /** What goes wrong here concerns this repository only. */
