@@ -1,5 +1,5 @@
 import type { Broker } from '../src/broker/broker.ts'
-import type { Ledger } from '../src/store/ledger.ts'
+import type { Ledger, LedgerWrite } from '../src/store/ledger.ts'
 
 /** The same broker, telling `onClosed` of each lease whose closing is durable. */
 export function observeClosings(broker: Broker, onClosed: (task: string) => void): Broker {
@@ -8,14 +8,12 @@ export function observeClosings(broker: Broker, onClosed: (task: string) => void
     let closed: string[] = []
     const result = await ledger.write(tx => {
       closed = []
-      return body({
-        ...tx,
-        async closeLease(...args) {
-          const row = await tx.closeLease(...args)
-          if (row !== undefined) closed.push(row.task)
-          return row
-        },
-      })
+      const closeLease: LedgerWrite['closeLease'] = async (...args) => {
+        const row = await tx.closeLease(...args)
+        if (row !== undefined) closed.push(row.task)
+        return row
+      }
+      return body(Object.assign(Object.create(tx), { closeLease }))
     })
     for (const task of closed) onClosed(task)
     return result

@@ -215,6 +215,8 @@ export const LIMITS = {
   pollMaxSeconds: 60 * 60,
   /** How often a request is judged, where what it is judged by is replaced meanwhile. */
   freshTries: 4,
+  /** How long a mint that brings something new waits for others of its team or line that do. */
+  turnWaitMs: 5 * second,
   /** How often each broker looks whether anything was registered elsewhere. */
   followMs: 2 * second,
   /** How often a broker whose files are not in force reads them again. */

@@ -170,7 +170,7 @@ export async function openCore(
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: () => fraction(random),
-    queues: createQueues(),
+    queues: createQueues(edge.schedule, limits.turnWaitMs),
     reloaded: () => registry.follow(),
     waits: createWaits({ now, schedule: edge.schedule, limits }),
     outbox: {

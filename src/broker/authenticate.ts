@@ -1,11 +1,12 @@
 import type { Secret } from '../../issuers/shared/secret.ts'
-import { parseToken, type TokenKind, taskTokenHash } from '../keys/tokens.ts'
+import { parseToken, type TokenKind } from '../keys/tokens.ts'
 import type { OperatorTokenRow, TaskRow } from '../store/rows.ts'
 import { demandKey, type HeldKeys } from './bound/held-keys.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { usedUpBy } from './tasks/claim-evidence.ts'
 import { isOfBefore } from './tasks/restored.ts'
+import { taskByToken } from './tasks/task-by-token.ts'
 import { verifiedOperator, verifiedTask } from './verified-rows.ts'
 
 /**
@@ -16,9 +17,7 @@ import { verifiedOperator, verifiedTask } from './verified-rows.ts'
  * and foreign tokens; `key_not_proven`
  */
 export async function authenticateTask(broker: Broker, token: Secret, held: HeldKeys = {}): Promise<TaskRow> {
-  const row = await find(token, 'task', text =>
-    broker.ledger.read.taskByToken(taskTokenHash(broker.keyring, text)),
-  )
+  const row = await find(token, 'task', text => taskByToken(broker, text))
   const task = verifiedTask(broker, row)
   demandKey(task, held)
   if (task.token_used_at === null)

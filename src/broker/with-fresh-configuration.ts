@@ -21,9 +21,12 @@ export async function withFreshConfiguration<T>(
 ): Promise<T> {
   let recorded: (() => void) | undefined
   for (let left = broker.limits.freshTries; ; left--) {
+    const stale = broker.stale()
+    if (stale !== undefined) {
+      recorded?.()
+      throw new BrokerError('configuration_stale', stale)
+    }
     try {
-      const stale = broker.stale()
-      if (stale !== undefined) throw new BrokerError('configuration_stale', stale)
       const value = await run({
         ...ofOneConfiguration(broker),
         ...(recorded === undefined ? {} : { recorded }),
@@ -34,8 +37,10 @@ export async function withFreshConfiguration<T>(
       recorded?.()
       recorded = undefined
       if (left <= 1 || !(error instanceof BrokerError)) throw error
-      if (error instanceof TurnTaken) recorded = await broker.queues(error.turn)
-      else if (error.code === 'configuration_stale') await broker.reloaded()
+      if (error instanceof TurnTaken) {
+        recorded = await broker.queues(error.turn)
+        if (recorded === undefined) throw error
+      } else if (error.code === 'configuration_stale') await broker.reloaded()
       else throw error
     }
   }

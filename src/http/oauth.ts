@@ -7,8 +7,9 @@ import { BrokerError } from '../broker/broker-error.ts'
 import { revokePresented } from '../broker/credentials/revoke.ts'
 import { endTask } from '../broker/tasks/end-task.ts'
 import { liveCredential } from '../broker/tasks/introspect.ts'
+import { isTokenOf } from '../broker/tasks/task-by-token.ts'
 import type { ResourceServer } from '../config.ts'
-import { parseToken, taskTokenHash } from '../keys/tokens.ts'
+import { parseToken } from '../keys/tokens.ts'
 import type { TaskRow } from '../store/rows.ts'
 import type { IntrospectionLimits } from './admission.ts'
 import { basic } from './bearer.ts'
@@ -95,7 +96,7 @@ async function revoke(c: Context<Env>, token: string): Promise<void> {
     c.req.header('authorization') === undefined ? await taskOf(c, new Secret(token)) : await presentedTask(c)
   if (holder === undefined) return
   if (parseToken(token)?.kind === 'task') {
-    if (taskTokenHash(broker.keyring, token) !== holder.token_hash) return
+    if (!isTokenOf(broker, holder, token)) return
     await endTask(broker, holder.id, 'cancelled', {
       actor: `task:${holder.id}`,
       detail: 'token revoked by its holder',

@@ -112,7 +112,7 @@ export function startHost(world: World, name: string): Host {
     newId: prefix => newId(prefix, Math.floor(now()), random),
     newToken: kind => newToken(kind, Math.floor(now()), random),
     jitter: chance.uniform,
-    queues: createQueues(),
+    queues: createQueues(schedule, SIM_LIMITS.turnWaitMs),
     reloaded: () => registry.follow(),
     waits: noWaits,
     outbox: { webhooks: toldOfApprovals, ending: toldOfEnds, wake: () => parts?.proof.tell() },

@@ -1,10 +1,11 @@
 /** What a secret that somebody found is: a credential of a lease, or a token of Mayfly's own. */
-import { parseToken, type TokenKind, taskTokenHash } from '../../keys/tokens.ts'
+import { parseToken, type TokenKind } from '../../keys/tokens.ts'
 import { leaseNamedBy } from '../../scan/jwt-id.ts'
 import type { LeakKind, LeaseRow, TaskRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { findLease } from '../credentials/find-lease.ts'
 import { secretHash } from '../credentials/lease-plan.ts'
+import { taskByToken } from '../tasks/task-by-token.ts'
 
 /** What is known of the secret. Whoever has only its hash, or the id that it names, does not show it. */
 export type Sighting = { token: string } | { sha256: string } | { lease: string }
@@ -64,8 +65,8 @@ async function ofLease(broker: Broker, lease: LeaseRow | undefined): Promise<Fou
 }
 
 const FIND: Readonly<Record<TokenKind, (broker: Broker, token: string) => Promise<FoundLeak | undefined>>> = {
-  async task({ ledger: { read }, keyring }, token) {
-    const task = await read.taskByToken(taskTokenHash(keyring, token))
+  async task(broker, token) {
+    const task = await taskByToken(broker, token)
     return task && { kind: 'task_token', subject: task.id, task, overSince: task.ended_at }
   },
   /** The parent's task ends, and below it whoever redeemed the ticket. */

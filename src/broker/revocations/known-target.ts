@@ -6,7 +6,7 @@ import { BrokerError } from '../broker-error.ts'
 
 /**
  * A mistyped agent or issuer would reach nothing, and read as success. Known is what is registered, and what the
- * ledger has tasks or credentials of, whether it is registered still or not.
+ * ledger has tasks or outstanding credentials of, whether it is registered still or not.
  *
  * @param sees which names the caller may be told of
  * @throws BrokerError `target_unknown`, with the names that come near
@@ -32,8 +32,9 @@ async function isAgent({ ledger: { read } }: Broker, agent: string): Promise<boo
 
 async function isIssuer({ issuers, ledger: { read } }: Broker, issuer: string): Promise<boolean> {
   if (issuers.has(issuer)) return true
-  if ((await read.leases({ issuer }, { limit: 1 })).items.length > 0) return true
-  return (await read.resources()).some(({ kind, name }) => kind === 'issuer' && name === issuer)
+  if ((await read.resources()).some(({ kind, name }) => kind === 'issuer' && name === issuer)) return true
+  // From one issuer to the next in their index: every credential that is not over is due some day.
+  return (await read.issuersDue(Number.MAX_SAFE_INTEGER)).includes(issuer)
 }
 
 async function seenOf(names: readonly string[], sees: (name: string) => Promise<boolean>): Promise<string[]> {
