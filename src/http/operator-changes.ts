@@ -1,8 +1,10 @@
 import { type Context, Hono } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { decideChange, isPast, noSuchChange, readChange } from '../broker/people/decide-change.ts'
+import { authenticateOperator, type OperatedOn, type Operator } from '../broker/people/operators.ts'
 import { namespacesOfChange } from '../registry/propose.ts'
 import type { ChangeRow } from '../store/rows.ts'
+import { bearer } from './bearer.ts'
 import { namespaceEyesOf } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor, operatorFor } from './operator-guard.ts'
@@ -34,24 +36,34 @@ export function changeRoutes(broker: Broker): Hono<Env> {
   routes.post('/:id/approve', async c => {
     const within = c.get('broker')
     const { id_token } = await readJson(c, agreeBody, broker.limits.bodyBytes)
-    const { id, digest } = await seenChange(c, c.req.param('id'))
-    const operator = await freshOperatorFor(c, 'configure', { boundTo: digest, idToken: id_token })
-    const row = await decideChange(within, id, operator, { state: 'applied' })
+    const change = await seenChange(c, c.req.param('id'))
+    const bound = { boundTo: change.digest, idToken: id_token, on: placesOf(change) }
+    const operator = await freshOperatorFor(c, 'configure', bound)
+    const row = await decideChange(within, change.id, operator, { state: 'applied' })
     return c.json(renderChange(row, await within.ledger.now()))
   })
 
-  for (const [path, state] of [
-    ['/:id/deny', 'denied'],
-    ['/:id/withdraw', 'withdrawn'],
-  ] as const)
-    routes.post(path, async c => {
-      const within = c.get('broker')
-      // Nothing is widened by it: a session is enough.
-      const operator = await operatorFor(c, 'narrow')
-      const { reason } = await readJson(c, denyBody, broker.limits.bodyBytes)
-      const row = await decideChange(within, c.req.param('id'), operator, { state, reason })
-      return c.json(renderChange(row, await within.ledger.now()))
-    })
+  // Nothing is widened by either of these: a session is enough.
+  routes.post('/:id/deny', async c => {
+    const change = await seenChange(c, c.req.param('id'))
+    return end(c, change.id, await operatorFor(c, 'narrow', placesOf(change)), 'denied')
+  })
+
+  /** Whoever proposed it, whatever else they may. To others it is there as far as they see it. */
+  routes.post('/:id/withdraw', async c => {
+    const id = c.req.param('id')
+    const operator = await authenticateOperator(c.get('broker'), bearer(c))
+    const change = await broker.ledger.read.change(id)
+    if (change?.proposer !== operator.id) await seenChange(c, id)
+    return end(c, id, operator, 'withdrawn')
+  })
+
+  async function end(c: Context<Env>, id: string, operator: Operator, state: 'denied' | 'withdrawn') {
+    const within = c.get('broker')
+    const { reason } = await readJson(c, denyBody, broker.limits.bodyBytes)
+    const row = await decideChange(within, id, operator, { state, reason })
+    return c.json(renderChange(row, await within.ledger.now()))
+  }
 
   return routes
 }
@@ -67,6 +79,10 @@ async function changeEyesOf(c: Context<Env>): Promise<(row: ChangeRow) => Promis
     return true
   }
 }
+
+/** What is decided on with a change. */
+const placesOf = (row: ChangeRow): OperatedOn[] =>
+  namespacesOfChange(row).map(namespace => (namespace === null ? {} : { namespace }))
 
 /** @throws BrokerError `forbidden` to whoever reads nothing here; `not_found` */
 async function seenChange(c: Context<Env>, id: string): Promise<ChangeRow> {

@@ -106,15 +106,10 @@ async function demandRead(broker: Broker, operator: Operator, set: WantedSet): P
 
 /** A human has signed in for exactly this plan. Policies are more than a namespace's own matter. */
 async function demandRegister(c: Context<Env>, plan: Plan, idToken: string | undefined): Promise<Operator> {
-  const [first, ...others] = plan.namespaces
-  const on = (namespace: string | undefined) => (namespace === undefined ? {} : { namespace })
-  const bound = { boundTo: plan.digest, idToken, on: on(first) }
-  const operator = await freshOperatorFor(c, 'register', bound)
-  for (const namespace of others)
-    await authorizeOperator(c.get('broker'), operator, 'register', on(namespace))
+  const on = plan.namespaces.map(namespace => ({ namespace }))
+  const operator = await freshOperatorFor(c, 'register', { boundTo: plan.digest, idToken, on })
   if (plan.changes.some(({ kind }) => kind === 'policy'))
-    for (const namespace of plan.namespaces)
-      await authorizeOperator(c.get('broker'), operator, 'configure', on(namespace))
+    for (const one of on) await authorizeOperator(c.get('broker'), operator, 'configure', one)
   return operator
 }
 

@@ -1,5 +1,8 @@
-/** A change shows what a namespace registers, and is seen by whoever may see that. */
+/** A change shows what a namespace registers, and is seen and ended by whoever may see and end that. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { SHIPPED_ROLES } from '../../src/policy/roles/shipped.ts'
 import type { RunningServer } from '../../src/server.ts'
 import { startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
@@ -7,6 +10,13 @@ import { appOf, namespaces, payer, registryOf, type Wanted } from '../registry/t
 import { type Answer, type Api, createApi } from '../support/api.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { sessionOf } from '../support/session.ts'
+
+/** They agree for one team alone, and are of none. */
+const SIGNERS = `
+@id("signers-read") permit (principal in Mayfly::Group::"signers", action == Mayfly::Action::"read", resource)
+unless { resource has namespace };
+@id("signers-sign") permit (principal in Mayfly::Group::"signers", action == Mayfly::Action::"configure", resource)
+when { resource has namespace && resource.namespace == Mayfly::Namespace::"payments" };`
 
 let installation: PeopledInstallation
 let broker: RunningServer
@@ -17,7 +27,7 @@ let tokens: Record<string, string>
 beforeAll(async () => {
   installation = await createPeopledInstallation({
     settings: { namespaces },
-    operators: { dual_control: { keys: true } },
+    operators: { dual_control: { keys: true }, roles_dir: 'roles' },
     people: [
       { id: 'paul', name: 'Paul', groups: ['mayfly-platform', 'payments'] },
       { id: 'petra', name: 'Petra', groups: ['mayfly-platform', 'payments'] },
@@ -25,14 +35,17 @@ beforeAll(async () => {
       { id: 'cleo', name: 'Cleo', groups: ['mayfly-approver'] },
       { id: 'vera', name: 'Vera', groups: ['mayfly-viewer'] },
       { id: 'ada', name: 'Ada', groups: ['mayfly-admin'] },
+      { id: 'sam', name: 'Sam', groups: ['signers'] },
       { id: 'zoe', name: 'Zoe', groups: [] },
     ],
   })
+  await mkdir(join(installation.directory, 'roles'))
+  await writeFile(join(installation.directory, 'roles/roles.cedar'), SHIPPED_ROLES + SIGNERS)
   broker = await startBroker(installation)
   api = createApi(broker, installation)
   team = appOf(installation)
   tokens = { token: await operatorTokenOf(broker) }
-  for (const id of ['paul', 'petra', 'bill', 'cleo', 'vera', 'ada', 'zoe'])
+  for (const id of ['paul', 'petra', 'bill', 'cleo', 'vera', 'ada', 'sam', 'zoe'])
     tokens[id] = await sessionOf(broker, installation, id)
 })
 afterAll(async () => {
@@ -84,6 +97,35 @@ test('a change is shown to the team whose it is, to viewers and to admins, and t
   expect((await call('bill', 'POST', `/${change}/approve`, {})).status).toBe(404)
 })
 
+/** @returns the status, and what became of it. */
+async function end(who: string, how: 'deny' | 'withdraw', change: string) {
+  const { status, body } = await call(who, 'POST', `/${change}/${how}`, { reason: 'a test' })
+  return [status, body.state]
+}
+
+// Regression: both were asked for `narrow` on no namespace, which a team's own humans do not have.
+test('a change is withdrawn by who proposed it, and by nobody else', async () => {
+  const change = await propose('paul')
+  const refused = [403, undefined]
+  for (const who of ['petra', 'vera', 'ada', 'token', 'zoe'])
+    expect([who, await end(who, 'withdraw', change)]).toEqual([who, refused])
+  for (const who of ['bill', 'cleo'])
+    expect([who, await end(who, 'withdraw', change)]).toEqual([who, [404, undefined]])
+  expect(await end('paul', 'withdraw', 'chg_none')).toEqual([404, undefined])
+  expect(await end('paul', 'withdraw', change)).toEqual([200, 'withdrawn'])
+  expect(await end('paul', 'withdraw', change)).toEqual([409, undefined])
+})
+
+test('a change is denied by the team whose it is, and by admins', async () => {
+  const [one, two] = [await propose('paul'), await propose('paul')]
+  for (const who of ['vera', 'zoe'])
+    expect([who, await end(who, 'deny', one)]).toEqual([who, [403, undefined]])
+  for (const who of ['bill', 'cleo'])
+    expect([who, await end(who, 'deny', one)]).toEqual([who, [404, undefined]])
+  expect(await end('petra', 'deny', one)).toEqual([200, 'denied'])
+  expect(await end('ada', 'deny', two)).toEqual([200, 'denied'])
+})
+
 test('a list goes on past the changes of others', async () => {
   const older = await propose('bill', billing())
   const others = await propose('paul')
@@ -98,4 +140,17 @@ test('a change that speaks of two namespaces is for whoever sees both, though it
   const { documents = [], ...rest } = billing()
   const change = await propose('ada', { ...rest, documents: [payer(), ...documents] })
   expect(await statuses(`/${change}`, 'bill', 'paul', 'vera')).toEqual([404, 404, 200])
+})
+
+test('a change is shown to who may decide on it, and is in force by who may configure in its namespaces', async () => {
+  const agree = async (change: string) => {
+    const { digest } = (await call('ada', 'GET', `/${change}`)).body
+    const id_token = await installation.signInAs('sam', { boundTo: digest })
+    return (await call('sam', 'POST', `/${change}/approve`, { id_token })).status
+  }
+  const [change, others] = [await propose('paul'), await propose('bill', billing())]
+  expect(await statuses(`/${change}`, 'sam', 'bill')).toEqual([200, 404])
+  expect(await statuses(`/${others}`, 'sam', 'bill')).toEqual([404, 200])
+  expect(await listed('sam')).toContain(change)
+  expect([await agree(change), await agree(others)]).toEqual([200, 404])
 })
