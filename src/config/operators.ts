@@ -59,7 +59,7 @@ export const operatorsShape = z
     dual_control: z
       .strictObject({
         policies: z.boolean().default(false),
-        /** Secrets of issuers and attestors. */
+        /** Secrets of issuers and attestors, and the settings of those that have some. */
         keys: z.boolean().default(false),
       })
       .prefault({}),

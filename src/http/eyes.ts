@@ -2,7 +2,12 @@
 import type { Context } from 'hono'
 import type { Broker } from '../broker/broker.ts'
 import { BrokerError } from '../broker/broker-error.ts'
-import { authenticateOperator, authorizeOperator, type OperatorAction } from '../broker/people/operators.ts'
+import {
+  authenticateOperator,
+  authorizeOperator,
+  type OperatedOn,
+  type OperatorAction,
+} from '../broker/people/operators.ts'
 import type { Page } from '../store/ledger.ts'
 import { bearer } from './bearer.ts'
 import type { Env } from './guard.ts'
@@ -16,14 +21,28 @@ export type Sees = (agent: string | null | undefined) => Promise<boolean>
  *
  * @param actions any of which is enough; whoever may answer for something may look at it, too.
  */
-export async function eyesOf(c: Context<Env>, actions: readonly OperatorAction[] = ['read']): Promise<Sees> {
+export async function eyesOf(c: Context<Env>, actions?: readonly OperatorAction[]): Promise<Sees> {
+  const may = await judgeOf(c, actions)
+  return async agent => agent === null || agent === undefined || may({ agent })
+}
+
+/** The same of what a namespace has registered; null: of the operator's own. */
+export async function namespaceEyesOf(
+  c: Context<Env>,
+  actions?: readonly OperatorAction[],
+): Promise<(namespace: string | null) => Promise<boolean>> {
+  const may = await judgeOf(c, actions)
+  return namespace => may(namespace === null ? {} : { namespace })
+}
+
+async function judgeOf(c: Context<Env>, actions: readonly OperatorAction[] = ['read']) {
   const broker = c.get('broker')
   const operator = await authenticateOperator(broker, bearer(c))
   const known = new Map<string, Promise<boolean>>()
-  async function may(agent: string): Promise<boolean> {
+  async function may(on: OperatedOn): Promise<boolean> {
     for (const action of actions)
       try {
-        await authorizeOperator(broker, operator, action, { agent })
+        await authorizeOperator(broker, operator, action, on)
         return true
       } catch (error) {
         // They may, once they have signed in for it.
@@ -32,10 +51,11 @@ export async function eyesOf(c: Context<Env>, actions: readonly OperatorAction[]
       }
     return false
   }
-  return async agent => {
-    if (agent === null || agent === undefined || operator.kind === 'token') return true
-    const answer = known.get(agent) ?? may(agent)
-    known.set(agent, answer)
+  return async (on: OperatedOn): Promise<boolean> => {
+    if (operator.kind === 'token') return true
+    const key = JSON.stringify(on)
+    const answer = known.get(key) ?? may(on)
+    known.set(key, answer)
     return answer
   }
 }

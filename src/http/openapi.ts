@@ -367,7 +367,7 @@ const PEOPLE_ROUTES: readonly Described[] = [
   {
     method: 'get',
     path: '/v1/changes',
-    summary: 'Changes that were proposed, newest first',
+    summary: 'Changes that were proposed, newest first; of what one sees',
     auth: 'operatorToken',
     query: changesQuery,
     ok: 200,

@@ -10,6 +10,7 @@ import type { LiveRegistry } from '../registry/registry.ts'
 import type { WantedSet } from '../registry/wanted.ts'
 import type { ResourceKind, ResourceRow } from '../store/rows.ts'
 import { bearer } from './bearer.ts'
+import { namespaceEyesOf } from './eyes.ts'
 import type { Env } from './guard.ts'
 import { freshOperatorFor } from './operator-guard.ts'
 import { parse, readJson } from './read-body.ts'
@@ -49,7 +50,7 @@ export function registryRoutes(broker: Broker, registry: LiveRegistry): Hono<Env
 
   routes.get('/:kind', async c => {
     const kind = kindOf(c)
-    const see = await eyesOf(c.get('broker'), c)
+    const see = await eyesOf(c)
     const rows = (await read.resources()).filter(row => row.kind === kind)
     const items: object[] = []
     for (const row of rows) {
@@ -60,7 +61,7 @@ export function registryRoutes(broker: Broker, registry: LiveRegistry): Hono<Env
   })
 
   routes.get('/:kind/:name', async c => {
-    const see = await eyesOf(c.get('broker'), c)
+    const see = await eyesOf(c)
     const row = await read.resource(kindOf(c), c.req.param('name'))
     const seen = row === undefined ? undefined : await see(row)
     if (seen === undefined) throw notFound()
@@ -70,7 +71,7 @@ export function registryRoutes(broker: Broker, registry: LiveRegistry): Hono<Env
   routes.get('/:kind/:name/versions', async c => {
     const kind = kindOf(c)
     const { limit, after } = parse(versionsQuery, c.req.query())
-    const see = await eyesOf(c.get('broker'), c)
+    const see = await eyesOf(c)
     const page = { limit: limit + 1, ...(after === undefined ? {} : { after }) }
     const rows = await read.resourceVersions(kind, c.req.param('name'), page)
     const items: object[] = []
@@ -105,15 +106,10 @@ async function demandRead(broker: Broker, operator: Operator, set: WantedSet): P
 
 /** A human has signed in for exactly this plan. Policies are more than a namespace's own matter. */
 async function demandRegister(c: Context<Env>, plan: Plan, idToken: string | undefined): Promise<Operator> {
-  const [first, ...others] = plan.namespaces
-  const on = (namespace: string | undefined) => (namespace === undefined ? {} : { namespace })
-  const bound = { boundTo: plan.digest, idToken, on: on(first) }
-  const operator = await freshOperatorFor(c, 'register', bound)
-  for (const namespace of others)
-    await authorizeOperator(c.get('broker'), operator, 'register', on(namespace))
+  const on = plan.namespaces.map(namespace => ({ namespace }))
+  const operator = await freshOperatorFor(c, 'register', { boundTo: plan.digest, idToken, on })
   if (plan.changes.some(({ kind }) => kind === 'policy'))
-    for (const namespace of plan.namespaces)
-      await authorizeOperator(c.get('broker'), operator, 'configure', on(namespace))
+    for (const one of on) await authorizeOperator(c.get('broker'), operator, 'configure', one)
   return operator
 }
 
@@ -124,22 +120,10 @@ function kindOf(c: Context<Env>): ResourceKind {
 }
 
 /** What of each row this operator sees; undefined: not even that it is there. */
-async function eyesOf(broker: Broker, c: Context<Env>) {
-  const operator = await authenticateOperator(broker, bearer(c))
-  const known = new Map<string | null, Promise<boolean>>()
-  async function may(namespace: string | null): Promise<boolean> {
-    try {
-      await authorizeOperator(broker, operator, 'read', namespace === null ? {} : { namespace })
-      return true
-    } catch (error) {
-      if (error instanceof BrokerError && error.code === 'forbidden') return false
-      throw error
-    }
-  }
+async function eyesOf(c: Context<Env>) {
+  const sees = await namespaceEyesOf(c)
   return async (row: ResourceRow): Promise<object | undefined> => {
-    const answer = known.get(row.namespace) ?? may(row.namespace)
-    known.set(row.namespace, answer)
-    if (await answer) return renderResource(row)
+    if (await sees(row.namespace)) return renderResource(row)
     return row.namespace === null && SHARED.has(row.kind) ? renderShared(row) : undefined
   }
 }

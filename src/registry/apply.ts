@@ -6,13 +6,14 @@ import { actorOf, type Operator } from '../broker/people/operators.ts'
 import { canonicalDigest } from '../canonical.ts'
 import { ConfigError } from '../config.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
-import { afterwards, commit } from './commit.ts'
+import { afterwards, commit, type ResourceChange } from './commit.ts'
 import { invalid } from './documents.ts'
 import type { Planned } from './plan.ts'
 import { preparePolicies } from './policies.ts'
 import type { LiveRegistry } from './registry.ts'
-import type { Document } from './resource.ts'
+import { type Document, keyOf } from './resource.ts'
 import { sealSecret } from './secrets.ts'
+import type { RegistryState } from './state.ts'
 import type { WantedSet } from './wanted.ts'
 
 export type Application = {
@@ -106,7 +107,7 @@ async function demandFree(tx: LedgerWrite, { changes, state }: Planned): Promise
   for (const { state: becomes, resource } of changes) {
     if (resource.kind !== 'issuer') continue
     const row = state.rows.get(`issuer/${resource.name}`)
-    if (row === undefined || (becomes === 'registered' && isSameIssuer(row.document, resource.document)))
+    if (row === undefined || (becomes === 'registered' && isSameInstance(row.document, resource.document)))
       continue
     if (!(await tx.hasOutstanding(resource.name))) continue
     throw new BrokerError(
@@ -117,7 +118,7 @@ async function demandFree(tx: LedgerWrite, { changes, state }: Planned): Promise
   }
 }
 
-function isSameIssuer(before: string, after: Document): boolean {
+function isSameInstance(before: string, after: Document): boolean {
   const { type, settings } = JSON.parse(before) as Document
   return (
     canonicalDigest({ type, settings }) === canonicalDigest({ type: after.type, settings: after.settings })
@@ -128,10 +129,23 @@ function isSameIssuer(before: string, after: Document): boolean {
 export function takesTwo(
   { people: { dualControl } }: Broker,
   { set }: Application,
-  { changes }: Planned,
+  { changes, state }: Planned,
 ): ChangeKind | undefined {
   if (dualControl.policies && changes.some(({ resource }) => resource.kind === 'policy')) return 'policies'
-  return dualControl.keys && set.secrets.length > 0 && changes.length > 0 ? 'keys' : undefined
+  if (!dualControl.keys) return undefined
+  const isUploaded = set.secrets.length > 0 && changes.length > 0
+  return isUploaded || changes.some(change => usesSecretElsewhere(state, change)) ? 'keys' : undefined
+}
+
+/**
+ * Where a secret is sent, and as what, is said by the settings of its instance. One that is removed sends nothing, and
+ * its secrets go with it.
+ */
+function usesSecretElsewhere({ rows }: RegistryState, { state: becomes, resource }: ResourceChange): boolean {
+  if (becomes === 'removed' || (resource.kind !== 'issuer' && resource.kind !== 'attestor')) return false
+  const row = rows.get(keyOf(resource))
+  if (row === undefined || (JSON.parse(row.document) as Document).secrets === undefined) return false
+  return !isSameInstance(row.document, resource.document)
 }
 
 /** @throws BrokerError `forbidden` */

@@ -10,7 +10,9 @@ import { type ChangeKind, demandDualControl } from '../broker/people/dual-contro
 import type { Operator } from '../broker/people/operators.ts'
 import type { ChangeExecutor } from '../broker/people/people.ts'
 import { canonicalDigest } from '../canonical.ts'
+import type { ChangeRow } from '../store/rows.ts'
 import { type Application, applyPlan, demandPlan } from './apply.ts'
+import { namespacesIn } from './documents.ts'
 import { type Planned, type PlannedChange, planSet } from './plan.ts'
 import type { LiveRegistry } from './registry.ts'
 import { fingerprintOf, type SecretOf } from './secrets.ts'
@@ -18,8 +20,15 @@ import type { UploadedSecret, WantedSet } from './wanted.ts'
 
 type ShownSecret = SecretOf & { fingerprint: string }
 
-/** What stands in the change: plain JSON. `secrets` is not there where there are none. */
-type Proposal = Omit<WantedSet, 'secrets'> & { changes: PlannedChange[]; secrets?: ShownSecret[] }
+/**
+ * What stands in the change: plain JSON. `secrets` is not there where there are none. `namespaces` are those of all that
+ * it speaks of, also of documents that change nothing.
+ */
+type Proposal = Omit<WantedSet, 'secrets'> & {
+  namespaces: (string | null)[]
+  changes: PlannedChange[]
+  secrets?: ShownSecret[]
+}
 
 /**
  * @returns the id of the change that waits for a second human.
@@ -36,7 +45,8 @@ export async function proposePlan(
     throw new BrokerError('request_invalid', 'policies take two humans here: apply them apart from the rest')
   const { secrets, ...rest } = set
   const shown = secrets.length === 0 ? {} : { secrets: secrets.map(one => shownOf(broker, one)) }
-  const document = plain({ ...rest, ...shown, changes: planned.plan.changes })
+  const namespaces = [...namespacesIn(set)].sort()
+  const document = plain<Proposal>({ ...rest, ...shown, namespaces, changes: planned.plan.changes })
   const held = secrets.length === 0 ? {} : { secret: new Secret(JSON.stringify(secrets)) }
   const answer = await broker.ledger.write(tx =>
     demandDualControl(broker, tx, operator, kind, { document, reason, ...held }),
@@ -49,7 +59,7 @@ export function registryExecutor(broker: Broker, registry: LiveRegistry): Change
   return {
     async apply(document, { operator, reason, secret }, decide) {
       // Written by proposePlan alone, and MACed since.
-      const { changes, secrets: shown = [], ...proposed } = document as Proposal
+      const { namespaces: _, changes, secrets: shown = [], ...proposed } = document as Proposal
       const set: WantedSet = { ...proposed, secrets: heldSecrets(broker, shown, secret) }
       const planned = await planSet(broker, registry.options, set)
       if (canonicalDigest(plain(planned.plan.changes)) !== canonicalDigest(changes))
@@ -61,6 +71,11 @@ export function registryExecutor(broker: Broker, registry: LiveRegistry): Change
       await applyPlan(broker, registry, operator, { application, planned, agreed: decide })
     },
   }
+}
+
+/** Whose resources a change shows; null for the operator's own. */
+export function namespacesOfChange({ document }: ChangeRow): readonly (string | null)[] {
+  return (JSON.parse(document) as Proposal).namespaces
 }
 
 const isPoliciesAlone = ({ secrets }: WantedSet, { changes }: Planned) =>

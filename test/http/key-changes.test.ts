@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
 import { startBroker } from '../fakes/installation.ts'
 import { createPeopledInstallation, type PeopledInstallation } from '../fakes/people.ts'
-import { appOf, namespaces, payer, registryOf, type Wanted } from '../registry/team.ts'
+import { appOf, namespaces, PAYMENTS, payer, registryOf, type Wanted } from '../registry/team.ts'
 import { type Answer, type Api, createApi } from '../support/api.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { sessionOf } from '../support/session.ts'
@@ -103,7 +103,8 @@ describe('a key under dual control', () => {
   test('is not in force by who proposed it, and not proposed by a token', async () => {
     const change = await propose()
     expect((await agree('ada', change)).status).toBe(403)
-    expect((await agree('cleo', change)).status).toBe(403)
+    expect((await agree('cleo', change)).status).toBe(404)
+    expect((await agree('vera', change)).status).toBe(403)
     const registry = registryOf(broker.url, await operatorTokenOf(broker))
     const planned = await registry.plan(wanted())
     expect((await registry.apply(wanted(), planned.body)).status).toBe(403)
@@ -165,6 +166,47 @@ describe('a key under dual control', () => {
     // The same again changes nothing, and takes nobody.
     const same = await apply('ada', { documents: [team.issuer()], secrets: [another] })
     expect([same.status, same.body.changes]).toEqual([200, []])
+  })
+})
+
+describe('an instance whose key two have agreed to', () => {
+  beforeEach(async () => {
+    await start({ keys: true })
+    expect((await agree('bo', await propose())).status).toBe(200)
+  })
+
+  const registered = async () => {
+    const token = await sessionOf(broker, installation, 'ada')
+    return (await api.call('GET', '/v1/registry/issuer/payments.github', token)).body.document
+  }
+
+  // Regression: two were asked for where a key was uploaded, and one alone could have it sent elsewhere.
+  test('is sent nowhere else by one alone, and by two is', async () => {
+    const before = await registered()
+    const api_url = 'https://elsewhere.example.com'
+    const change = await propose({ documents: [team.issuer({ api_url })] })
+    expect(change).toMatchObject({ kind: 'keys', state: 'pending' })
+    expect(change.change.secrets).toBeUndefined()
+    expect(change.change.changes[0].fields).toMatchObject([{ path: 'settings.api_url', after: api_url }])
+    expect(await registered()).toEqual(before)
+    expect((await agree('bo', change)).status).toBe(200)
+    expect(await registered()).toMatchObject({ settings: { api_url }, secrets: before.secrets })
+  })
+
+  test('becomes no other type by one alone, though that has no key', async () => {
+    const { kind, name } = team.issuer()
+    const other = { kind, name, type: 'signed-jwt', audiences: [{ audience: PAYMENTS }] }
+    const change = await propose({ documents: [other], remove: [{ kind: 'agent', name: 'payments.payer' }] })
+    expect(change.kind).toBe('keys')
+    expect((await registered()).type).toBe('github-app')
+  })
+
+  test('is described anew, and taken away, by one', async () => {
+    const described = await apply('ada', { documents: [team.issuer({ description: 'ours' })] })
+    expect(described.status, JSON.stringify(described.body)).toBe(200)
+    const gone = await apply('ada', { prune: ['payments'] })
+    expect(gone.status, JSON.stringify(gone.body)).toBe(200)
+    expect(await issuers()).not.toContain('payments.github')
   })
 })
 

@@ -82,5 +82,5 @@ function executorOf({ people }: Broker, { kind }: ChangeRow): ChangeExecutor {
   throw new BrokerError('request_invalid', `nothing of the kind ${kind} is changed through the API`)
 }
 
-const noSuchChange = () => new BrokerError('not_found', 'no such change')
+export const noSuchChange = () => new BrokerError('not_found', 'no such change')
 const over = () => new BrokerError('approval_over', 'it was decided before, or its time is over')
