@@ -61,7 +61,10 @@ describe('a use case that is judged again', () => {
 
   test('is not even begun where the files are not in force, and nothing is read for it', async () => {
     let reads = 0
-    const broker = brokerWith({ stale: () => 'superseded', reloaded: async () => void (reads += 1) })
+    const reloaded = async () => {
+      reads += 1
+    }
+    const broker = brokerWith({ stale: () => 'superseded', reloaded })
     const run = withFreshConfiguration(broker, async () => expect.fail('it ran'))
     await expect(run).rejects.toMatchObject({ code: 'configuration_stale', message: 'superseded' })
     expect(reads).toBe(0)

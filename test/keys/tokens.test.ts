@@ -6,7 +6,7 @@ import { seededRandom } from './seeded-random.ts'
 
 const NOW = Date.UTC(2026, 0, 31)
 const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-const valueOf = (text: string) =>
+const numberOf = (text: string) =>
   [...text].reduce((sum, char) => sum * 62n + BigInt(digits.indexOf(char)), 0n)
 const kinds = Object.keys(TOKEN_PREFIXES) as TokenKind[]
 
@@ -20,9 +20,9 @@ describe('tokens', () => {
 
   test('the moment and all 208 bits are in it', () => {
     const all = (byte: number) => newToken('task', NOW, size => new Uint8Array(size).fill(byte)).reveal()
-    expect(valueOf(all(0).slice(4, 12))).toBe(BigInt(NOW))
+    expect(numberOf(all(0).slice(4, 12))).toBe(BigInt(NOW))
     expect(all(0).slice(12)).toMatch(/^0{35}/)
-    expect(valueOf(all(255).slice(12, 47))).toBe(2n ** 208n - 1n)
+    expect(numberOf(all(255).slice(12, 47))).toBe(2n ** 208n - 1n)
   })
 
   test('a task is found by its moment and all of its token', () => {
