@@ -129,7 +129,14 @@ async function writeDenies(
     checkTime()
     await policies.remove(name)
   }
-  for (const [name, text] of changed.sort((a, b) => growth(a) - growth(b))) {
+  const standing = [...all].filter(([name]) => !spare.includes(name))
+  const free = standing.reduce((left, [, text]) => left - policyCharacters(text), ROLE_POLICY_CHARACTERS)
+  // What denies by time comes before those whom it ends lose their names, if there is room for both.
+  const rank = (policy: [string, string]) =>
+    policy[0] === `${named.prefix}-older` && growth(policy) <= free
+      ? Number.NEGATIVE_INFINITY
+      : growth(policy)
+  for (const [name, text] of changed.sort((a, b) => rank(a) - rank(b))) {
     checkTime()
     await policies.put(name, text)
   }

@@ -220,14 +220,22 @@ describe('aws-sts with revocation', () => {
     test('with when_full: deny_older those who give way are denied by the time of the announcement', async () => {
       const denying = world.openRevoking({ when_full: 'deny_older' })
       const early = await session(0)
-      await write(forgotten(), denying)
+      await write(members(170), denying)
+      expect([...(await world.policies()).keys()]).not.toContain('mayfly-aws-older')
       world.clocks.advance(5 * 60_000)
       const at = world.clocks.broker()
       world.clocks.advance(5 * 60_000)
       const young = await session(9_000)
       const keep = async (leases: readonly string[]) => leases.map(lease => ({ lease, issuedBy: at }))
       const until = world.clocks.broker() + 60_000
-      expect(await denying.revokeGroup!(ROLE, members(10, 5_000), until, keep)).toEqual({ left: [] })
+      let puts = 0
+      world.aws.faults = ({ operation, when }) =>
+        operation === 'PutRolePolicy' && when === 'before' && ++puts > 1 ? 'drop' : 'ok'
+      const cut = denying.revokeGroup!(ROLE, members(20, 5_000), until, keep)
+      await expect(cut).rejects.toMatchObject({ name: 'ProviderUnavailable' })
+      expect(await world.read(early.secret.reveal()), 'let go between two writes').toBe('refused')
+      world.aws.faults = undefined
+      expect(await denying.revokeGroup!(ROLE, members(20, 5_000), until, keep)).toEqual({ left: [] })
       expect(await world.read(early.secret.reveal())).toBe('refused')
       expect(await world.read(young.secret.reveal())).toBe('accepted')
     })
