@@ -140,9 +140,16 @@ export type GroupMember<Ask = unknown> = {
   told: boolean
 }
 
-export type GroupOthers = 'let_go' | 'keep'
+/** Whom a group's document goes on naming, though the ledger does not say that it was taken back. */
+export type KeptLease = Pick<GroupMember, 'lease' | 'issuedBy'>
 
-/** `left`: members for which the provider has no room, or lets us write nothing; `because` says it to the operator. */
+/** @param leases whom the document names and who are no members. @returns those of them that stay; where room is short, the first gives way first */
+export type KeepOthers = (leases: readonly string[]) => Promise<readonly KeptLease[]>
+
+/**
+ * `left`: members, and others that were to be kept, for which the provider has no room, or lets us write nothing;
+ * `because` says it to the operator.
+ */
 export type GroupOutcome = { left: readonly string[]; because?: string }
 
 export type Proof = 'dead' | 'alive' | 'unknown'
@@ -252,15 +259,16 @@ export interface Issuer<Ask = unknown> {
    *
    * One broker at a time is inside for a group; nothing may be sent that changes it after `until` (epoch ms).
    *
-   * @param others who is in the document and no member: let go of, as above, or kept as they are, where the ledger
-   * was put back and may have forgotten them. Absent: let go of.
+   * @param keep where the ledger was put back, and may have forgotten ends: who stays ended of those in the document
+   * that are no members, as far as the members leave room; what ends more than those that are named stays as well.
+   * Absent: all but the members are let go of, as above.
    * @throws ProviderUnavailable: not known, try again.
    */
   revokeGroup?(
     group: string,
     members: readonly GroupMember<Ask>[],
     until: number,
-    others?: GroupOthers,
+    keep?: KeepOthers,
   ): Promise<GroupOutcome>
   /**
    * For access reviews: what the provider gives this issuer that none of these ceilings needs. A line each, for

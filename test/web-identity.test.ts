@@ -2,10 +2,12 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createMayfly, type Task } from '../src/client/index.ts'
 import type { RunningServer } from '../src/server.ts'
 import { runInProcess } from './cli/in-process.ts'
 import { asks, createInstallation, edgeFor, type Installation, startBroker } from './fakes/installation.ts'
 import { createApi } from './support/api.ts'
+import { until } from './support/until.ts'
 
 const PUBLIC = 'http://127.0.0.1:8480'
 const PROVIDER = `${PUBLIC}/aws`
@@ -50,8 +52,14 @@ afterAll(async () => {
   await installation?.close()
 })
 
+/** Run once when somebody fetches what is published. */
+let whilePublished: (() => Promise<void>) | undefined
+
 /** Public addresses lead to the port that the broker listens on. */
 async function published(url: string): Promise<Record<string, unknown>> {
+  const run = whilePublished
+  whilePublished = undefined
+  await run?.()
   const response = await fetch(url.replace(PUBLIC, `http://127.0.0.1:${port}`))
   expect(response.status, url).toBe(200)
   return (await response.json()) as Record<string, unknown>
@@ -138,6 +146,34 @@ describe('what signs in at AWS is apart from what is signed for tasks', () => {
 describe('offline, with nobody else to publish the key set', () => {
   const sessions = () => installation.aws.credentials().filter(one => one.roleArn === installation.roleArn)
   let said: string
+  let working: Task
+  /** The client's heartbeats that wait. */
+  const beats = new Set<() => void>()
+
+  const client = () =>
+    createMayfly({
+      url: `http://127.0.0.1:${port}`,
+      evidence: () => installation.jobToken(),
+      now: installation.clock.now,
+      schedule(_ms, run, options) {
+        if (!options?.background) {
+          const immediate = setImmediate(run)
+          return () => clearImmediate(immediate)
+        }
+        const once = () => {
+          beats.delete(once)
+          run()
+        }
+        beats.add(once)
+        return () => beats.delete(once)
+      },
+    })
+
+  async function fetchFrom(method: string, path: string) {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method })
+    const { code, error } = (await response.json()) as { code?: string; error?: string }
+    return { status: response.status, headers: response.headers, code: code ?? error }
+  }
 
   async function revokeAll(): Promise<{ code: number; said: string }> {
     said = ''
@@ -162,6 +198,7 @@ describe('offline, with nobody else to publish the key set', () => {
     const api = createApi(server, installation)
     const task = await api.open([asks.artifacts(installation.roleArn)])
     expect((await api.credential(task)).status).toBe(201)
+    working = await client().openTask({ purpose: 'a test', asks: [], heartbeatSeconds: 60 })
     installation.clock.advance(3_000)
     await server.look()
     await server.stop()
@@ -180,7 +217,27 @@ describe('offline, with nobody else to publish the key set', () => {
 
   test('it is published for as long as the command runs, and the session is denied', async () => {
     installation.clock.advance(10 * 60_000)
+    const answers: unknown[] = []
+    whilePublished = async () => {
+      for (const [method, path] of [
+        ['GET', '/readyz'],
+        ['GET', `/v1/tasks/${working.id}`],
+        ['POST', '/oauth/token'],
+      ] as const) {
+        const { status, headers, code } = await fetchFrom(method, path)
+        answers.push([path, status, Number(headers.get('retry-after')) > 0, code])
+      }
+      for (const beat of [...beats]) beat()
+      await until(() => beats.size === 1 || working.signal.aborted)
+    }
     const { code, said } = await revokeAll()
+    // Every other path was not found there, which clients take for the end of their task.
+    expect(working.signal.aborted).toBe(false)
+    expect(answers).toEqual([
+      ['/readyz', 503, true, 'ledger_unavailable'],
+      [`/v1/tasks/${working.id}`, 503, true, 'ledger_unavailable'],
+      ['/oauth/token', 503, true, 'temporarily_unavailable'],
+    ])
     expect(said).not.toContain('not published')
     expect([code, said]).toEqual([4, expect.stringContaining('1 revoked and not yet seen dead')])
     expect(sessions().filter(one => one.alive)).toEqual([])

@@ -27,27 +27,34 @@ export type DenyPlan = {
 /**
  * @param current our policies as they are now, by name; entries that are still wanted stay where they are
  * @param sessions who is to be denied, most important first
+ * @param kept who is denied now and stays so where these leave room, the least important first; and with them whoever
+ * is denied by time. Absent: nobody
  * @param room characters for our policies, all together
  */
 export function planDenies(
   { prefix, roleId, denyOlder }: { prefix: string; roleId: string; denyOlder: boolean },
   current: ReadonlyMap<string, string>,
-  sessions: readonly DeniedSession[],
+  { sessions, kept }: { sessions: readonly DeniedSession[]; kept?: readonly DeniedSession[] | undefined },
   room: number,
 ): DenyPlan {
   const reserved = denyOlder ? denyText('DateLessThan', 'aws:TokenIssueTime', isoSecond(0)).length : 0
+  const all = [...sessions, ...(kept ?? [])]
+  const userId = ({ lease }: DeniedSession) => `${roleId}:${lease}`
   const users = place(
     { prefix: `${prefix}-user-`, key: 'aws:userid', room: room - reserved },
     current,
-    sessions.map(({ lease }) => `${roleId}:${lease}`),
+    sessions.map(userId),
+    kept?.map(userId),
   )
   const missing = new Set(users.left.map(value => value.slice(roleId.length + 1)))
-  const overflow = sessions.filter(({ lease }) => missing.has(lease))
-  const older = denyOlder ? olderThan(overflow, sessions, current.get(`${prefix}-older`)) : undefined
+  const overflow = all.filter(({ lease }) => missing.has(lease))
+  const standing = standingOlder(current.get(`${prefix}-older`))
+  const stays = kept !== undefined || sessions.some(({ issuedBy }) => issuedBy < standing)
+  const older = denyOlder ? olderThan(overflow, stays ? standing : 0) : undefined
   const sources = place(
     { prefix: `${prefix}-source-`, key: 'aws:SourceIdentity', room: room - reserved - size(users.policies) },
     current,
-    sessions.map(({ lease }) => lease),
+    all.map(({ lease }) => lease),
   )
   return {
     policies: new Map([
@@ -59,12 +66,12 @@ export function planDenies(
   }
 }
 
-/** Who is denied now and is none of these sessions. When they were issued is not known: long ago, to be safe. */
+/** The leases that are denied by name now and are none of these sessions. */
 export function deniedBesides(
   { prefix, roleId }: { prefix: string; roleId: string },
   current: ReadonlyMap<string, string>,
   sessions: readonly DeniedSession[],
-): DeniedSession[] {
+): string[] {
   const known = new Set(sessions.map(({ lease }) => lease))
   return [...current]
     .filter(([name]) => name.startsWith(`${prefix}-user-`))
@@ -72,41 +79,59 @@ export function deniedBesides(
     .filter(value => value.startsWith(`${roleId}:`))
     .map(value => value.slice(roleId.length + 1))
     .filter(lease => !known.has(lease))
-    .map(lease => ({ lease, issuedBy: 0 }))
 }
 
+/** @param spare of what is there, what gives way to `values` where room is short, the first of it first */
 function place(
   { prefix, key, room }: { prefix: string; key: string; room: number },
   current: ReadonlyMap<string, string>,
   values: readonly string[],
+  spare: readonly string[] = [],
 ): { policies: Map<string, string>; left: string[] } {
-  const wanted = new Set(values)
+  const wanted = new Set([...values, ...spare])
   const documents = new Map<string, { entries: string[]; length: number }>()
   const text = (entries: readonly string[]) => denyText('StringEquals', key, entries)
+  const hold = (name: string, entries: string[]) => {
+    if (entries.length > 0) documents.set(name, { entries, length: text(entries).length })
+    else documents.delete(name)
+  }
   for (const [name, policy] of current) {
     if (!name.startsWith(prefix)) continue
-    const entries = conditionValues(policy, 'StringEquals', key).filter(value => wanted.delete(value))
-    if (entries.length > 0) documents.set(name, { entries, length: text(entries).length })
+    const entries = conditionValues(policy, 'StringEquals', key)
+    hold(
+      name,
+      entries.filter(value => wanted.delete(value)),
+    )
   }
   const empty = text([]).length
-  let used = [...documents.values()].reduce((sum, { length }) => sum + length, 0)
-  const left: string[] = []
-  for (const value of wanted) {
+  const add = (value: string): boolean => {
     const cost = value.length + 3
-    let open = [...documents.values()].find(({ length }) => length + cost <= DOCUMENT_CHARACTERS)
-    if (used + cost + (open === undefined ? empty : 0) > room) {
-      left.push(value)
-      continue
+    const used = [...documents.values()].reduce((sum, { length }) => sum + length, 0)
+    const open = [...documents.values()].find(({ length }) => length + cost <= DOCUMENT_CHARACTERS)
+    if (used + cost + (open === undefined ? empty : 0) > room) return false
+    if (open === undefined)
+      documents.set(freeName(prefix, documents), { entries: [value], length: empty + cost })
+    else {
+      open.entries.push(value)
+      open.length += cost
     }
-    if (open === undefined) {
-      open = { entries: [], length: empty }
-      used += empty
-      documents.set(freeName(prefix, documents), open)
-    }
-    open.entries.push(value)
-    open.length += cost
-    used += cost
+    return true
   }
+  const takeOut = (value: string) => {
+    for (const [name, { entries }] of documents) {
+      const rest = entries.filter(entry => entry !== value)
+      if (rest.length < entries.length) hold(name, rest)
+    }
+  }
+  const giving = [...spare]
+  const left: string[] = []
+  for (const value of wanted)
+    while (!add(value)) {
+      const out = giving.shift() ?? value
+      left.push(out)
+      if (out === value) break
+      takeOut(out)
+    }
   return { policies: new Map([...documents].map(([name, { entries }]) => [name, text(entries)])), left }
 }
 
@@ -116,21 +141,17 @@ function freeName(prefix: string, taken: ReadonlyMap<string, unknown>): string {
   return `${prefix}${number}`
 }
 
-/**
- * Ends every session of the role that was issued before the latest of the overflow, siblings too. It stays while
- * anybody whom it ended may still be alive.
- */
-function olderThan(
-  overflow: readonly DeniedSession[],
-  sessions: readonly DeniedSession[],
-  current: string | undefined,
-): string | undefined {
-  const [before = ''] =
-    current === undefined ? [] : conditionValues(current, 'DateLessThan', 'aws:TokenIssueTime')
-  const standing = Date.parse(before)
-  const stays = sessions.some(({ issuedBy }) => issuedBy < standing)
-  const moment = Math.max(...overflow.map(({ issuedBy }) => issuedBy + SKEW_MS), stays ? standing : 0)
+/** Ends every session of the role that was issued before the latest of the overflow, siblings too. */
+function olderThan(overflow: readonly DeniedSession[], standing: number): string | undefined {
+  const moment = Math.max(standing, ...overflow.map(({ issuedBy }) => issuedBy + SKEW_MS))
   return moment > 0 ? denyText('DateLessThan', 'aws:TokenIssueTime', isoSecond(moment)) : undefined
+}
+
+/** Before when sessions are denied by time now. Epoch ms; 0: none. */
+function standingOlder(policy: string | undefined): number {
+  const [before = ''] =
+    policy === undefined ? [] : conditionValues(policy, 'DateLessThan', 'aws:TokenIssueTime')
+  return Date.parse(before) || 0
 }
 
 function denyText(operator: string, key: string, value: string | readonly string[]): string {

@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import {
   type GroupMember,
-  type GroupOthers,
   type GroupOutcome,
   type IssuerDeps,
+  type KeepOthers,
   type LeaseHandle,
   type Observation,
   ProviderUnavailable,
@@ -53,7 +53,7 @@ export type Revocation = {
     role: string,
     members: readonly GroupMember<AwsAsk>[],
     until: number,
-    others?: GroupOthers,
+    keep?: KeepOthers,
   ): Promise<GroupOutcome>
   probe(lease: LeaseHandle<AwsAsk>): Promise<Observation>
 }
@@ -72,13 +72,13 @@ export function awsRevocation(
     // A session that may assume another role leaves this one's policies behind it.
     reaches: ask => !ask.allow_role_chaining && (settings.roles?.includes(ask.role) ?? true),
 
-    async revokeGroup(role, members, until, others = 'let_go') {
+    async revokeGroup(role, members, until, keep) {
       const policies = rolePolicies({ region, endpoint }, role, await ownKeys(credentials), deps)
       try {
         const roleId = roleIds.get(role) ?? (await policies.roleId())
         roleIds.set(role, roleId)
         const denyOlder = settings.when_full === 'deny_older'
-        return await writeDenies(policies, { prefix, roleId, denyOlder, others }, members, () => {
+        return await writeDenies(policies, { prefix, roleId, denyOlder }, { members, keep }, () => {
           if (deps.now() >= until) throw new ProviderUnavailable('the time to write the denies is over')
         })
       } catch (error) {
@@ -108,8 +108,8 @@ export function awsRevocation(
 /** Brings the role's policies of ours to what is wanted. What must go goes last, so that nobody is let go meanwhile. */
 async function writeDenies(
   policies: RolePolicies,
-  named: { prefix: string; roleId: string; denyOlder: boolean; others: GroupOthers },
-  members: readonly GroupMember<AwsAsk>[],
+  named: { prefix: string; roleId: string; denyOlder: boolean },
+  { members, keep }: { members: readonly GroupMember<AwsAsk>[]; keep: KeepOthers | undefined },
   checkTime: () => void,
 ): Promise<GroupOutcome> {
   const all = await policies.read()
@@ -117,8 +117,8 @@ async function writeDenies(
   const ours = new Map([...all].filter(([name]) => isOurs(name)))
   const others = [...all].filter(([name]) => !isOurs(name))
   const taken = others.reduce((sum, [, text]) => sum + policyCharacters(text), 0)
-  const kept = named.others === 'keep' ? deniedBesides(named, ours, members) : []
-  const plan = planDenies(named, ours, [...members, ...kept], ROLE_POLICY_CHARACTERS - taken)
+  const kept = await keep?.(deniedBesides(named, ours, members))
+  const plan = planDenies(named, ours, { sessions: members, kept }, ROLE_POLICY_CHARACTERS - taken)
 
   const surplus = [...ours.keys()].filter(name => !plan.policies.has(name))
   // What only says a second time who is denied may go first, to make room.
@@ -129,7 +129,14 @@ async function writeDenies(
     checkTime()
     await policies.remove(name)
   }
-  for (const [name, text] of changed.sort((a, b) => growth(a) - growth(b))) {
+  const standing = [...all].filter(([name]) => !spare.includes(name))
+  const free = standing.reduce((left, [, text]) => left - policyCharacters(text), ROLE_POLICY_CHARACTERS)
+  // What denies by time comes before those whom it ends lose their names, if there is room for both.
+  const rank = (policy: [string, string]) =>
+    policy[0] === `${named.prefix}-older` && growth(policy) <= free
+      ? Number.NEGATIVE_INFINITY
+      : growth(policy)
+  for (const [name, text] of changed.sort((a, b) => rank(a) - rank(b))) {
     checkTime()
     await policies.put(name, text)
   }

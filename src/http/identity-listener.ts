@@ -9,8 +9,8 @@ import { webIdentityRoutes } from './web-identity.ts'
 import type { PublishedKeys } from './well-known.ts'
 
 /**
- * What AWS fetches of Mayfly, and nothing else, where workloads find the broker: for as long as an offline command
- * runs. It is all public.
+ * What AWS fetches of Mayfly, where workloads find the broker: for as long as an offline command runs. It is all
+ * public. Whoever asks for anything else is told of an outage: "not found" would say to a client that its task is over.
  *
  * @throws CannotListen where something listens there, a broker among others; Error where a certificate is no good
  */
@@ -23,7 +23,14 @@ export async function publishIdentity(
   routes.use('*', correlate(broker), guardHeaders(broker.limits))
   routes.onError((error, c) => renderError(c, error, broker))
   routes.notFound(c =>
-    renderError(c, new BrokerError('not_found', 'an offline command serves the key set alone'), broker),
+    renderError(
+      c,
+      new BrokerError(
+        'ledger_unavailable',
+        'no broker runs here: for a moment a command of an operator answers in its place. Nothing was done; send it again later',
+      ),
+      broker,
+    ),
   )
   routes.route('/aws/.well-known', webIdentityRoutes(broker, settings.public_url, webIdentityKeys))
   const listener = await openListener(broker, given, { key: 'listen', at: settings.listen, routes })

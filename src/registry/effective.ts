@@ -89,10 +89,25 @@ function refusal(
   }
   const attestor = attest.find(rule => !may(rule.attestor, 'attestor'))
   if (attestor !== undefined) return `the attestor ${attestor.attestor} is not there for it`
-  const issuer = Object.keys(ceiling).find(name => !may(name, 'issuer'))
-  if (issuer !== undefined) return `the issuer ${issuer} is not there for it`
+  const missing = Object.keys(ceiling).filter(name => !may(name, 'issuer'))
+  const gone = missing.find(name => instances.issuer.get(name)?.namespace !== null)
+  if (gone !== undefined) return `the issuer ${gone} is not there for it`
+  if (missing.length > 0) return ungiven(namespace, grant, missing)
   const [beyond] = beyondGrant(namespace, ceiling, granted)
   return beyond && `of ${beyond.issuer} it goes beyond what its namespace may have: ${shownAsk(beyond.ask)}`
+}
+
+/** What to write, where these of the operator's issuers are to be the namespace's. */
+function ungiven(namespace: string, { issuers }: Namespace, names: readonly string[]): string {
+  const [key, all] = [`namespaces.${namespace}`, names.join(', ')]
+  const remedy =
+    Object.keys(issuers).length === 0
+      ? `write \`issuers: [${all}]\` in ${key}`
+      : `add ${all} to ${key}.issuers`
+  return (
+    `its ceiling has asks of the operator's issuers ${all}, and mayfly.yaml gives its namespace only the issuers that ` +
+    `${key}.issuers names. Its tasks end, and it opens none. If it is to work on, ${remedy} and restart`
+  )
 }
 
 /**

@@ -266,6 +266,23 @@ test('a ledger that was put back lets go of nobody whom it has forgotten, for a 
   expect(await policies()).toEqual([])
 })
 
+// Everybody whom a document named was kept for a day: those who were over crowded out those who were alive.
+test('after a ledger was put back, sessions whose life is over make room for those that end', async () => {
+  await announceRestored(server.broker, 'operator:test')
+  await pass(2 * minute)
+  for (let batch = 0; batch < 4; batch += 1) {
+    const held = await mint()
+    const ids = await endMany(`tsk_${batch}`, 59, batch * 100)
+    await end(held)
+    for (let n = 0; n < 5; n += 1) await pass(1_100)
+    expect(await Promise.all([held.lease, ...ids].map(isTold))).toEqual(Array(60).fill(true))
+    expect(await read(held.keys)).toBe('AccessDenied')
+    await pass(70 * minute)
+  }
+  expect(alarms).not.toContain('group_full')
+  expect(await policies()).toEqual([])
+}, 60_000)
+
 test('a session whose mint has no known outcome is ended by its name', async () => {
   installation.aws.faults = ({ operation, when }) =>
     operation === 'AssumeRole' && when === 'after' ? 'drop' : 'ok'
@@ -346,32 +363,38 @@ describe('two brokers on one ledger', () => {
   })
 })
 
+/** Rows of sessions that live for half an hour, all taken back; the stand-in never minted them. */
+async function endMany(task: string, count: number, from = 0): Promise<string[]> {
+  const now = installation.clock.now()
+  const ids = Array.from({ length: count }, (_, n) => `lse_${String(from + n).padStart(26, '0')}`)
+  const over = {
+    issuer: 'aws',
+    state: 'revoking',
+    revocability: 'propagating',
+    revocation_group: installation.roleArn,
+    granted: JSON.stringify({
+      role: installation.roleArn,
+      statements: [],
+      allow_role_chaining: false,
+      allow_iam_writes: false,
+    }),
+    active_at: now,
+    provider_expires_at: now + 30 * minute,
+    dead_by: now + 90 * minute,
+    due_at: now,
+  } as const
+  await server.broker.ledger.write(async tx => {
+    await tx.insertTask(taskRow(task, { opened_at: now, deadline: now + 60 * minute }), [])
+    for (const id of ids) await tx.insertLease(leaseRow(id, task, over))
+    await tx.endTasks([task], 'completed', null)
+  })
+  return ids
+}
+
 describe('2,000 revoked sessions on one role', () => {
   test('few writes; whoever fits is told, whoever does not is an alarm, and is over at its expiry', async () => {
     const { ledger } = server.broker
-    const now = installation.clock.now()
-    const over = {
-      issuer: 'aws',
-      state: 'revoking',
-      revocability: 'propagating',
-      revocation_group: installation.roleArn,
-      granted: JSON.stringify({
-        role: installation.roleArn,
-        statements: [],
-        allow_role_chaining: false,
-        allow_iam_writes: false,
-      }),
-      active_at: now,
-      provider_expires_at: now + 30 * minute,
-      dead_by: now + 90 * minute,
-      due_at: now,
-    } as const
-    await ledger.write(async tx => {
-      await tx.insertTask(taskRow('tsk_many', { opened_at: now, deadline: now + 60 * minute }), [])
-      for (let n = 0; n < 2_000; n += 1)
-        await tx.insertLease(leaseRow(`lse_${String(n).padStart(26, '0')}`, 'tsk_many', over))
-      await tx.endTasks(['tsk_many'], 'completed', null)
-    })
+    await endMany('tsk_many', 2_000)
     const writes = count(/^(Put|Delete)RolePolicy$/)
     for (let n = 0; n < 10; n += 1) await pass(1_100)
     expect(writes.length).toBeLessThanOrEqual(6)

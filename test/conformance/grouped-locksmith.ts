@@ -1,5 +1,5 @@
 /** The locksmith's keys ended by a list of names instead of one by one, and lists that are kept wrongly. */
-import { type Issuer, ProviderUnavailable } from '../../issuers/issuer.ts'
+import { type Issuer, type KeepOthers, ProviderUnavailable } from '../../issuers/issuer.ts'
 import type { Change, DoorAsk, Locksmith } from './locksmith.ts'
 
 type Grouped = Required<Pick<Issuer<DoorAsk>, 'group' | 'revokeGroup'>>
@@ -14,13 +14,13 @@ function soundGroup(locksmith: Locksmith): Grouped & Partial<Issuer<DoorAsk>> {
     revoke: async () => {
       throw new Error('keys are ended by the list')
     },
-    async revokeGroup(_group, members, until, others) {
+    async revokeGroup(_group, members, until, keep) {
       if (locksmith.now >= until) throw new ProviderUnavailable('too late to write the list')
+      const named = members.map(({ lease }) => lease)
+      const others = locksmith.listed().filter(lease => !named.includes(lease))
+      const kept = (await keep?.(others)) ?? []
       try {
-        locksmith.list(
-          members.map(({ lease }) => lease),
-          others,
-        )
+        locksmith.list([...named, ...kept.map(({ lease }) => lease)])
       } catch (cause) {
         throw new ProviderUnavailable('the locksmith gave no answer', { cause })
       }
@@ -52,9 +52,9 @@ export const wrongGroups: [rule: string, change: Change][] = [
     wrongly(({ revokeGroup }) => {
       const named: Parameters<Grouped['revokeGroup']>[1][number][] = []
       return {
-        revokeGroup(group, members, until, others) {
+        revokeGroup(group, members, until, keep) {
           named.push(...members)
-          return revokeGroup(group, named, until, others)
+          return revokeGroup(group, named, until, keep)
         },
       }
     }),
@@ -62,7 +62,7 @@ export const wrongGroups: [rule: string, change: Change][] = [
   [
     'a group ends whoever is named',
     wrongly(({ revokeGroup }) => ({
-      revokeGroup: (group, members, until, others) => revokeGroup(group, members.slice(0, 1), until, others),
+      revokeGroup: (group, members, until, keep) => revokeGroup(group, members.slice(0, 1), until, keep),
     })),
   ],
   [
@@ -74,15 +74,36 @@ export const wrongGroups: [rule: string, change: Change][] = [
   [
     'others that are to be kept',
     wrongly(({ revokeGroup }) => {
-      let kept = false
+      let last: KeepOthers | undefined
       return {
-        // Once it kept somebody, it keeps everybody.
-        revokeGroup(group, members, until, others) {
-          kept ||= others === 'keep'
-          return revokeGroup(group, members, until, kept ? 'keep' : 'let_go')
+        // Once it kept somebody, it keeps them.
+        revokeGroup(group, members, until, keep) {
+          last = keep ?? last
+          return revokeGroup(group, members, until, last)
         },
       }
     }),
+  ],
+  [
+    'others that are to be kept',
+    // Asks, and keeps everybody.
+    wrongly(({ revokeGroup }) => ({
+      revokeGroup: (group, members, until, keep) =>
+        revokeGroup(group, members, until, keep && (async all => all.map(lease => ({ lease, issuedBy: 0 })))),
+    })),
+  ],
+  [
+    'others that are to be kept',
+    // Asks of the members, too.
+    wrongly(({ revokeGroup }) => ({
+      revokeGroup: (group, members, until, keep) =>
+        revokeGroup(
+          group,
+          members,
+          until,
+          keep && (others => keep([...members.map(({ lease }) => lease), ...others])),
+        ),
+    })),
   ],
   [
     'a member is ended by its name alone',
@@ -100,9 +121,9 @@ export const wrongGroups: [rule: string, change: Change][] = [
     wrongly(({ revokeGroup }) => {
       let written = ''
       return {
-        async revokeGroup(group, members, until, others) {
+        async revokeGroup(group, members, until, keep) {
           const now = members.map(({ lease }) => lease).join()
-          if (now !== written) await revokeGroup(group, members, until, others)
+          if (now !== written) await revokeGroup(group, members, until, keep)
           written = now
           return { left: [] }
         },
@@ -112,15 +133,15 @@ export const wrongGroups: [rule: string, change: Change][] = [
   [
     'a group is not written after its time',
     wrongly(({ revokeGroup }) => ({
-      revokeGroup: (group, members, _until, others) =>
-        revokeGroup(group, members, Number.POSITIVE_INFINITY, others),
+      revokeGroup: (group, members, _until, keep) =>
+        revokeGroup(group, members, Number.POSITIVE_INFINITY, keep),
     })),
   ],
   [
     'a group while the provider is down',
     wrongly(({ revokeGroup }) => ({
-      revokeGroup: (group, members, until, others) =>
-        revokeGroup(group, members, until, others).catch(() => ({ left: members.map(({ lease }) => lease) })),
+      revokeGroup: (group, members, until, keep) =>
+        revokeGroup(group, members, until, keep).catch(() => ({ left: members.map(({ lease }) => lease) })),
     })),
   ],
 ]

@@ -1,7 +1,7 @@
 /** Rules for issuers that end many credentials by one document. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { ProviderUnavailable } from '../../issuers/issuer.ts'
+import { type KeepOthers, type LeaseHandle, ProviderUnavailable } from '../../issuers/issuer.ts'
 import {
   end,
   endExactly,
@@ -60,19 +60,30 @@ export const issuerGroupChecks: readonly IssuerCheck[] = [
     },
   },
   {
-    name: 'others that are to be kept stay ended, until they are let go of again',
+    name: 'others that are to be kept, and they alone, stay ended until they are let go of again',
     needless: alone,
     async run(subject) {
       const [a, b, c] = [await mintGranted(subject), await mintGranted(subject), await mintGranted(subject)]
       const secrets = [a.secret, b.secret, c.secret]
+      const asked: string[][] = []
+      const keeping =
+        (...handles: LeaseHandle[]): KeepOthers =>
+        async leases => {
+          asked.push([...leases])
+          const kept = handles.filter(({ lease }) => leases.includes(lease))
+          return kept.map(({ lease }) => ({ lease, issuedBy: subject.now() }))
+        }
       await endExactly(subject, [a.handle])
-      await endExactly(subject, [b.handle], 'keep')
+      await endExactly(subject, [b.handle], keeping(a.handle))
       assert.deepEqual(await withUse(subject, secrets), ['refused', 'refused', 'accepted'])
       const { revokeGroup, group } = grouped(subject)
-      const nobody = await revokeGroup(group(a.grant.ask), [], subject.now() + 60_000, 'keep')
+      const keep = keeping(b.handle)
+      const nobody = await revokeGroup(group(a.grant.ask), [], subject.now() + 60_000, keep)
       assert.deepEqual(nobody.left, [])
-      assert.deepEqual(await withUse(subject, secrets), ['refused', 'refused', 'accepted'])
-      await endExactly(subject, [c.handle], 'let_go')
+      assert.deepEqual(await withUse(subject, secrets), ['accepted', 'refused', 'accepted'])
+      const whom = asked.map(leases => [...leases].sort())
+      assert.deepEqual(whom, [[a.handle.lease], [a.handle.lease, b.handle.lease].sort()])
+      await endExactly(subject, [c.handle])
       assert.deepEqual(await withUse(subject, secrets), ['accepted', 'accepted', 'refused'])
     },
   },

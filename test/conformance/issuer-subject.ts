@@ -4,9 +4,9 @@ import type fc from 'fast-check'
 import {
   type Grant,
   type GroupMember,
-  type GroupOthers,
   type Issued,
   type Issuer,
+  type KeepOthers,
   type LeaseHandle,
   type Observation,
   observed,
@@ -135,17 +135,17 @@ export async function end(subject: IssuerSubject, lease: LeaseHandle): Promise<'
   return 'revoked'
 }
 
-/** These of one group; nobody else, unless others are to be kept. */
+/** These of one group; nobody else, but those of the others that are to be kept. */
 export async function endExactly(
   { issuer, now }: IssuerSubject,
   leases: LeaseHandle[],
-  others?: GroupOthers,
+  keep?: KeepOthers,
 ): Promise<void> {
   const { group, revokeGroup } = issuer
   const [first] = leases
   if (!group || !revokeGroup || !first) throw new Error('it ends each credential alone')
   const members = leases.map(lease => memberOf(lease, now()))
-  const { left } = await revokeGroup(group(first.ask), members, now() + 60_000, others)
+  const { left } = await revokeGroup(group(first.ask), members, now() + 60_000, keep)
   if (left.length > 0) throw new Error('there was room, and it was left out')
 }
 

@@ -1,13 +1,7 @@
 /** The smallest provider, a sound issuer for it, and a subject that changes that issuer in one place. */
 import fc from 'fast-check'
 import { z } from 'zod'
-import {
-  type Grant,
-  type GroupOthers,
-  type Issued,
-  type Issuer,
-  ProviderUnavailable,
-} from '../../issuers/issuer.ts'
+import { type Grant, type Issued, type Issuer, ProviderUnavailable } from '../../issuers/issuer.ts'
 import { Secret } from '../../issuers/shared/secret.ts'
 import type { IssuerSubject } from './issuer-subject.ts'
 
@@ -49,13 +43,14 @@ export class Locksmith {
     key.revoked = true
     return 204
   }
-  /** A list of the keys that open nothing, and of no others but those that it is to keep. */
-  list(leases: readonly string[], others: GroupOthers = 'let_go'): void {
+  /** A list of the keys that open nothing, and of no others. */
+  list(leases: readonly string[]): void {
     this.#receive()
-    for (const key of this.keys) {
-      const stays = others === 'keep' && key.revoked
-      key.revoked = stays || leases.some(lease => key.handle.includes(lease))
-    }
+    for (const key of this.keys) key.revoked = leases.some(lease => key.handle.includes(lease))
+  }
+  /** Whose keys are on the list. */
+  listed(): string[] {
+    return this.keys.filter(key => key.revoked).map(({ handle }) => handle.replace('for ', ''))
   }
   open(token: string, door: string, rank: Rank): boolean {
     const key = this.#alive(token)

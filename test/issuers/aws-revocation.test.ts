@@ -189,6 +189,72 @@ describe('aws-sts with revocation', () => {
     })
   })
 
+  describe('after the ledger was put back', () => {
+    const rewrite = (
+      list: readonly GroupMember<AwsAsk>[],
+      of: Issuer<AwsAsk>,
+      forgotten: readonly string[],
+    ) =>
+      of.revokeGroup!(ROLE, list, world.clocks.broker() + 60_000, async leases =>
+        leases
+          .filter(lease => forgotten.includes(lease))
+          .map(lease => ({ lease, issuedBy: world.clocks.broker() })),
+      )
+    const denied = async () => [...(await world.policies()).values()].join()
+    const forgotten = () => members(ROOM)
+
+    test('members come before those who are kept, who give way one by one, and it is told', async () => {
+      await write(forgotten())
+      const names = forgotten().map(({ lease }) => lease)
+      const news = members(10, 5_000)
+      const { left, because } = await rewrite(news, issuer, names)
+      expect(left).toHaveLength(10)
+      expect(left.every(lease => names.includes(lease))).toBe(true)
+      expect(because).toContain('more roles')
+      const text = await denied()
+      expect(news.every(({ lease }) => text.includes(lease))).toBe(true)
+      expect(names.filter(lease => text.includes(lease))).toHaveLength(ROOM - 10)
+      expect(policyCharacters(text)).toBeLessThanOrEqual(10_240)
+    })
+
+    test('with when_full: deny_older those who give way are denied by the time of the announcement', async () => {
+      const denying = world.openRevoking({ when_full: 'deny_older' })
+      const early = await session(0)
+      await write(members(170), denying)
+      expect([...(await world.policies()).keys()]).not.toContain('mayfly-aws-older')
+      world.clocks.advance(5 * 60_000)
+      const at = world.clocks.broker()
+      world.clocks.advance(5 * 60_000)
+      const young = await session(9_000)
+      const keep = async (leases: readonly string[]) => leases.map(lease => ({ lease, issuedBy: at }))
+      const until = world.clocks.broker() + 60_000
+      let puts = 0
+      world.aws.faults = ({ operation, when }) =>
+        operation === 'PutRolePolicy' && when === 'before' && ++puts > 1 ? 'drop' : 'ok'
+      const cut = denying.revokeGroup!(ROLE, members(20, 5_000), until, keep)
+      await expect(cut).rejects.toMatchObject({ name: 'ProviderUnavailable' })
+      expect(await world.read(early.secret.reveal()), 'let go between two writes').toBe('refused')
+      world.aws.faults = undefined
+      expect(await denying.revokeGroup!(ROLE, members(20, 5_000), until, keep)).toEqual({ left: [] })
+      expect(await world.read(early.secret.reveal())).toBe('refused')
+      expect(await world.read(young.secret.reveal())).toBe('accepted')
+    })
+
+    test('what denies by time alone stays for as long as anybody is kept', async () => {
+      const denying = world.openRevoking({ when_full: 'deny_older' })
+      const old = await session(1_999)
+      world.clocks.advance(2 * 60_000)
+      const theirs = { Version: '2012-10-17', Statement: [{ ...ALLOW_NOTHING, Sid: 'x'.repeat(9_900) }] }
+      await world.interfere('theirs', theirs)
+      await write([member(1_999)], denying)
+      expect([...(await world.policies()).keys()]).toEqual(['mayfly-aws-older', 'theirs'])
+      await rewrite([], denying, [])
+      expect(await world.read(old.secret.reveal())).toBe('refused')
+      await write([], denying)
+      expect([...(await world.policies()).keys()]).toEqual(['theirs'])
+    })
+  })
+
   test('a second statement of who is denied gives way where room is short', async () => {
     await write(members(100))
     expect([...(await world.policies()).keys()].filter(name => name.includes('source'))).not.toEqual([])

@@ -1,13 +1,22 @@
 /** What of the operator's issuers a namespace may have: nothing that is not said, and no further than is said. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RunningServer } from '../../src/server.ts'
-import { asks, createInstallation, type Installation, ORDERS, startBroker } from '../fakes/installation.ts'
+import {
+  asks,
+  createInstallation,
+  type Installation,
+  ORDERS,
+  silent,
+  startBroker,
+} from '../fakes/installation.ts'
 import { createApi } from '../support/api.ts'
 import { operatorTokenOf } from '../support/operator.ts'
 import { payer, registryOf } from './team.ts'
 
 let installation: Installation
 let broker: RunningServer | undefined
+/** Of the last start: fields and text. */
+let warnings: unknown[][]
 
 beforeEach(async () => {
   installation = await createInstallation()
@@ -22,7 +31,8 @@ async function start(issuers?: unknown) {
   await broker?.stop()
   const payments = { owners: ['payments'], ...(issuers === undefined ? {} : { issuers }) }
   await installation.configure({ settings: { namespaces: { payments } } })
-  broker = await startBroker(installation)
+  warnings = []
+  broker = await startBroker(installation, { ...silent, warn: (...said) => void warnings.push(said) })
   return registryOf(broker.url, await operatorTokenOf(broker))
 }
 const jwt = (...scopes: string[]) => [{ audience: ORDERS, scopes }]
@@ -76,6 +86,25 @@ describe('a ceiling of the namespace', () => {
     await start(['jwt', 'github'])
     expect(broker!.broker.agents().has('payments.payer')).toBe(true)
   })
+})
+
+// Where a namespace said nothing it had all; its agents fell silent, and the log did not say what to do.
+test('whoever may use an issuer no longer is named at the start, with what to write', async () => {
+  const registry = await start(['jwt', 'github'])
+  const both = payer({ ceiling: { jwt: jwt('orders.read'), github: github('read') } })
+  await registry.register({ documents: [both] })
+
+  const named = (remedy: string) => [
+    [{ kind: 'agent', name: 'payments.payer' }, expect.stringContaining(`${remedy} and restart`)],
+  ]
+  await start()
+  expect(warnings).toEqual(named('write `issuers: [github, jwt]` in namespaces.payments'))
+  expect(broker!.broker.agents().has('payments.payer')).toBe(false)
+  await start({ jwt: { ceiling: jwt('orders.read') } })
+  expect(warnings).toEqual(named('add github to namespaces.payments.issuers'))
+  await start(['jwt', 'github'])
+  expect(warnings).toEqual([])
+  expect(broker!.broker.agents().has('payments.payer')).toBe(true)
 })
 
 test.each([

@@ -4,12 +4,12 @@
  * in, and whoever is past its life falls out. A claim in the ledger lets one broker at a time write it, and
  * keeps it from being written more than once in a while, so that a burst of ends costs few writes.
  */
-import type { GroupMember, GroupOthers, Issuer } from '../../../issuers/issuer.ts'
+import type { GroupMember, Issuer } from '../../../issuers/issuer.ts'
 import { record } from '../../audit/record.ts'
 import type { ClaimRow, LeaseRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import { groupClaim, groupOf } from '../group-claim.ts'
-import { mayHaveForgotten } from '../tasks/restored.ts'
+import { keepForgotten } from './keep-forgotten.ts'
 import { failed, later, lifeEnd, lookAt, type ReapOutcome, startRevoking } from './reap-lease.ts'
 
 /** Starts `run` once after `ms`; the returned function takes it back. */
@@ -140,7 +140,7 @@ async function writeDocument(broker: Broker, issuer: Issuer, name: string): Prom
   // 2. Everybody who was taken back and may still be alive.
   const since = now - limits.clockSkewMs
   const members = await ledger.read.revokedInGroup(instance, group, since, limits.groupMembers)
-  const others = (await mayHaveForgotten(broker)) ? 'keep' : 'let_go'
+  const keep = await keepForgotten(broker)
   if (members.length === limits.groupMembers) {
     const message = 'more members are being ended together than one pass takes'
     broker.log.error({ alarm: 'group_too_large', issuer: instance, group, members: members.length }, message)
@@ -150,29 +150,31 @@ async function writeDocument(broker: Broker, issuer: Issuer, name: string): Prom
   const until = now + limits.groupClaimMs - limits.providerDeadlineMs
   let outcome: Awaited<ReturnType<NonNullable<Issuer['revokeGroup']>>>
   try {
-    outcome = (await issuer.revokeGroup?.(group, members.map(memberOf), until, others)) ?? { left: [] }
+    outcome = (await issuer.revokeGroup?.(group, members.map(memberOf), until, keep)) ?? { left: [] }
   } catch (cause) {
     await giveBack(broker, claim, now + limits.groupRetryMs)
     throw cause
   }
-  return noteWritten(broker, claim, { members, others }, outcome)
+  return noteWritten(broker, claim, { members, isKeeping: keep !== undefined }, outcome)
 }
 
 async function noteWritten(
   broker: Broker,
   claim: ClaimRow,
-  { members, others }: { members: readonly LeaseRow[]; others: GroupOthers },
+  { members, isKeeping }: { members: readonly LeaseRow[]; isKeeping: boolean },
   { left, because = 'the provider has no room for it now' }: { left: readonly string[]; because?: string },
 ): Promise<Written> {
   const { ledger, limits } = broker
   const { issuer, group } = groupOf(claim.name)
   const out = new Set(left)
-  const told = new Set(members.map(({ id }) => id).filter(id => !out.has(id)))
+  const ids = members.map(({ id }) => id)
+  const told = new Set(ids.filter(id => !out.has(id)))
+  const waiting = ids.filter(id => out.has(id))
   const at = await ledger.now()
   const againAt = at + limits.groupUpkeepMs
   const soonest = Math.min(...members.map(lease => lifeEnd(broker, lease)))
   const due_at =
-    members.length === 0 && others === 'let_go'
+    members.length === 0 && !isKeeping
       ? null
       : Math.max(at + limits.groupPauseMs, Math.min(againAt, soonest + 1))
   await ledger.write(async tx => {
@@ -180,7 +182,7 @@ async function noteWritten(
       const subject = { actor: 'broker', task: row.task, agent: row.agent, lease: row.id }
       await record(tx, 'lease.revoked', subject, { group })
     }
-    await tx.deferLeases([...out], { due_at: againAt, last_error: because })
+    await tx.deferLeases(waiting, { due_at: againAt, last_error: because })
     const isOurs = await tx.giveClaim(claim.name, claim.fence, {
       pausedUntil: at + limits.groupPauseMs,
       due_at,

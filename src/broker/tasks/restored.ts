@@ -130,10 +130,14 @@ export async function isOfBefore(broker: Broker, madeAt: number): Promise<boolea
   return restored !== undefined && madeAt <= restored.at
 }
 
-/** Whether credentials may be alive, or taken back, that the ledger has forgotten. */
-export async function mayHaveForgotten({ ledger }: Broker): Promise<boolean> {
+/**
+ * The moment of the announcement (epoch ms), for as long as credentials of before may be alive, or taken back, that
+ * the ledger has forgotten. Undefined: there are none.
+ */
+export async function mayHaveForgotten({ ledger }: Broker): Promise<number | undefined> {
   const restored = parse(await ledger.read.meta(metaKey))
-  return restored !== undefined && (await ledger.now()) <= restored.at + LONGEST_TASK_MS
+  if (restored === undefined || (await ledger.now()) > restored.at + LONGEST_TASK_MS) return undefined
+  return restored.at
 }
 
 async function lift(tx: LedgerWrite, block: string, actor: string): Promise<void> {
