@@ -67,9 +67,10 @@ function toRequest(body: Body): SimulateRequest {
   return { of, asks: body.authorization_details.map(toAsk), ...declaredOf(body) }
 }
 
-function renderSimulated({ facts, agent, evidenceUsed, ...simulated }: Simulated) {
+function renderSimulated({ facts, agent, evidenceUsed, asks, ...simulated }: Simulated) {
   return {
     ...simulated,
+    asks: asks.map(({ outcome, requires }) => ({ outcome, requires })),
     agent: agent ?? null,
     evidence_used: evidenceUsed ?? null,
     facts: facts ?? null,

@@ -17,8 +17,12 @@ import { judgeLine } from './judge-line.ts'
 import type { Judged, JudgedAsk } from './judged.ts'
 import { newDecision } from './record-decision.ts'
 
-/** How one ask fared, in the order in which they were given. */
-export type AskVerdict = { outcome: DecisionRow['outcome']; requires: readonly ApprovalRequirement[] }
+/** How one ask fared, in the order in which they were given; `digest` is of its canonical form. */
+export type AskVerdict = {
+  outcome: DecisionRow['outcome']
+  requires: readonly ApprovalRequirement[]
+  digest: string
+}
 
 export type Decision = { row: DecisionRow; asks: readonly AskVerdict[] }
 
@@ -46,10 +50,17 @@ export async function decide(
   })
   for (const { seen } of judged)
     if (seen !== undefined) broker.shadow?.observe({ ...seen, decision: about.before ?? row.id })
-  return { row, asks: judged.map(({ outcome, requires }) => ({ outcome, requires })) }
+  return {
+    row,
+    asks: judged.map(({ outcome, requires, facts: { digest } }) => ({ outcome, requires, digest })),
+  }
 }
 
-type OneAsk = AskVerdict & { reasons: readonly string[]; facts: object; seen?: Omit<Seen, 'decision'> }
+type OneAsk = Omit<AskVerdict, 'digest'> & {
+  reasons: readonly string[]
+  facts: { digest: string; [name: string]: unknown }
+  seen?: Omit<Seen, 'decision'>
+}
 
 async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds: Bounds): Promise<OneAsk> {
   const { issuerName, issuer, ask } = asked

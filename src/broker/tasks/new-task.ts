@@ -106,7 +106,7 @@ export function newAsk(
     task: task.id,
     issuer: ask.issuerName,
     ask: JSON.stringify(ask.ask),
-    digest: canonicalDigest(ask.ask),
+    digest: verdict?.digest ?? canonicalDigest(ask.ask),
     state: verdict?.outcome === 'allow' ? 'granted' : 'pending',
     decision,
     created_at: task.opened_at,
