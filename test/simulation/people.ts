@@ -71,7 +71,7 @@ async function lookAfter(world: World, chance: Chance, who: Operator): Promise<v
   const task = chance.pick(waiting)
   const due = rows.check_ins.get(task)?.due_at ?? 0
   // At the last moment: somebody else may be looking whether it has passed.
-  if (chance.hits(0.3)) {
+  if (chance.hits(0.7)) {
     const last = Math.max(0, due - world.scheduler.now() - chance.between(0, 150))
     await world.scheduler.wait(world.clients, last, `${who.name} waits`)
   }
