@@ -60,7 +60,9 @@ function strayProblems({ secrets }: WantedSet, resources: readonly Resource[]): 
 }
 
 /** Whose resources a set speaks of, before any of it is looked at; null for names without a namespace. */
-export function namespacesIn(set: WantedSet): Set<string | null> {
+export function namespacesIn(
+  set: Omit<WantedSet, 'secrets'> & { secrets: readonly { resource: string }[] },
+): Set<string | null> {
   const named = set.documents.map(({ source, text }) => {
     try {
       const value = parseYaml(source, text).value

@@ -20,12 +20,8 @@ import type { UploadedSecret, WantedSet } from './wanted.ts'
 
 type ShownSecret = SecretOf & { fingerprint: string }
 
-/**
- * What stands in the change: plain JSON. `secrets` is not there where there are none. `namespaces` are those of all that
- * it speaks of, also of documents that change nothing.
- */
+/** What stands in the change: plain JSON. `secrets` is not there where there are none. */
 type Proposal = Omit<WantedSet, 'secrets'> & {
-  namespaces: (string | null)[]
   changes: PlannedChange[]
   secrets?: ShownSecret[]
 }
@@ -45,8 +41,7 @@ export async function proposePlan(
     throw new BrokerError('request_invalid', 'policies take two humans here: apply them apart from the rest')
   const { secrets, ...rest } = set
   const shown = secrets.length === 0 ? {} : { secrets: secrets.map(one => shownOf(broker, one)) }
-  const namespaces = [...namespacesIn(set)].sort()
-  const document = plain<Proposal>({ ...rest, ...shown, namespaces, changes: planned.plan.changes })
+  const document = plain<Proposal>({ ...rest, ...shown, changes: planned.plan.changes })
   const held = secrets.length === 0 ? {} : { secret: new Secret(JSON.stringify(secrets)) }
   const answer = await broker.ledger.write(tx =>
     demandDualControl(broker, tx, operator, kind, { document, reason, ...held }),
@@ -59,7 +54,7 @@ export function registryExecutor(broker: Broker, registry: LiveRegistry): Change
   return {
     async apply(document, { operator, reason, secret }, decide) {
       // Written by proposePlan alone, and MACed since.
-      const { namespaces: _, changes, secrets: shown = [], ...proposed } = document as Proposal
+      const { changes, secrets: shown = [], ...proposed } = document as Proposal
       const set: WantedSet = { ...proposed, secrets: heldSecrets(broker, shown, secret) }
       const planned = await planSet(broker, registry.options, set)
       if (canonicalDigest(plain(planned.plan.changes)) !== canonicalDigest(changes))
@@ -73,9 +68,10 @@ export function registryExecutor(broker: Broker, registry: LiveRegistry): Change
   }
 }
 
-/** Whose resources a change shows; null for the operator's own. */
+/** Whose resources a change speaks of, also those that it leaves as they are; null for the operator's own. */
 export function namespacesOfChange({ document }: ChangeRow): readonly (string | null)[] {
-  return (JSON.parse(document) as Proposal).namespaces
+  const { secrets = [], ...set } = JSON.parse(document) as Proposal
+  return [...namespacesIn({ ...set, secrets })]
 }
 
 const isPoliciesAlone = ({ secrets }: WantedSet, { changes }: Planned) =>
