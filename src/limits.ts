@@ -215,6 +215,8 @@ export const LIMITS = {
   pollMaxSeconds: 60 * 60,
   /** How often a request is judged, where what it is judged by is replaced meanwhile. */
   freshTries: 4,
+  /** How long what an agent was given is not read again for its next mint, which looks whether it still is so. */
+  heldRecallMs: 1 * second,
   /** How long a mint that brings something new waits for others of its team or line that do. */
   turnWaitMs: 5 * second,
   /** How often each broker looks whether anything was registered elsewhere. */

@@ -2,6 +2,7 @@
 import type { Issuer } from '../issuers/issuer.ts'
 import type { Broker, Log } from './broker/broker.ts'
 import { createShadow, type Shadow } from './broker/decisions/shadow.ts'
+import { createHeldMemory } from './broker/held-memory.ts'
 import { noRoles, type Roles } from './broker/people/people.ts'
 import type { DrillSettings } from './broker/proof/drill.ts'
 import { createQueues } from './broker/queues.ts'
@@ -160,6 +161,7 @@ export async function openCore(
     ),
     ...openHumans(settings, { now, fetch: outbound.get }),
     shadow,
+    heldMemory: createHeldMemory(),
     verifiedAgents: new Map(),
     verifyTaskJwt: token => {
       const content = keys.verify(token)

@@ -64,6 +64,7 @@ function parse(text: string, reviver?: typeof keepExactIntegers): JsonValue {
 /** Looks at the tokens of text that is known to be JSON, so that where one ends need not be guessed. */
 function checkTokens(text: string): { hasLargeInteger: boolean } {
   demandWellFormed(text)
+  const isPlain = !text.includes('\\')
   const names: (Set<string> | undefined)[] = []
   let hasLargeInteger = false
   let at = 0
@@ -72,9 +73,12 @@ function checkTokens(text: string): { hasLargeInteger: boolean } {
     const code = text.charCodeAt(at)
     at += 1
     if (code === QUOTE) {
-      at = endOfString(text, start)
-      const decoded = decodeString(text, start, at)
-      if (!isName(text, at)) continue
+      at = isPlain ? text.indexOf('"', at) + 1 : endOfString(text, start)
+      const isMember = isName(text, at)
+      // What is escaped is looked at wherever it stands.
+      if (!isMember && isPlain) continue
+      const decoded = isPlain ? text.slice(start + 1, at - 1) : decodeString(text, start, at)
+      if (!isMember) continue
       const seen = names.at(-1)
       if (seen?.has(decoded)) throw new StrictJsonError('a member is given twice')
       if (decoded === '__proto__') throw new StrictJsonError('a member is called __proto__')
@@ -82,8 +86,9 @@ function checkTokens(text: string): { hasLargeInteger: boolean } {
     } else if (code === MINUS || isDigit(code)) {
       at = endOfNumber(text, start)
       const number = text.slice(start, at)
-      if (!Number.isFinite(Number(number))) throw new StrictJsonError('a number is out of range')
-      if (!Number.isSafeInteger(Number(number)) && INTEGER.test(number)) hasLargeInteger = true
+      const value = Number(number)
+      if (!Number.isFinite(value)) throw new StrictJsonError('a number is out of range')
+      if (!Number.isSafeInteger(value) && INTEGER.test(number)) hasLargeInteger = true
     } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
       names.push(code === OPEN_BRACE ? new Set() : undefined)
       if (names.length > MAX_JSON_DEPTH) throw new StrictJsonError(`deeper than ${MAX_JSON_DEPTH} levels`)

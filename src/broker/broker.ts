@@ -14,8 +14,9 @@ import type { QuarantineRule } from '../policy/leak-rule.ts'
 import type { LifeCycle } from '../policy/life-cycle.ts'
 import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
-import type { AgentRow, KnownAgentRow } from '../store/rows.ts'
+import type { KnownAgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
+import type { HeldMemory } from './held-memory.ts'
 import type { Humans } from './people/human.ts'
 import type { People } from './people/people.ts'
 import type { Queues } from './queues.ts'
@@ -72,6 +73,8 @@ export type Broker = {
   policy: PolicyEngine
   /** A candidate set that is judged beside them and decides nothing. */
   shadow?: ShadowObserver
+  /** What was read lately of what was given out before. */
+  heldMemory: HeldMemory
   /** Of one request: what it noted when it was judged by what was given out before. */
   turns?: Turns
   /** Who may be an operator, and how. */
@@ -82,8 +85,8 @@ export type Broker = {
   knownAgents?: Map<string, Promise<KnownAgentRow | undefined>>
   /** Of one request: what providers said of a human's rights, by ask. */
   humanAccess?: Map<string, Promise<HumanAccess>>
-  /** Agents' rows whose MAC was seen to be right; as many as there are agents. */
-  verifiedAgents: Map<string, AgentRow>
+  /** Agents as their last mint found them, with a MAC that was seen to be right; as many as there are agents. */
+  verifiedAgents: Map<string, KnownAgentRow>
   /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */
   verifyTaskJwt: (token: string) => Readonly<Record<string, unknown>> | undefined
   newId: (prefix: IdPrefix) => string

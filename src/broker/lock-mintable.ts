@@ -1,7 +1,7 @@
 import type { Phase } from '../../issuers/issuer.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
-import type { AgentRow, TaskRow } from '../store/rows.ts'
-import { demandWorking, mayHold } from './agents/agent-transitions.ts'
+import type { KnownAgentRow, TaskRow } from '../store/rows.ts'
+import { demandWorking, mayHold, policyStatus } from './agents/agent-transitions.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
 import { verifiedAgent } from './verified-rows.ts'
@@ -54,11 +54,14 @@ export async function lockAgent(
   tx: LedgerWrite,
   name: string,
   phases: readonly (Phase | null)[] = [],
-): Promise<AgentRow> {
+): Promise<KnownAgentRow> {
   const row = await tx.lockAgent(name, 'share')
   if (row === undefined || row.status !== 'active')
     throw new BrokerError('task_not_active', 'the agent is no longer registered')
   verifiedAgent(broker, row)
+  const noted = broker.knownAgents?.get(name)
+  if (noted !== undefined && policyStatus(await noted) !== policyStatus(row))
+    throw new BrokerError('configuration_stale', 'the agent stands otherwise than it was judged to')
   demandWorking(row, phases)
   const judged = broker.agents().get(name)
   if (row.digest !== judged?.digest)

@@ -6,6 +6,7 @@ import type { Keyring, MacFields } from '../keys/keyring.ts'
 import type {
   AgentRow,
   AgentStanding,
+  KnownAgentRow,
   OperatorTokenRow,
   RegistryRow,
   ResourceRow,
@@ -102,10 +103,11 @@ export const verifiedTicket = (broker: Broker, row: TicketRow) =>
   verified(broker, 'ticket', row, ticketFields(row))
 
 /** Every mint looks at its agent: one that is to the letter what was verified before is not verified again. */
-export function verifiedAgent(broker: Broker, row: AgentRow): AgentRow {
+export function verifiedAgent(broker: Broker, row: KnownAgentRow): KnownAgentRow {
   const before = broker.verifiedAgents.get(row.name)
   const isSame = before?.mac === row.mac && before.digest === row.digest && before.document === row.document
-  if (!isSame) broker.verifiedAgents.set(row.name, verified(broker, 'agent', row, agentFields(row)))
+  if (!isSame) verified(broker, 'agent', row, agentFields(row))
+  broker.verifiedAgents.set(row.name, row)
   return row
 }
 

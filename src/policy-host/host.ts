@@ -8,7 +8,7 @@ import type { Attestor } from '../../attestors/attestor.ts'
 import type { Issuer } from '../../issuers/issuer.ts'
 import { LIMITS } from '../limits.ts'
 import { unacceptable } from '../policy/cedar/acceptable.ts'
-import { trimmed } from '../policy/cedar/cedar-call.ts'
+import { trimmer } from '../policy/cedar/cedar-call.ts'
 import type { PolicyFile, PolicyProblem } from '../policy/cedar/compile.ts'
 import { type Vocabulary, vocabularyOf } from '../policy/cedar/vocabulary.ts'
 import { noPolicy, type PolicyEngine, type PolicyVerdict } from '../policy/facts.ts'
@@ -109,6 +109,7 @@ export function createPolicyHost(plugins: Plugins, tools: SeatTools): PolicyHost
 function engineOf({ loaded, judge }: Seat, vocabulary: Vocabulary, { metrics }: SeatTools): PolicyEngine {
   /** By request; the least recently used first. */
   const verdicts = new Map<string, PolicyVerdict>()
+  const trim = trimmer(loaded.reads, vocabulary)
   const texts = new Map(loaded.policies.map(one => [one.id, one]))
   const counted = (verdict: PolicyVerdict, how: 'judged' | 'remembered') => {
     metrics.judged(verdict.failed ? 'failed' : verdict.outcome, how)
@@ -121,7 +122,7 @@ function engineOf({ loaded, judge }: Seat, vocabulary: Vocabulary, { metrics }: 
     async judge(request) {
       const fault = unacceptable(request)
       if (fault !== undefined) return counted(unreadable(fault), 'judged')
-      const asked = JSON.stringify(trimmed(request, loaded.reads, vocabulary))
+      const asked = JSON.stringify(trim(request))
       const known = verdicts.get(asked)
       if (known !== undefined) {
         verdicts.delete(asked)

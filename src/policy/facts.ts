@@ -119,7 +119,7 @@ export const HELD_NAMES: readonly HeldName[] = [
 ]
 
 /** Which of the costly facts the rules in force look at; others may be left empty. */
-export type PolicyNeeds = { held: readonly HeldName[] }
+export type PolicyNeeds = { held: readonly HeldName[]; digest: boolean }
 
 /**
  * Judges by the policies in force. Never an allow that comes from an error: whatever goes wrong inside is a
@@ -141,7 +141,7 @@ export type PolicyEngine = {
 /** Where no policy is set up: the ceilings alone bound an agent, and they were judged before. */
 export const noPolicy: PolicyEngine = {
   hash: () => 'none',
-  needs: () => ({ held: [] }),
+  needs: () => ({ held: [], digest: false }),
   judge: async () => ({ outcome: 'allow', determining: [], reasons: [], requires: [], nearest: [] }),
 }
 

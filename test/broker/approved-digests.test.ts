@@ -114,7 +114,7 @@ function engineOf(set: PolicySet, index: number): PolicyEngine {
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.problems))
   return {
     hash: () => `set-${index}`,
-    needs: () => ({ held: [] }),
+    needs: () => ({ held: [], digest: false }),
     judge: async request => judgeCompiled(compiled.set, request),
   }
 }

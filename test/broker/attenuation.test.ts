@@ -120,7 +120,7 @@ function brokerFor({ ceilings, set }: Sample): Broker {
     agents: () => agents,
     policy: {
       hash: () => 'a set',
-      needs: () => ({ held: [] }),
+      needs: () => ({ held: [], digest: false }),
       judge: async (request: Parameters<typeof judgeCompiled>[1]) => judgeCompiled(SETS[set]!, request),
     },
     ledger: { read: { agent: async () => undefined } },

@@ -7,6 +7,7 @@ import type { Broker } from '../../src/broker/broker.ts'
 import { requestCredential } from '../../src/broker/credentials/grant-ask.ts'
 import { takeTurns } from '../../src/broker/credentials/held-turns.ts'
 import type { WantedAsk } from '../../src/broker/credentials/resolve-asks.ts'
+import { createHeldMemory } from '../../src/broker/held-memory.ts'
 import { type OpenedTask, openTask } from '../../src/broker/tasks/open-task.ts'
 import type { Turn } from '../../src/broker/turns.ts'
 import { withFreshConfiguration } from '../../src/broker/with-fresh-configuration.ts'
@@ -192,6 +193,7 @@ describe('the turns of a mint', () => {
     const broker = {
       agents: () => agents,
       turns: new Map(Object.entries(turns)),
+      heldMemory: createHeldMemory(),
       limits: { policyWindowMs: 24 * hour },
     } as unknown as Broker
     const tx = { now, raiseTurn, turnStands } as unknown as LedgerWrite

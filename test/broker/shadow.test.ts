@@ -43,7 +43,7 @@ const verdict = (outcome: PolicyVerdict['outcome'], ...determining: string[]): P
 })
 const engine = (judge: (asked: PolicyRequest) => PolicyVerdict, hash = 'candidate'): PolicyEngine => ({
   hash: () => hash,
-  needs: () => ({ held: [] }),
+  needs: () => ({ held: [], digest: false }),
   judge: async asked => judge(asked),
 })
 const seen = (live: PolicyVerdict, decision = 'dec_1', asked = request()) => ({

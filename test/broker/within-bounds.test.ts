@@ -34,7 +34,7 @@ const SETS = [
 ]
 const engineOf = (set: number): PolicyEngine => ({
   hash: () => `set-${set}`,
-  needs: () => ({ held: [] }),
+  needs: () => ({ held: [], digest: false }),
   judge: async (request: PolicyRequest) => judgeCompiled(SETS[set]!, request),
 })
 

@@ -6,7 +6,7 @@ import type { ThreadJob, ThreadQuestion, ThreadReady } from '../../src/policy-ho
 const [file] = (workerData as ThreadJob).files
 const loaded = {
   hash: 'sick',
-  needs: { held: [] },
+  needs: { held: [], digest: false },
   reads: { context: null, claims: null, held: null },
   policies: [],
 }

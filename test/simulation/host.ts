@@ -2,6 +2,7 @@
 
 import type { Broker, Log } from '../../src/broker/broker.ts'
 import { createReaper, type Reaper } from '../../src/broker/credentials/reaper.ts'
+import { createHeldMemory } from '../../src/broker/held-memory.ts'
 import { noPeople } from '../../src/broker/people/people.ts'
 import type { Drills } from '../../src/broker/proof/drills.ts'
 import { createQueues } from '../../src/broker/queues.ts'
@@ -107,6 +108,7 @@ export function startHost(world: World, name: string): Host {
     budgets: SIM_BUDGETS,
     policy: policies.engine,
     people: noPeople,
+    heldMemory: createHeldMemory(),
     verifiedAgents: new Map(),
     verifyTaskJwt: token => (token.endsWith(FAKE) ? claimsOf(token) : undefined),
     newId: prefix => newId(prefix, Math.floor(now()), random),

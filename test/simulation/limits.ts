@@ -11,6 +11,8 @@ export const SIM_LIMITS: Limits = {
   backoffCapMs: 60_000,
   retryAfterCapMs: 120_000,
   followMs: 12_000,
+  // The longer something is remembered, the more comes between.
+  heldRecallMs: 30 * 60_000,
   approvalMs: 70_000,
   offboardingLookMs: 30_000,
   drillMs: 6 * 60_000,

@@ -25,6 +25,8 @@ export type ApartRule = {
   id: string
   effect: 'apart'
   phases: readonly [Phase, Phase]
+  /** The second is not given after the first; the first may be given after the second. */
+  isOneWay?: true
   of: 'agent' | 'lineage'
 }
 
@@ -41,6 +43,11 @@ const forbid = (issuer: string, having: string): Rule => ({
 
 const apart = (of: ApartRule['of'], ...phases: ApartRule['phases']): Rule => ({
   ...{ id: `${of}-${phases.join('-or-')}`, effect: 'apart', phases, of },
+})
+
+const after = (of: ApartRule['of'], first: Phase, second: Phase): Rule => ({
+  ...{ id: `${of}-${second}-not-after-${first}`, effect: 'apart', phases: [first, second], of },
+  isOneWay: true,
 })
 
 /** Of the files. `none`: no policy at all. */
@@ -60,7 +67,11 @@ const sets = {
     forbid('hub', 'c'),
   ],
   // Judged by what was given before: of two that ask at once, one must see the other.
-  apart: [apart('agent', 'propose', 'deploy'), apart('lineage', 'propose', 'execute')],
+  apart: [
+    apart('agent', 'propose', 'deploy'),
+    apart('lineage', 'propose', 'execute'),
+    after('agent', 'execute', 'read'),
+  ],
 } satisfies Record<string, readonly Rule[]>
 export type PolicySet = keyof typeof sets
 export const policySets = Object.keys(sets) as readonly PolicySet[]
@@ -94,13 +105,14 @@ export const applying = (rules: readonly Rule[], issuer: string, words: Readonly
     .filter(rule => rule.effect !== 'apart')
     .filter(rule => rule.issuer === issuer && words.has(rule.having))
 
-/** Those that keep a phase from another, and the other. */
+/** Those that keep this phase from another, and the other. */
 export const partings = (rules: readonly Rule[], phase: Phase) =>
   rules
     .filter(rule => rule.effect === 'apart')
-    .flatMap(({ id, of, phases: [one, other] }) =>
-      phase === one ? [{ id, of, from: other }] : phase === other ? [{ id, of, from: one }] : [],
-    )
+    .flatMap(({ id, of, phases: [one, other], isOneWay }) => [
+      ...(phase === one && !isOneWay ? [{ id, of, from: other }] : []),
+      ...(phase === other ? [{ id, of, from: one }] : []),
+    ])
 
 export type JudgeWorld = {
   /** What it takes to judge; undefined: nothing. */
@@ -143,7 +155,7 @@ function engineOf(files: readonly File[], world: JudgeWorld): PolicyEngine {
   const held = [...scopes].map(of => `phases.${of}` as const)
   return {
     hash: () => hash,
-    needs: () => ({ held }),
+    needs: () => ({ held, digest: false }),
     async judge(request) {
       await world.travel()
       return world.isBroken() ? unknown : judge(rules, request)

@@ -17,7 +17,7 @@ export function askingPolicy(): AskingPolicy {
     version: 'one',
     deny: false,
     hash: () => policy.version,
-    needs: () => ({ held: [] }),
+    needs: () => ({ held: [], digest: false }),
     async judge({ issuer, phase, context: { approval, digest } }) {
       if (policy.deny) return { ...VERDICT, outcome: 'deny', reasons: ['no'] }
       const { requires } = policy

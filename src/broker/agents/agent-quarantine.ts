@@ -10,14 +10,10 @@ import { knownAgent } from './known-agent.ts'
  * Why nothing above reading is granted: the asking agent, or one above it, is in quarantine. Undefined where none
  * is. A mint is held to it once more, under the locks.
  */
-export async function quarantineOf(
-  broker: Broker,
-  { agent, line, heldUnderLocks }: Judged,
-  phase: Phase,
-): Promise<string | undefined> {
-  if (phase === 'read' || heldUnderLocks) return undefined
-  for (const name of new Set([agent, ...line.map(task => task.agent)]))
-    if ((await knownAgent(broker, name))?.standing === 'quarantined')
+export async function quarantineOf(broker: Broker, about: Judged, phase: Phase): Promise<string | undefined> {
+  if (phase === 'read' || about.heldUnderLocks) return undefined
+  for (const name of new Set([about.agent, ...about.line.map(task => task.agent)]))
+    if ((await knownAgent(broker, name, about))?.standing === 'quarantined')
       return `${name} is in quarantine: it may only read`
   return undefined
 }

@@ -64,7 +64,7 @@ async function grantedAsk(broker: Broker, task: TaskRow, id: string, ancestors: 
   const asked = { issuerName: row.issuer, issuer: issuerOf(broker, row.issuer), ask: JSON.parse(row.ask) }
   const first = await broker.ledger.read.decision(row.decision)
   const about = { ...judgedTask(task, ancestors), ...(first === undefined ? {} : declaredIn(first)) }
-  const decision = await decide(broker, about, [asked], bounds)
+  const decision = await decide(broker, { ...about, mayRecall: true }, [asked], bounds)
   await demandAllowed(broker, decision.row, DENIED)
   const [verdict] = decision.asks
   if (verdict?.outcome === 'allow') return { ask: row, decision: decision.row, isKept: false }

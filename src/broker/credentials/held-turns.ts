@@ -23,7 +23,7 @@ export class TurnTaken extends BrokerError {
   }
 }
 
-type Key = { key: string; of: string | null; scopes: readonly Scope[]; isCounted: boolean }
+export type TurnKey = { key: string; of: string | null; scopes: readonly Scope[]; isCounted: boolean }
 type Scope = keyof HeldFacts['phases']
 
 /** The numbers by which an ask is judged, as far as these names are looked at. @param root null: the line only begins. */
@@ -31,7 +31,7 @@ export function turnsOf(
   broker: Pick<Broker, 'agents'>,
   names: ReadonlySet<HeldName>,
   { agent, root }: { agent: string; root: string | null },
-): Key[] {
+): TurnKey[] {
   const owner = broker.agents().get(agent)?.owner.business
   if (owner === undefined) return []
   const keys = [
@@ -40,19 +40,23 @@ export function turnsOf(
     ...(root === null ? [] : [{ key: `held/line/${root}`, of: null, scopes: ['lineage'] as const }]),
   ]
   return keys.flatMap(key => {
-    const scopes = key.scopes.filter(scope => names.has(`phases.${scope}`))
-    const isCounted = key.scopes.some(scope => names.has(`credentials.${scope}`))
+    const scopes = key.scopes.filter(scope => names.has(NAMES[scope].phases))
+    const isCounted = key.scopes.some(scope => names.has(NAMES[scope].credentials))
     return scopes.length === 0 && !isCounted ? [] : [{ ...key, scopes, isCounted }]
   })
 }
 
-/** Notes one, with what was read in the same snapshot. What is judged later in the same request is judged by no less. */
-export function noteTurn(
-  { turns }: Pick<Broker, 'turns'>,
-  { key, of, scopes, isCounted }: Key,
+const NAMES = {
+  lineage: { phases: 'phases.lineage', credentials: 'credentials.lineage' },
+  agent: { phases: 'phases.agent', credentials: 'credentials.agent' },
+  owner: { phases: 'phases.owner', credentials: 'credentials.owner' },
+} as const satisfies Record<Scope, Record<string, HeldName>>
+
+/** A number as it was read, with what was given in the same snapshot. */
+export function turnIn(
   held: Awaited<ReturnType<LedgerRead['held']>>,
-): void {
-  if (turns === undefined || turns.has(key)) return
+  { key, of, scopes, isCounted }: TurnKey,
+): Turn {
   const lasting = new Map<Phase, number>()
   // What the agent was given itself is what its owner's agents were given, too.
   const ofWhom = scopes.includes('agent') ? of : undefined
@@ -61,7 +65,12 @@ export function noteTurn(
       of === null ? agent === null : agent !== null && (ofWhom === undefined || agent === ofWhom)
     if (isMeant && at !== null) lasting.set(phase, Math.max(at, lasting.get(phase) ?? 0))
   }
-  turns.set(key, { seen: held.turns.get(key) ?? 0, of, lasting: isCounted ? null : lasting })
+  return { seen: held.turns.get(key) ?? 0, of, lasting: isCounted ? null : lasting }
+}
+
+/** What is judged later in the same request is judged by no less. */
+export function noteTurn({ turns }: Pick<Broker, 'turns'>, key: string, turn: Turn): void {
+  if (turns?.has(key) === false) turns.set(key, turn)
 }
 
 /**
@@ -91,6 +100,7 @@ export async function takeTurns(
     // One that there is none of cannot be held: it begins.
     const isRaised = isChanged || (isAny && seen === 0)
     const stood = isRaised ? await tx.raiseTurn(key, seen, until) : await tx.turnStands(key, seen, isAny)
+    if (isRaised || !stood) broker.heldMemory.forget(key)
     if (!stood) throw new TurnTaken(key)
   }
 }

@@ -33,7 +33,11 @@ export async function decide(
   asks: readonly JudgedAsk[],
   bounds: Bounds,
 ): Promise<Decision> {
-  const judged = await Promise.all(asks.map(ask => judgeOne(broker, about, ask, bounds)))
+  let judged = await judgeAll(broker, about, asks, bounds)
+  if (about.mayRecall && judged.some(({ outcome }) => outcome !== 'allow')) {
+    const { mayRecall: _, ...read } = about
+    judged = await judgeAll({ ...broker, knownAgents: new Map() }, read, asks, bounds)
+  }
   const outcome = (['deny', 'needs_approval'] as const).find(one => judged.some(ask => ask.outcome === one))
   const telling = outcome === undefined ? judged : judged.filter(ask => ask.outcome === outcome)
   const row = newDecision(broker, {
@@ -61,6 +65,9 @@ type OneAsk = Omit<AskVerdict, 'digest'> & {
   facts: { digest: string; [name: string]: unknown }
   seen?: Omit<Seen, 'decision'>
 }
+
+const judgeAll = (broker: Broker, about: Judged, asks: readonly JudgedAsk[], bounds: Bounds) =>
+  Promise.all(asks.map(ask => judgeOne(broker, about, ask, bounds)))
 
 async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds: Bounds): Promise<OneAsk> {
   const { issuerName, issuer, ask } = asked

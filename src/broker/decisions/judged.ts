@@ -32,6 +32,11 @@ export type Judged = {
    * and where one may not, it is judged once more, with the question.
    */
   heldUnderLocks?: true
+  /**
+   * What records this decision mints by it, and looks under the locks whether its agent still stands as this broker
+   * remembers it, and was given no more. Only an allow is recorded that way: anything else is judged again by the ledger.
+   */
+  mayRecall?: true
   /** What the caller said of itself as it asked. */
   declared?: Declared
   /** Where it is judged again: the decision of before. */

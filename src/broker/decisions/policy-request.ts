@@ -23,7 +23,7 @@ export async function policyRequest(
   const now = broker.now()
   const { attestor, subject, claims } = about.identity
   return {
-    agent: agentFacts(agent, await statusOf(broker, agent.name)),
+    agent: agentFacts(agent, await statusOf(broker, about)),
     ...(about.human === undefined ? {} : { human: humanFacts(about.human) }),
     issuer: issuerName,
     phase: facts.phase,
@@ -41,13 +41,17 @@ export async function policyRequest(
       mayLeaveAccess: facts.mayLeaveAccess,
       held: past === 'left out' ? NOTHING_HELD : await heldBy(broker, about),
       now: Math.floor(now / MINUTE_MS) * MINUTE_MS,
-      digest: approval?.digest ?? canonicalDigest({ issuer: issuerName, ask }),
+      digest: approval?.digest ?? (isDigestRead(broker) ? canonicalDigest({ issuer: issuerName, ask }) : ''),
       ...(approval === undefined ? {} : { approval }),
     },
   }
 }
 
 /** Not read where no policy is there to ask for it: every mint is held to it under its locks. */
-async function statusOf(broker: Broker, agent: string): Promise<AgentStatus> {
-  return broker.policy.hash() === 'none' ? 'active' : policyStatus(await knownAgent(broker, agent))
+async function statusOf(broker: Broker, about: Judged): Promise<AgentStatus> {
+  return broker.policy.hash() === 'none'
+    ? 'active'
+    : policyStatus(await knownAgent(broker, about.agent, about))
 }
+
+const isDigestRead = ({ policy, shadow }: Broker) => policy.needs().digest || shadow?.needs().digest

@@ -4,7 +4,7 @@
  * in the ledger.
  */
 import { canonicalDigest } from '../../canonical.ts'
-import type { PolicyEngine, PolicyVerdict } from '../../policy/facts.ts'
+import { noPolicy, type PolicyEngine, type PolicyVerdict } from '../../policy/facts.ts'
 import { judgeNarrowOnly } from '../../policy/narrow-only.ts'
 import type { Seen, ShadowObserver, ShadowStatus } from '../../policy/shadow.ts'
 import type { ShadowDifferenceRow } from '../../store/rows.ts'
@@ -80,7 +80,7 @@ export function createShadow(broker: Pick<Broker, 'ledger' | 'log' | 'limits'>, 
   }
 
   return {
-    needs: () => candidate?.needs() ?? { held: [] },
+    needs: () => candidate?.needs() ?? noPolicy.needs(),
     status: () => ({ ...status }),
     observe(seen) {
       if (candidate === undefined || stopped || seen.verdict.failed) return

@@ -106,11 +106,13 @@ export async function judgeAsks(
 ): Promise<Judged> {
   const bounds = await openingBounds(broker, agent.name, parent)
   const { minutes, purpose } = request
-  await demandStanding(broker, { agent: agent.name, identity: identityFacts(identity), purpose })
+  const recall = request.mintFirst && standing === 'under locks' ? { mayRecall: true as const } : {}
+  const asking = { agent: agent.name, identity: identityFacts(identity), purpose }
+  await demandStanding(broker, asking, recall)
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
   const isJudgedAlone = broker.policy.hash() === 'none' && !isWatched(broker) && human === undefined
   const about = {
-    ...{ task: null, agent: agent.name, identity: identityFacts(identity), purpose },
+    ...{ task: null, ...asking, ...recall },
     deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
     line: parent?.line ?? [],
     ...(request.declared === undefined ? {} : { declared: request.declared }),
@@ -126,10 +128,14 @@ export async function judgeAsks(
  * How the agent stands comes before what policy says of it. Where no policy is in force nobody asks for it here, and
  * the locks refuse.
  */
-async function demandStanding(broker: Broker, about: { agent: string; identity: object; purpose: string }) {
+async function demandStanding(
+  broker: Broker,
+  about: { agent: string; identity: object; purpose: string },
+  recall: { mayRecall?: true },
+): Promise<void> {
   if (broker.policy.hash() === 'none') return
-  const row = await knownAgent(broker, about.agent)
-  if (row === undefined) return
+  const row = await knownAgent(broker, about.agent, recall)
+  if (row === undefined || row.standing === 'active') return
   await keepRefusal(broker, { task: null, agent: about.agent, facts: JSON.stringify(about) }, async () =>
     demandWorking(row, []),
   )

@@ -25,35 +25,48 @@ function isClaim(value: unknown): boolean {
 
 type Left = { items: number; chars: number }
 
+const { policyTextChars, policyRequestDepth } = LIMITS
+
 function faultOf(value: unknown, depth: number, left: Left): string | undefined {
+  if (typeof value === 'string') return faultOfText(value, left)
   left.items -= 1
-  if (left.items < 0) return 'too many facts'
+  if (left.items < 0) return TOO_MANY
   switch (typeof value) {
     case 'boolean':
     case 'undefined': // a member that is not there
       return undefined
     case 'number':
       return Number.isSafeInteger(value) ? undefined : 'a number that is not whole, or too large'
-    case 'string':
-      left.chars -= value.length
-      if (value.length > LIMITS.policyTextChars || left.chars < 0) return 'a text that is too long'
-      return value.isWellFormed() ? undefined : 'a text with a lone surrogate'
     case 'object':
       if (value === null) return 'a null'
       break
     default:
       return `a ${typeof value}`
   }
-  if (depth >= LIMITS.policyRequestDepth) return 'facts nested too deep'
-  if (!Array.isArray(value)) {
-    const prototype = Object.getPrototypeOf(value)
-    if (prototype !== Object.prototype && prototype !== null) return 'an object that is not plain data'
+  if (depth >= policyRequestDepth) return 'facts nested too deep'
+  if (Array.isArray(value)) {
+    for (const one of value) {
+      const fault = faultOf(one, depth + 1, left)
+      if (fault !== undefined) return fault
+    }
+    return undefined
   }
-  for (const name of Object.keys(value)) {
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return 'an object that is not plain data'
+  for (const name in value) {
     const fault =
-      (Array.isArray(value) ? undefined : faultOf(name, depth, left)) ??
-      faultOf((value as Readonly<Record<string, unknown>>)[name], depth + 1, left)
+      faultOfText(name, left) ?? faultOf((value as Readonly<Record<string, unknown>>)[name], depth + 1, left)
     if (fault !== undefined) return fault
   }
   return undefined
+}
+
+const TOO_MANY = 'too many facts'
+
+function faultOfText(text: string, left: Left): string | undefined {
+  left.items -= 1
+  if (left.items < 0) return TOO_MANY
+  left.chars -= text.length
+  if (text.length > policyTextChars || left.chars < 0) return 'a text that is too long'
+  return text.isWellFormed() ? undefined : 'a text with a lone surrogate'
 }

@@ -2,8 +2,8 @@
 import type { CedarValueJson, Context, EntityJson, EntityUid } from '@cedar-policy/cedar-wasm/nodejs'
 import type { TouchedResource } from '../../../issuers/issuer.ts'
 import type { RiskTier } from '../agent.ts'
-import type { ApprovalFacts, ClaimFact, HumanFacts, PolicyRequest } from '../facts.ts'
-import type { Reads } from './reads.ts'
+import type { ApprovalFacts, ClaimFact, HeldFacts, HeldName, HumanFacts, PolicyRequest } from '../facts.ts'
+import { type Reads, readsMember } from './reads.ts'
 import { actionOf } from './schema.ts'
 import { isUsableClaim, type Vocabulary } from './vocabulary.ts'
 
@@ -155,53 +155,69 @@ function contextOf(
   }
 }
 
-/** Counts rise with every mint: where only phases are looked at, they would keep every verdict from being remembered. */
-function heldThatIsRead(
-  { phases, credentials }: PolicyRequest['context']['held'],
-  names: Reads['held'],
-): PolicyRequest['context']['held'] {
-  const read = (name: string) => names === null || names.includes(name)
-  const phasesOf = (scope: keyof typeof phases) => (read(`phases.${scope}`) ? phases[scope] : [])
-  const countOf = (scope: keyof typeof credentials) => (read(`credentials.${scope}`) ? credentials[scope] : 0)
-  return {
-    phases: { lineage: phasesOf('lineage'), agent: phasesOf('agent'), owner: phasesOf('owner') },
-    credentials: { lineage: countOf('lineage'), agent: countOf('agent'), owner: countOf('owner') },
+/**
+ * Takes out of requests what no policy looks at: those that agree in the rest become the same. An approval and the
+ * digest that it must be for stay until they are compared.
+ */
+export function trimmer(reads: Reads, vocabulary: Vocabulary): (request: PolicyRequest) => PolicyRequest {
+  const read = (...members: string[]) => members.some(member => readsMember(reads, member))
+  const is = {
+    ...{ attestor: read('attestor'), subject: read('subject'), purpose: read('purpose') },
+    ...{ ttlSeconds: read('ttlSeconds'), parents: read('parents', 'depth'), targets: read('targets') },
+    ...{ permissions: read('permissions'), confidence: read('confidence'), urgency: read('urgency') },
+    ...{ now: read('now', 'nowSeconds', 'weekday', 'hour'), digest: read('digest') },
+  }
+  const typed = new Set(reads.claims ?? Object.keys(vocabulary.claims))
+  const others = read('identity')
+  const keepsClaim = (name: string) => (Object.hasOwn(vocabulary.claims, name) ? typed.has(name) : others)
+  const held = heldTrimmer(reads)
+  return request => {
+    const { context } = request
+    const { confidence, urgency, approval } = context
+    const claims = Object.entries(context.claims).filter(([name]) => keepsClaim(name))
+    return {
+      ...request,
+      context: {
+        attestor: is.attestor ? context.attestor : '',
+        subject: is.subject ? context.subject : '',
+        claims: Object.fromEntries(claims),
+        purpose: is.purpose ? context.purpose : '',
+        ttlSeconds: is.ttlSeconds ? context.ttlSeconds : 0,
+        parents: is.parents ? context.parents : [],
+        permissions: is.permissions ? context.permissions : [],
+        targets: is.targets ? context.targets : [],
+        revocability: context.revocability,
+        mayLeaveAccess: context.mayLeaveAccess,
+        ...(confidence === undefined || !is.confidence ? {} : { confidence }),
+        ...(urgency === undefined || !is.urgency ? {} : { urgency }),
+        held: held(context.held),
+        now: is.now ? context.now : 0,
+        digest: approval !== undefined || is.digest ? context.digest : '',
+        ...(approval === undefined ? {} : { approval }),
+      },
+    }
   }
 }
 
-/**
- * The request without what no policy looks at: requests that agree in the rest become the same. An approval and
- * the digest that it must be for stay until they are compared.
- */
-export function trimmed(request: PolicyRequest, reads: Reads, vocabulary: Vocabulary): PolicyRequest {
-  const { context } = request
-  const read = (...members: string[]) =>
-    reads.context === null || members.some(member => reads.context!.includes(member))
-  const keepsClaim = (name: string) =>
-    Object.hasOwn(vocabulary.claims, name)
-      ? reads.claims === null || reads.claims.includes(name)
-      : read('identity')
-  const claims = Object.fromEntries(Object.entries(context.claims).filter(([name]) => keepsClaim(name)))
-  const { confidence, urgency, approval } = context
-  return {
-    ...request,
-    context: {
-      attestor: read('attestor') ? context.attestor : '',
-      subject: read('subject') ? context.subject : '',
-      claims,
-      purpose: read('purpose') ? context.purpose : '',
-      ttlSeconds: read('ttlSeconds') ? context.ttlSeconds : 0,
-      parents: read('parents', 'depth') ? context.parents : [],
-      permissions: read('permissions') ? context.permissions : [],
-      targets: read('targets') ? context.targets : [],
-      revocability: context.revocability,
-      mayLeaveAccess: context.mayLeaveAccess,
-      ...(confidence === undefined || !read('confidence') ? {} : { confidence }),
-      ...(urgency === undefined || !read('urgency') ? {} : { urgency }),
-      held: heldThatIsRead(context.held, reads.held),
-      now: read('now', 'nowSeconds', 'weekday', 'hour') ? context.now : 0,
-      digest: approval !== undefined || read('digest') ? context.digest : '',
-      ...(approval === undefined ? {} : { approval }),
-    },
+/** Counts rise with every mint: where only phases are looked at, they would keep every verdict from being remembered. */
+function heldTrimmer({ held }: Reads): (facts: HeldFacts) => HeldFacts {
+  const read = (name: HeldName) => held === null || held.includes(name)
+  const [lineage, agent, owner] = [read('phases.lineage'), read('phases.agent'), read('phases.owner')]
+  const counts = {
+    lineage: read('credentials.lineage'),
+    agent: read('credentials.agent'),
+    owner: read('credentials.owner'),
   }
+  return ({ phases, credentials }) => ({
+    phases: {
+      lineage: lineage ? phases.lineage : [],
+      agent: agent ? phases.agent : [],
+      owner: owner ? phases.owner : [],
+    },
+    credentials: {
+      lineage: counts.lineage ? credentials.lineage : 0,
+      agent: counts.agent ? credentials.agent : 0,
+      owner: counts.owner ? credentials.owner : 0,
+    },
+  })
 }

@@ -10,10 +10,17 @@ import { createHash } from 'node:crypto'
 import type { DetailedError, PolicyJson, ValidationError } from '@cedar-policy/cedar-wasm/nodejs'
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { LIMITS } from '../../limits.ts'
-import { type ApprovalRequirement, HELD_NAMES, type HeldName, type PolicyNeeds } from '../facts.ts'
+import {
+  type ApprovalRequirement,
+  HELD_NAMES,
+  type HeldName,
+  type PolicyNeeds,
+  type PolicyRequest,
+} from '../facts.ts'
 import { readAnnotations } from './annotations.ts'
+import { trimmer } from './cedar-call.ts'
 import { likeFindings } from './lint-identity.ts'
-import { type Reads, readsOf } from './reads.ts'
+import { type Reads, readsMember, readsOf } from './reads.ts'
 import { type Piece, scanPolicies } from './scan.ts'
 import { cedarSchema, quoted } from './schema.ts'
 import type { Vocabulary } from './vocabulary.ts'
@@ -59,6 +66,8 @@ export type CompiledSet = {
   /** Sorted by id. */
   policies: readonly CompiledPolicy[]
   needs: PolicyNeeds
+  /** A request without what none of them looks at. */
+  trim: (request: PolicyRequest) => PolicyRequest
   reads: Reads
   /** The names under which Cedar holds parts of it so far: a note of what is in Cedar's own memory. */
   slices: Set<string>
@@ -108,14 +117,16 @@ export function compilePolicies(files: readonly PolicyFile[], vocabulary: Vocabu
       hash: hashOf(sorted, cut.pieces),
       ...{ vocabulary, schema, schemaName, policies: sorted, reads },
       slices: new Set(),
-      needs: { held: heldIn(reads) },
+      trim: trimmer(reads, vocabulary),
+      needs: { held: heldIn(reads), digest: readsMember(reads, 'digest') },
     },
   }
 }
 
 /** All of them where something is looked at that cannot be told. */
-function heldIn({ context, held }: Reads): HeldName[] {
-  if (context !== null && !context.includes('held')) return []
+function heldIn(reads: Reads): HeldName[] {
+  const { context, held } = reads
+  if (!readsMember(reads, 'held')) return []
   return HELD_NAMES.filter(name => context === null || held === null || held.includes(name))
 }
 

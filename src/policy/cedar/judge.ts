@@ -7,7 +7,7 @@ import { LIMITS } from '../../limits.ts'
 import type { ApprovalFacts, ApprovalRequirement, PolicyRequest, PolicyVerdict } from '../facts.ts'
 import { STRICTNESS, stricter } from '../narrow-only.ts'
 import { unacceptable } from './acceptable.ts'
-import { type CallOptions, cedarCall, trimmed } from './cedar-call.ts'
+import { type CallOptions, cedarCall } from './cedar-call.ts'
 import { type CompiledSet, said } from './compile.ts'
 import { nearestMisses } from './nearest-miss.ts'
 import { sliceOf } from './slice.ts'
@@ -25,7 +25,7 @@ export function judgeCompiled(set: CompiledSet, request: PolicyRequest): PolicyV
 export function judgeOrThrow(set: CompiledSet, request: PolicyRequest): PolicyVerdict {
   const fault = unacceptable(request)
   if (fault !== undefined) return denied([`the request holds ${fault}`])
-  const asked = trimmed(request, set.reads, set.vocabulary)
+  const asked = set.trim(request)
   let strictest: PolicyVerdict | undefined
   // Each resource for the agent, and for the human on whose behalf it asks: all must be allowed.
   for (const as of asked.human === undefined ? (['agent'] as const) : (['agent', 'human'] as const))

@@ -13,6 +13,11 @@ export type Reads = {
   held: readonly string[] | null
 }
 
+/** Whether a member of the context is looked at. */
+export function readsMember({ context }: Reads, name: string): boolean {
+  return context === null || context.includes(name)
+}
+
 /** @param policies in Cedar's JSON form */
 export function readsOf(policies: readonly unknown[]): Reads {
   const context = new Set<string>()

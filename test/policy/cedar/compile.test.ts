@@ -23,8 +23,11 @@ describe('a set', () => {
   test('says which costly facts it looks at', () => {
     const holding =
       '@id("once") forbid(principal, action, resource) when { context.held.credentials.agent > 5 };'
-    expect(compiled(ALL).needs).toEqual({ held: [] })
-    expect(compiled(ALL, holding).needs).toEqual({ held: ['credentials.agent'] })
+    const matching = `@id("same") forbid(principal, action, resource)
+when { context has approval && context.approval.digest != context.digest };`
+    expect(compiled(ALL).needs).toEqual({ held: [], digest: false })
+    expect(compiled(ALL, holding).needs).toEqual({ held: ['credentials.agent'], digest: false })
+    expect(compiled(ALL, matching).needs).toEqual({ held: [], digest: true })
   })
 
   test('forgets what no policy looks at', () => {

@@ -112,6 +112,10 @@ export const authorityBugs: readonly Mutation[] = [
     ledger: writing(tx => ({ raiseTurn: (key, seen) => tx.turnStands(key, seen, false) })),
   },
   {
+    name: 'a mint does not look whether what it was judged by still is all',
+    ledger: writing(() => ({ turnStands: async () => true })),
+  },
+  {
     name: 'a mint is judged by an older generation',
     broker: ({ ledger, generation }) => ({
       ledger: writing(() => ({ registryGeneration: async () => generation() }))(ledger),
