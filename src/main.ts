@@ -66,13 +66,18 @@ try {
  * generator for each costs more than making the id. Keys and tokens are drawn by themselves.
  */
 function createRandom(): Edge['random'] {
-  let block = Buffer.alloc(0)
+  let block = new Uint8Array(0)
+  let at = 0
   return size => {
     if (size > 16) return randomBytes(size)
-    if (block.length < size) block = randomBytes(4_096)
-    const drawn = Buffer.from(block.subarray(0, size))
-    block.fill(0, 0, size)
-    block = block.subarray(size)
+    if (block.length - at < size) {
+      // A copy: what a Buffer calls a slice is the same memory.
+      block = new Uint8Array(randomBytes(4_096))
+      at = 0
+    }
+    const drawn = block.slice(at, at + size)
+    block.fill(0, at, at + size)
+    at += size
     return drawn
   }
 }

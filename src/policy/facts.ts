@@ -138,11 +138,15 @@ export type PolicyEngine = {
   inForce?(): PolicyEngine
 }
 
+export const NO_OBJECTION: PolicyVerdict = {
+  ...{ outcome: 'allow', determining: [], reasons: [], requires: [], nearest: [] },
+}
+
 /** Where no policy is set up: the ceilings alone bound an agent, and they were judged before. */
 export const noPolicy: PolicyEngine = {
   hash: () => 'none',
   needs: () => ({ held: [], digest: false }),
-  judge: async () => ({ outcome: 'allow', determining: [], reasons: [], requires: [], nearest: [] }),
+  judge: async () => NO_OBJECTION,
 }
 
 export function agentFacts(agent: Agent, status: AgentStatus): PolicyRequest['agent'] {

@@ -63,7 +63,7 @@ export async function decide(
 type OneAsk = Omit<AskVerdict, 'digest'> & {
   reasons: readonly string[]
   facts: { digest: string; [name: string]: unknown }
-  seen?: Omit<Seen, 'decision'>
+  seen?: Omit<Seen, 'decision'> | undefined
 }
 
 const judgeAll = (broker: Broker, about: Judged, asks: readonly JudgedAsk[], bounds: Bounds) =>
@@ -84,8 +84,12 @@ async function judgeOne(broker: Broker, about: Judged, asked: JudgedAsk, bounds:
     throw new BrokerError('policy_unavailable', 'policy could not be judged; try again', {
       retryAfterMs: broker.limits.policyRetryAfterMs,
     })
-  const facts = { ...plain, ...told(broker, request), ...explained(verdict) }
-  const seen = { request, declared: about.declared, verdict: own, hash: broker.policy.hash() }
+  const facts = {
+    ...plain,
+    ...(request === undefined ? {} : told(broker, request)),
+    ...explained(verdict),
+  }
+  const seen = request && { request, declared: about.declared, verdict: own, hash: broker.policy.hash() }
   // The provider is asked last, and only about what is allowed otherwise.
   const access = verdict.outcome === 'deny' ? undefined : await humanAccess(broker, about, asked)
   if (access?.allowed === false)

@@ -3,15 +3,15 @@
  * from whoever delegates. Each is judged as what it was proven to be, for as long as it has left.
  */
 import type { AskFacts } from '../../../issuers/issuer.ts'
-import type { PolicyRequest, PolicyVerdict } from '../../policy/facts.ts'
+import { NO_OBJECTION, noPolicy, type PolicyRequest, type PolicyVerdict } from '../../policy/facts.ts'
 import { judgeNarrowOnly, stricter } from '../../policy/narrow-only.ts'
 import type { Broker } from '../broker.ts'
 import { type Judged, type JudgedAsk, judgedTask } from './judged.ts'
 import { policyRequest } from './policy-request.ts'
 
 export type JudgedLine = {
-  /** Of the agent itself. */
-  request: PolicyRequest
+  /** Of the agent itself. Absent where nothing looks at it. */
+  request?: PolicyRequest
   own: PolicyVerdict
   /** The strictest of the line. */
   verdict: PolicyVerdict
@@ -23,6 +23,7 @@ export async function judgeLine(
   asked: JudgedAsk,
   facts: AskFacts,
 ): Promise<JudgedLine> {
+  if (isUnjudged(broker)) return UNJUDGED
   const request = await policyRequest(broker, about, asked, facts)
   const own = await judgeNarrowOnly(broker.policy, request, about.declared)
   let verdict = own
@@ -35,6 +36,13 @@ export async function judgeLine(
   }
   return { request, own, verdict }
 }
+
+/** Whether no policy is in force, and no candidate watches. */
+export function isUnjudged({ policy, shadow }: Pick<Broker, 'policy' | 'shadow'>): boolean {
+  return policy.hash() === noPolicy.hash() && (shadow?.status().hash ?? null) === null
+}
+
+const UNJUDGED: JudgedLine = { own: NO_OBJECTION, verdict: NO_OBJECTION }
 
 /** Each task above as decisions speak of it, nearest first; none where no policy is in force to be asked. */
 export function judgedAbove({ policy }: Pick<Broker, 'policy'>, { line }: Pick<Judged, 'line'>): Judged[] {

@@ -11,6 +11,7 @@ import type { Broker, Identity } from '../broker.ts'
 import { BrokerError } from '../broker-error.ts'
 import { type ParsedAsk, resolveAsks } from '../credentials/resolve-asks.ts'
 import { type AskVerdict, decide } from '../decisions/decide.ts'
+import { isUnjudged } from '../decisions/judge-line.ts'
 import { identityFacts } from '../decisions/judged.ts'
 import { keepRefusal } from '../decisions/keep-refusal.ts'
 import { demandAllowed } from '../decisions/record-decision.ts'
@@ -110,7 +111,7 @@ export async function judgeAsks(
   const asking = { agent: agent.name, identity: identityFacts(identity), purpose }
   await demandStanding(broker, asking, recall)
   const asks = await resolveAsks(broker, request.asks, { bounds, agent: agent.name })
-  const isJudgedAlone = broker.policy.hash() === 'none' && !isWatched(broker) && human === undefined
+  const isJudgedAlone = isUnjudged(broker) && human === undefined
   const about = {
     ...{ task: null, ...asking, ...recall },
     deadline: deadlineOf(broker, { agent, parent, minutes }, broker.now()),
@@ -140,9 +141,6 @@ async function demandStanding(
     demandWorking(row, []),
   )
 }
-
-/** Whether a candidate set of policies is shown what is asked. */
-const isWatched = ({ shadow }: Pick<Broker, 'shadow'>) => (shadow?.status().hash ?? null) !== null
 
 /** What a retry must repeat to be one: the request, by the same workload. The ticket is named by its hash. */
 function digestOfRequest(
