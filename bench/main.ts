@@ -111,7 +111,7 @@ type Families = readonly (readonly [family: string, run: (at: string) => Promise
 function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: string) => void): Families {
   const common = { original, outstanding, say }
   const exchange = {
-    ...(short ? { rounds: 3, requests: 500, warmUp: 4 } : { rounds: 7, requests: 1_500, warmUp: 12 }),
+    ...(short ? { rounds: 3, requests: 500, warmUp: 4 } : { rounds: 7, requests: 1_500, warmUp: 24 }),
     // One commit for each request is all that such a disk can do.
     ...(name === 'slow' ? { requests: 600 } : {}),
   }
@@ -119,7 +119,7 @@ function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: s
   const ends = short ? { windows: 3, seconds: 1, stuck: 1_000 } : { windows: 9, seconds: 2, stuck: 10_000 }
   return [
     ['exchange', at => benchExchange(shelf, at, { ...common, ...exchange })],
-    ['policy', at => benchPolicy(shelf, at, { ...common, ...exchange, rounds: short ? 3 : 5 })],
+    ['policy', at => benchPolicy(shelf, at, { ...common, ...exchange, ...(short ? {} : { rounds: 5, warmUp: 12 }) })],
     ['reap', at => benchReap(shelf, at, { ...common, ...reap })],
     ['start', at => benchStart(shelf, at, { ...common, rounds: short ? 2 : 5 })],
     ['ends', at => benchEnds(shelf, at, { ...common, ...ends })],

@@ -14,7 +14,7 @@ import type { QuarantineRule } from '../policy/leak-rule.ts'
 import type { LifeCycle } from '../policy/life-cycle.ts'
 import type { ShadowObserver } from '../policy/shadow.ts'
 import type { Ledger } from '../store/ledger.ts'
-import type { KnownAgentRow } from '../store/rows.ts'
+import type { MintingAgentRow } from '../store/rows.ts'
 import type { Trace } from '../trace.ts'
 import type { HeldMemory } from './held-memory.ts'
 import type { Humans } from './people/human.ts'
@@ -82,11 +82,11 @@ export type Broker = {
   /** On whose behalf tasks may run, by what their ID tokens say. Absent: on nobody's. */
   humans?: Humans
   /** Of one request: how agents stood when it was first asked. */
-  knownAgents?: Map<string, Promise<KnownAgentRow | undefined>>
+  knownAgents?: Map<string, Promise<MintingAgentRow | undefined>>
   /** Of one request: what providers said of a human's rights, by ask. */
   humanAccess?: Map<string, Promise<HumanAccess>>
   /** Agents as their last mint found them, with a MAC that was seen to be right; as many as there are agents. */
-  verifiedAgents: Map<string, KnownAgentRow>
+  verifiedAgents: Map<string, MintingAgentRow>
   /** Claims of a JWT that a published key of this installation signed for a task; undefined for any other. */
   verifyTaskJwt: (token: string) => Readonly<Record<string, unknown>> | undefined
   newId: (prefix: IdPrefix) => string

@@ -1,10 +1,10 @@
 import type { Phase } from '../../issuers/issuer.ts'
 import type { LedgerWrite } from '../store/ledger.ts'
-import type { KnownAgentRow, TaskRow } from '../store/rows.ts'
+import type { MintingAgentRow, TaskRow } from '../store/rows.ts'
 import { demandWorking, mayHold, policyStatus } from './agents/agent-transitions.ts'
 import type { Broker } from './broker.ts'
 import { BrokerError } from './broker-error.ts'
-import { verifiedAgent } from './verified-rows.ts'
+import { verifyMintingAgent } from './verified-rows.ts'
 
 /**
  * Locks what a mint or a child-open stands on, so that no end, suspension or kill can slip in between:
@@ -54,11 +54,11 @@ export async function lockAgent(
   tx: LedgerWrite,
   name: string,
   phases: readonly (Phase | null)[] = [],
-): Promise<KnownAgentRow> {
-  const row = await tx.lockAgent(name, 'share')
+): Promise<MintingAgentRow> {
+  const row = await tx.shareAgent(name)
   if (row === undefined || row.status !== 'active')
     throw new BrokerError('task_not_active', 'the agent is no longer registered')
-  verifiedAgent(broker, row)
+  await verifyMintingAgent(broker, tx, row)
   const noted = broker.knownAgents?.get(name)
   if (noted !== undefined && policyStatus(await noted) !== policyStatus(row))
     throw new BrokerError('configuration_stale', 'the agent stands otherwise than it was judged to')
@@ -77,7 +77,7 @@ export async function areUnchanged(
   phase: Phase | null,
 ): Promise<boolean> {
   for (const { name, digest } of judgedBy) {
-    const row = await tx.lockAgent(name, 'share')
+    const row = await tx.shareAgent(name)
     if (row?.status !== 'active' || row.digest !== digest || !mayHold(row.standing, phase)) return false
   }
   return true

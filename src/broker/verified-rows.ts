@@ -3,10 +3,11 @@
  * be given anything. These functions make the MAC and check it on use.
  */
 import type { Keyring, MacFields } from '../keys/keyring.ts'
+import type { LedgerWrite } from '../store/ledger.ts'
 import type {
   AgentRow,
   AgentStanding,
-  KnownAgentRow,
+  MintingAgentRow,
   OperatorTokenRow,
   RegistryRow,
   ResourceRow,
@@ -102,13 +103,21 @@ export const verifiedTask = (broker: Broker, row: TaskRow) => verified(broker, '
 export const verifiedTicket = (broker: Broker, row: TicketRow) =>
   verified(broker, 'ticket', row, ticketFields(row))
 
-/** Every mint looks at its agent: one that is to the letter what was verified before is not verified again. */
-export function verifiedAgent(broker: Broker, row: KnownAgentRow): KnownAgentRow {
+export const verifiedAgent = (broker: Broker, row: AgentRow) =>
+  verified(broker, 'agent', row, agentFields(row))
+
+/** Every mint looks at its agent, by its digest: one whose digest and MAC were right before is not read whole again. */
+export async function verifyMintingAgent(
+  broker: Broker,
+  tx: LedgerWrite,
+  row: MintingAgentRow,
+): Promise<void> {
   const before = broker.verifiedAgents.get(row.name)
-  const isSame = before?.mac === row.mac && before.digest === row.digest && before.document === row.document
-  if (!isSame) verified(broker, 'agent', row, agentFields(row))
+  if (before?.mac !== row.mac || before.digest !== row.digest) {
+    const whole = await tx.lockAgent(row.name, 'share')
+    if (whole !== undefined) verifiedAgent(broker, whole)
+  }
   broker.verifiedAgents.set(row.name, row)
-  return row
 }
 
 export const verifiedCertification = (broker: Keyed & { log: Log }, row: Certified & { mac: string }) =>

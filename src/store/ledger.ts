@@ -36,6 +36,7 @@ import type {
   LeaseClose,
   LeaseRow,
   LeaseState,
+  MintingAgentRow,
   OperatorSessionRow,
   OperatorTokenRow,
   PreapprovalRow,
@@ -339,6 +340,8 @@ export interface LedgerWrite {
   /** What its file declares; how it stands is left as it is, and a new one stands as active. */
   putAgent(row: AgentRow): Promise<void>
   lockAgent(name: string, lock: Lock): Promise<KnownAgentRow | undefined>
+  /** The same, of what a mint looks at, under the lock that mints share. */
+  shareAgent(name: string): Promise<MintingAgentRow | undefined>
   /** False where it did not stand so. */
   moveAgent(
     name: string,

@@ -43,6 +43,9 @@ export type AgentStanding = {
 /** An agent as the ledger knows it. */
 export type KnownAgentRow = AgentRow & AgentStanding
 
+/** What every mint looks at of its agent, whose document has been read before. */
+export type MintingAgentRow = Pick<KnownAgentRow, 'name' | 'digest' | 'mac' | 'status' | 'standing'>
+
 /** What an agent has open, and when a task of it was last opened. */
 export type AgentUse = {
   agent: string

@@ -244,7 +244,7 @@ function sharedLedgerTests(started: () => TestPostgres): void {
     const look = (fails: (digest: string | undefined) => boolean = () => false) =>
       a.write(async tx => {
         const [row, generation, blocks] = await Promise.all([
-          tx.lockAgent('x', 'share'),
+          tx.shareAgent('x'),
           tx.registryGeneration(),
           tx.blocks(),
         ])
@@ -263,7 +263,7 @@ function sharedLedgerTests(started: () => TestPostgres): void {
     expect(await runs(look())).toEqual(['one', [before, one]])
     expect(await runs(look())).toEqual(['one', [one]])
     // Of every column that is read, not only of those that a body looks at.
-    await sql("update agents set updated_at = updated_at + 1 where name = 'x'")
+    await sql("update agents set mac = 'other' where name = 'x'")
     expect(await runs(look())).toEqual(['one', [one, one]])
     await sql("update agents set digest = 'two' where name = 'x'")
     expect(await runs(look(digest => digest === 'one'))).toEqual(['two', [one, ['two', 0, 0]]])
@@ -297,7 +297,7 @@ function sharedLedgerTests(started: () => TestPostgres): void {
   test('what changes while a lock is waited for is not what was so before', async () => {
     const [a, b] = [await open(), await open()]
     await a.write(tx => tx.putAgent(agent('x', { digest: 'one' })))
-    const look = () => a.write(async tx => (await tx.lockAgent('x', 'share'))?.digest)
+    const look = () => a.write(async tx => (await tx.shareAgent('x'))?.digest)
     expect(await look()).toBe('one')
     let looking: Promise<unknown> = Promise.resolve()
     await b.write(async tx => {
@@ -312,20 +312,20 @@ function sharedLedgerTests(started: () => TestPostgres): void {
 
   test('kept statements outlive other columns, and whoever forgets them', async () => {
     const ledger = await open()
-    const look = () => ledger.write(tx => tx.lockAgent('none', 'share'))
+    const look = () => ledger.write(tx => tx.shareAgent('none'))
     const read = () => ledger.read.agent('none')
     for (let time = 0; time < 8; time += 1) await Promise.all([look(), read()])
     await sql('alter table agents add column later bigint')
     for (let time = 0; time < 8; time += 1)
       expect(await Promise.all([look(), read()])).toEqual([undefined, undefined])
     const forgetful = await open()
-    for (let time = 0; time < 2; time += 1) await forgetful.write(tx => tx.lockAgent('none', 'share'))
+    for (let time = 0; time < 2; time += 1) await forgetful.write(tx => tx.shareAgent('none'))
     await sql(
       'create function forget() returns trigger language plpgsql as $$ begin deallocate all; return null; end $$',
     )
     await sql('create trigger forgets after insert on meta for each statement execute function forget()')
     await forgetful.write(tx => tx.setMeta('k', 'v')).catch(() => {})
-    await forgetful.write(tx => tx.lockAgent('none', 'share'))
+    await forgetful.write(tx => tx.shareAgent('none'))
     expect(await forgetful.read.agent('none')).toBeUndefined()
   })
 

@@ -72,7 +72,10 @@ export function policyStatus(row: Pick<KnownAgentRow, 'status' | 'standing'> | u
  *
  * @throws BrokerError `agent_not_active`, `agent_quarantined`
  */
-export function demandWorking({ name, standing }: KnownAgentRow, phases: readonly (Phase | null)[]): void {
+export function demandWorking(
+  { name, standing }: Pick<KnownAgentRow, 'name' | 'standing'>,
+  phases: readonly (Phase | null)[],
+): void {
   if (standing === 'active') return
   if (standing !== 'quarantined') throw new BrokerError('agent_not_active', `${name} is ${standing}`)
   if (phases.some(phase => phase !== 'read'))

@@ -1,4 +1,4 @@
-import type { KnownAgentRow } from '../../store/rows.ts'
+import type { MintingAgentRow } from '../../store/rows.ts'
 import type { Broker } from '../broker.ts'
 import type { Judged } from '../decisions/judged.ts'
 
@@ -10,7 +10,7 @@ export function knownAgent(
   { ledger, knownAgents, verifiedAgents }: Pick<Broker, 'ledger' | 'knownAgents' | 'verifiedAgents'>,
   name: string,
   { mayRecall }: Pick<Judged, 'mayRecall'> = {},
-): Promise<KnownAgentRow | undefined> {
+): Promise<MintingAgentRow | undefined> {
   const recalled = mayRecall && knownAgents !== undefined ? verifiedAgents.get(name) : undefined
   const known =
     knownAgents?.get(name) ??

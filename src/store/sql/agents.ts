@@ -6,7 +6,10 @@ import type { AgentRow, AgentStanding, AgentUse, Standing } from '../rows.ts'
 import { columns } from '../tables.ts'
 import { pick, prepare, type Run, type Transaction } from './prepare.ts'
 
-export type AgentWrites = Pick<LedgerWrite, 'putAgent' | 'lockAgent' | 'moveAgent' | 'certifyAgent'>
+export type AgentWrites = Pick<
+  LedgerWrite,
+  'putAgent' | 'lockAgent' | 'shareAgent' | 'moveAgent' | 'certifyAgent'
+>
 export type AgentReads = Pick<LedgerRead, 'agent' | 'agents' | 'agentUse'>
 
 type Moved = Parameters<LedgerWrite['moveAgent']>[2]
@@ -20,15 +23,26 @@ export function agentWrites(dialect: SqlDialect): (tx: Transaction) => AgentWrit
       lock(db.selectFrom('agents').selectAll().where('name', '=', p.name), mode, 'agents'),
     )
   const byLock = { share: locked('share'), update: locked('update') }
+  const share = prepare((p: { name: string }) =>
+    lock(
+      db
+        .selectFrom('agents')
+        .select(['name', 'digest', 'mac', 'status', 'standing'])
+        .where('name', '=', p.name),
+      'share',
+      'agents',
+    ),
+  )
 
   return ({ run, recall, now }) => ({
     async putAgent(row) {
       await run(put(row))
     },
     async lockAgent(name, mode) {
-      const query = byLock[mode]({ name })
-      // Whoever locks it for an update is about to make it another.
-      return mode === 'share' ? (await recall(query))[0] : (await run(query)).rows[0]
+      return (await run(byLock[mode]({ name }))).rows[0]
+    },
+    async shareAgent(name) {
+      return (await recall(share({ name })))[0]
     },
     async moveAgent(name, from, to) {
       return (await run(move({ ...to, name, from, now }))).changed > 0

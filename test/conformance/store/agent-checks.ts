@@ -45,6 +45,10 @@ export const agentChecks: StoreCheck[] = [
         assert.equal(await ledger.write(tx => tx.lockAgent('nobody', mode)), undefined)
       }
       assert.equal(await ledger.read.agent('nobody'), undefined)
+      const { name, digest, mac, status, standing } = a
+      const shared = await ledger.write(tx => tx.shareAgent('a'))
+      assert.deepEqual({ ...shared }, { name, digest, mac, status, standing })
+      assert.equal(await ledger.write(tx => tx.shareAgent('nobody')), undefined)
     },
   },
   {

@@ -7,6 +7,7 @@ type TaskWrites = Pick<
   LedgerWrite,
   | 'putAgent'
   | 'lockAgent'
+  | 'shareAgent'
   | 'moveAgent'
   | 'certifyAgent'
   | 'insertTask'
@@ -123,7 +124,7 @@ const neverMoved: AgentStanding = {
 
 function agentWrites(
   io: StatementIo,
-): Pick<LedgerWrite, 'putAgent' | 'lockAgent' | 'moveAgent' | 'certifyAgent'> {
+): Pick<LedgerWrite, 'putAgent' | 'lockAgent' | 'shareAgent' | 'moveAgent' | 'certifyAgent'> {
   return {
     putAgent: row =>
       io.statement('putAgent', async () => {
@@ -148,6 +149,13 @@ function agentWrites(
       }),
     lockAgent: (name, mode) =>
       io.statement('lockAgent', async () => (await io.lockRows('agents', [name], mode))[0]),
+    shareAgent: name =>
+      io.statement('shareAgent', async () => {
+        const [row] = await io.lockRows('agents', [name], 'share')
+        if (row === undefined) return undefined
+        const { digest, mac, status, standing } = row
+        return { name, digest, mac, status, standing }
+      }),
   }
 }
 

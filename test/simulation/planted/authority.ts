@@ -60,9 +60,9 @@ export const authorityBugs: readonly Mutation[] = [
   {
     name: 'a mint does not look how an agent stands',
     ledger: writing(tx => ({
-      async lockAgent(name, mode) {
-        const row = await tx.lockAgent(name, mode)
-        return row === undefined || mode === 'update' ? row : { ...row, standing: 'active' }
+      async shareAgent(name) {
+        const row = await tx.shareAgent(name)
+        return row && { ...row, standing: 'active' }
       },
     })),
   },
