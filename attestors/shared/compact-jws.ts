@@ -2,7 +2,7 @@
  * Compact JWS (RFC 7515 section 7.1), read so that one token has one spelling. jose accepts padding, white
  * space and unused low bits in the last character of a segment; all of these are refused here.
  */
-import type { Evidence, Observe } from '../attestor.ts'
+import type { Evidence, JwtEvidence, Observe } from '../attestor.ts'
 import { ALGORITHMS, type Algorithm } from './algorithms.ts'
 import { accept, type Checked, refuse } from './checked.ts'
 import {
@@ -66,8 +66,22 @@ export function peekClaim(token: string, name: string): unknown {
 
 /** The same of evidence; nothing of what is no JWT. */
 export function peekEvidence(evidence: Evidence, name: string): unknown {
-  return evidence.type === 'jwt' ? peekClaim(evidence.token, name) : undefined
+  if (evidence.type !== 'jwt') return undefined
+  const parsed = parseEvidence(evidence)
+  return parsed.ok ? member(parsed.value.payload, name) : peekClaim(evidence.token, name)
 }
+
+/** Parsed once, however many attestors look whether it is theirs before one verifies it. */
+export function parseEvidence(evidence: JwtEvidence): Checked<CompactJws> {
+  const { token } = evidence
+  const before = parsedBefore.get(evidence)
+  if (before?.token === token) return before.parsed
+  const parsed = parseCompactJws(token)
+  parsedBefore.set(evidence, { token, parsed })
+  return parsed
+}
+
+const parsedBefore = new WeakMap<JwtEvidence, { token: string; parsed: Checked<CompactJws> }>()
 
 export type JoseHeader = { alg: Algorithm; kid?: string }
 export type HeaderRules = {

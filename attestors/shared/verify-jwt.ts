@@ -13,6 +13,7 @@ import {
   type HeaderRules,
   type JoseHeader,
   parseCompactJws,
+  parseEvidence,
 } from './compact-jws.ts'
 import type { KeySource, KeySourceStatus } from './key-set.ts'
 import { type JsonObject, member } from './strict-json.ts'
@@ -42,7 +43,7 @@ export async function verifyEvidence(
   observe?: Observe,
 ): Promise<Checked<VerifiedJwt>> {
   if (evidence.type !== 'jwt') return tell(observe, 'form', refuse('malformed', 'not a JWT'))
-  return verifyJwt(evidence.token, profile, keys, now, observe)
+  return verifyParsed(evidence.token, parseEvidence(evidence), profile, { keys, now, observe })
 }
 
 /** @throws AttestationUnavailable when the keys could not be had. */
@@ -51,11 +52,19 @@ export async function verifyJwt(
   profile: JwtProfile,
   keys: KeySource,
   now: () => number,
-  observe?: Observe,
 ): Promise<Checked<VerifiedJwt>> {
-  const parsed = tell(observe, 'form', parseCompactJws(token), () => ({
-    found: `${token.length} characters`,
-  }))
+  return verifyParsed(token, parseCompactJws(token), profile, { keys, now, observe: undefined })
+}
+
+type Means = { keys: KeySource; now: () => number; observe: Observe | undefined }
+
+async function verifyParsed(
+  token: string,
+  parsed: Checked<CompactJws>,
+  profile: JwtProfile,
+  { keys, now, observe }: Means,
+): Promise<Checked<VerifiedJwt>> {
+  tell(observe, 'form', parsed, () => ({ found: `${token.length} characters` }))
   if (!parsed.ok) return parsed
   const jws = parsed.value
   const header = checkHeader(jws.header, profile.header, observe)
