@@ -111,7 +111,7 @@ type Families = readonly (readonly [family: string, run: (at: string) => Promise
 function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: string) => void): Families {
   const common = { original, outstanding, say }
   const exchange = {
-    ...(short ? { rounds: 3, requests: 500, warmUp: 4 } : { rounds: 7, requests: 1_500, warmUp: 24 }),
+    ...(short ? { rounds: 3, requests: 500, warmUp: 4 } : { rounds: 15, requests: 1_500, warmUp: 24 }),
     // One commit for each request is all that such a disk can do.
     ...(name === 'slow' ? { requests: 600 } : {}),
   }
