@@ -3,14 +3,15 @@
  * under way reads use another, which in WAL mode sees only what was committed.
  */
 import { sqliteDialect } from './dialect.ts'
-import { groupCommit } from './group-commit.ts'
+import { type GroupConnection, groupCommit } from './group-commit.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
 import { migrate } from './migrations.ts'
-import { askingAll } from './sql/prepare.ts'
+import { askingAll, type Run } from './sql/prepare.ts'
 import { ledgerReads } from './sql/read.ts'
 import { ledgerWrites } from './sql/write.ts'
 import { openSqliteConnection, type SqliteConnection } from './sqlite-connection.ts'
 import { holdFile } from './sqlite-file.ts'
+import { openSqliteRecall, type SqliteRecall } from './sqlite-recall.ts'
 
 const cacheKib = 32 * 1024
 /** Of 4 KiB each: the log grows to about 32 MiB before its pages are copied into the file. */
@@ -64,21 +65,45 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
   const dialect = sqliteDialect()
   const writes = ledgerWrites(dialect)
   const lost = (err: unknown) => log?.error({ err }, 'ledger: a group of writes was lost')
-  const group = groupCommit(writer, lost, onCommit)
+  const memory = openSqliteRecall(writer)
+  const group = groupCommit(remembering(writer, memory), lost, onCommit)
   let closing: Promise<void> | undefined
+  // Between two groups the writer sees what was committed and nothing else, and has its pages at hand: every commit
+  // makes the reader forget its own.
+  const read: Run = async query => (writer.inTransaction ? reader : writer).run(query)
 
   return {
     async now() {
       if (closing !== undefined) throw new LedgerUnavailable('the ledger is closed')
       return now()
     },
-    // Between two groups the writer sees what was committed and nothing else, and has its pages at hand: every commit
-    // makes the reader forget its own.
-    read: ledgerReads(dialect, async query => (writer.inTransaction ? reader : writer).run(query)),
-    write: body => group.submit(async run => body(writes({ ...askingAll(run), now: now() }))),
+    read: ledgerReads(dialect, read, async query =>
+      closing === undefined ? memory.recall(query, read) : (await read(query)).rows,
+    ),
+    write: body =>
+      group.submit(async run =>
+        body(writes({ ...askingAll(run), recall: query => memory.recall(query, run), now: now() })),
+      ),
     close() {
       closing ??= group.stop().then(shut)
       return closing
+    },
+  }
+}
+
+/** The same connection; each transaction and each of its statements is seen by the memory. */
+function remembering(writer: SqliteConnection, memory: SqliteRecall): GroupConnection {
+  return {
+    run(query) {
+      memory.saw(query)
+      return writer.run(query)
+    },
+    exec(sql) {
+      writer.exec(sql)
+      if (sql.startsWith('BEGIN')) memory.begun()
+    },
+    get inTransaction() {
+      return writer.inTransaction
     },
   }
 }

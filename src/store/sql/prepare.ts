@@ -24,8 +24,9 @@ export type Send = (query: CompiledQuery) => Promise<unknown>
 export type Expect = (query: CompiledQuery) => Promise<boolean>
 
 /**
- * What a SELECT answers that nearly always answers as it did before. It may be answered from memory, and sent later,
- * like {@link Expect}: where it then answers otherwise, the whole body runs again and is told so.
+ * What a SELECT answers that nearly always answers as it did before. It may be answered from memory, where nobody
+ * can have changed it since, or where it is sent later, like {@link Expect}: where it then answers otherwise, the
+ * whole body runs again and is told so.
  */
 export type Recall = <R>(query: CompiledQuery<R>) => Promise<R[]>
 
