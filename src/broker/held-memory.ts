@@ -26,19 +26,23 @@ export type HeldMemory = {
 /** As large as the registry: one entry for each agent. */
 export function createHeldMemory(): HeldMemory {
   let readBy: ReadBy | undefined
-  const turns = new Map<string, Map<string, HeldBefore>>()
+  const turns = new Map<string, { seen: number; agents: Map<string, HeldBefore> }>()
   const isOther = (by: ReadBy) => readBy?.agents !== by.agents || readBy.names !== by.names
 
   return {
     recall(by, turn, agent, now) {
-      const before = isOther(by) ? undefined : turns.get(turn)?.get(agent)
+      const before = isOther(by) ? undefined : turns.get(turn)?.agents.get(agent)
       return before !== undefined && now < before.until ? before : undefined
     },
     keep(by, turn, agent, before) {
       if (isOther(by)) turns.clear()
       readBy = by
-      const agents = turns.get(turn) ?? new Map<string, HeldBefore>()
-      turns.set(turn, agents.set(agent, before))
+      const { seen } = before.turn
+      const known = turns.get(turn)
+      // Whoever read slowly puts nothing back that was read before.
+      if (known !== undefined && known.seen > seen) return
+      const agents = known?.seen === seen ? known.agents : new Map<string, HeldBefore>()
+      turns.set(turn, { seen, agents: agents.set(agent, before) })
     },
     forget(turn) {
       turns.delete(turn)

@@ -56,12 +56,13 @@ export async function lockAgent(
   phases: readonly (Phase | null)[] = [],
 ): Promise<MintingAgentRow> {
   const row = await tx.shareAgent(name)
-  if (row === undefined || row.status !== 'active')
-    throw new BrokerError('task_not_active', 'the agent is no longer registered')
-  await verifyMintingAgent(broker, tx, row)
+  const isRegistered = row?.status === 'active'
+  if (isRegistered) await verifyMintingAgent(broker, tx, row)
+  else broker.verifiedAgents.delete(name)
   const noted = broker.knownAgents?.get(name)
   if (noted !== undefined && policyStatus(await noted) !== policyStatus(row))
     throw new BrokerError('configuration_stale', 'the agent stands otherwise than it was judged to')
+  if (!isRegistered) throw new BrokerError('task_not_active', 'the agent is no longer registered')
   demandWorking(row, phases)
   const judged = broker.agents().get(name)
   if (row.digest !== judged?.digest)

@@ -15,6 +15,7 @@ import type {
   TicketRow,
 } from '../store/rows.ts'
 import type { Broker, Log } from './broker.ts'
+import { BrokerError } from './broker-error.ts'
 
 type Unsigned<Row> = Omit<Row, 'mac'>
 type Keyed = { keyring: Keyring }
@@ -115,7 +116,9 @@ export async function verifyMintingAgent(
   const before = broker.verifiedAgents.get(row.name)
   if (before?.mac !== row.mac || before.digest !== row.digest) {
     const whole = await tx.lockAgent(row.name, 'share')
-    if (whole !== undefined) verifiedAgent(broker, whole)
+    if (whole?.mac !== row.mac || whole.digest !== row.digest)
+      throw new BrokerError('configuration_stale', 'the agent was changed while it was looked at')
+    verifiedAgent(broker, whole)
   }
   broker.verifiedAgents.set(row.name, row)
 }

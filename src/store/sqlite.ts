@@ -6,7 +6,7 @@ import { sqliteDialect } from './dialect.ts'
 import { type GroupConnection, groupCommit } from './group-commit.ts'
 import { type Ledger, LedgerUnavailable } from './ledger.ts'
 import { migrate } from './migrations.ts'
-import { askingAll, type Run } from './sql/prepare.ts'
+import { askingAll } from './sql/prepare.ts'
 import { ledgerReads } from './sql/read.ts'
 import { ledgerWrites } from './sql/write.ts'
 import { openSqliteConnection, type SqliteConnection } from './sqlite-connection.ts'
@@ -68,18 +68,15 @@ function ledgerOver(writer: SqliteConnection, reader: SqliteConnection, around: 
   const memory = openSqliteRecall(writer)
   const group = groupCommit(remembering(writer, memory), lost, onCommit)
   let closing: Promise<void> | undefined
-  // Between two groups the writer sees what was committed and nothing else, and has its pages at hand: every commit
-  // makes the reader forget its own.
-  const read: Run = async query => (writer.inTransaction ? reader : writer).run(query)
 
   return {
     async now() {
       if (closing !== undefined) throw new LedgerUnavailable('the ledger is closed')
       return now()
     },
-    read: ledgerReads(dialect, read, async query =>
-      closing === undefined ? memory.recall(query, read) : (await read(query)).rows,
-    ),
+    // Between two groups the writer sees what was committed and nothing else, and has its pages at hand: every commit
+    // makes the reader forget its own.
+    read: ledgerReads(dialect, async query => (writer.inTransaction ? reader : writer).run(query)),
     write: body =>
       group.submit(async run =>
         body(writes({ ...askingAll(run), recall: query => memory.recall(query, run), now: now() })),

@@ -48,4 +48,13 @@ describe('what was read of an agent', () => {
     memory.keep({ ...by, agents: new Map() }, 'held/team/one', 'b', before)
     expect(memory.recall(by, 'held/team/one', 'a', 999)).toBeUndefined()
   })
+
+  test('is not put back by whoever read it before it was another, which is forgotten', () => {
+    const memory = kept()
+    const later = { ...before, turn: { ...before.turn, seen: 8 } }
+    memory.keep(by, 'held/team/one', 'b', later)
+    expect(memory.recall(by, 'held/team/one', 'a', 999)).toBeUndefined()
+    memory.keep(by, 'held/team/one', 'b', before)
+    expect(memory.recall(by, 'held/team/one', 'b', 999)).toBe(later)
+  })
 })

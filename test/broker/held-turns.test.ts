@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Phase } from '../../issuers/issuer.ts'
 import type { Broker } from '../../src/broker/broker.ts'
 import { requestCredential } from '../../src/broker/credentials/grant-ask.ts'
-import { takeTurns } from '../../src/broker/credentials/held-turns.ts'
+import { noteTurn, takeTurns } from '../../src/broker/credentials/held-turns.ts'
 import type { WantedAsk } from '../../src/broker/credentials/resolve-asks.ts'
 import { createHeldMemory } from '../../src/broker/held-memory.ts'
 import { type OpenedTask, openTask } from '../../src/broker/tasks/open-task.ts'
@@ -232,5 +232,15 @@ describe('the turns of a mint', () => {
     ],
   ])('%s', async (_, turns, expected) => {
     expect(await taken(turns)).toEqual(expected)
+  })
+
+  test('are the least that anything of the request was judged by, in whatever order it was read', () => {
+    const noted = (...turns: Turn[]) => {
+      const request = { turns: new Map<string, Turn>() }
+      for (const turn of turns) noteTurn(request, 'held/team/team', turn)
+      return request.turns.get('held/team/team')
+    }
+    const [before, later] = [team('a', given(1), 7), team('a', new Map(), 8)]
+    expect([noted(before, later), noted(later, before)]).toEqual([before, before])
   })
 })

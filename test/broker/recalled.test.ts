@@ -8,15 +8,17 @@ import type { BrokerError } from '../../src/broker/broker-error.ts'
 import type { WantedAsk } from '../../src/broker/credentials/resolve-asks.ts'
 import { createHeldMemory } from '../../src/broker/held-memory.ts'
 import { openTask } from '../../src/broker/tasks/open-task.ts'
+import { verifyMintingAgent } from '../../src/broker/verified-rows.ts'
 import { withFreshConfiguration } from '../../src/broker/with-fresh-configuration.ts'
 import type { RunningServer } from '../../src/server.ts'
+import type { LedgerWrite } from '../../src/store/ledger.ts'
 import { createInstallation, type Installation, ORDERS, startBroker } from '../fakes/installation.ts'
 
 const RULES = `@id("all") permit(principal, action in Mayfly::Action::"*:*", resource);
 @id("not-after-writing") forbid(principal, action in Mayfly::Action::"*:execute", resource)
 when { context.held.phases.agent.contains("propose") };
-@id("nothing-in-quarantine") forbid(principal is Mayfly::Agent, action, resource)
-when { principal.status == "quarantined" };`
+@id("only-at-work") forbid(principal is Mayfly::Agent, action, resource)
+when { principal.status == "quarantined" || principal.status == "removed" };`
 const write = { issuer: 'github', ask: { repositories: ['acme/api'], permissions: { contents: 'write' } } }
 const read = { issuer: 'github', ask: { repositories: ['acme/api'], permissions: { contents: 'read' } } }
 const run = { issuer: 'jwt', ask: { audience: ORDERS, scopes: ['orders.read'] } }
@@ -142,4 +144,30 @@ test('an agent that was put into quarantine is judged as that, for reading too',
   expect(await outcome(openWith(broker, read))).toBe('ask_denied')
   await to('activate')
   expect(await outcome(openWith(broker, read))).toBe('opened')
+})
+
+test('an agent that was removed is judged as that, and the denial is kept', async () => {
+  const { task } = await openWith(broker, read)
+  const { ledger } = broker
+  const { name, digest, document, updated_at, mac } = (await ledger.read.agent(task.agent))!
+  const put = (status: 'removed' | 'active') =>
+    ledger.write(tx => tx.putAgent({ name, digest, document, status, updated_at, mac }))
+  await put('removed')
+  const refused = await openWith(broker, read).catch((error: BrokerError) => error)
+  await put('active')
+  expect(refused).toMatchObject({ code: 'ask_denied', decision: expect.stringMatching(/^dec_/) })
+  expect(await outcome(openWith(broker, read))).toBe('opened')
+})
+
+test('an agent whose row was put back otherwise while it was looked at is not remembered', async () => {
+  const { task } = await openWith(broker, read)
+  const row = (await broker.ledger.read.agent(task.agent))!
+  const forged = { ...row, mac: 'v1.forged' }
+  for (const whole of [undefined, row]) {
+    const fresh = otherOn(broker)
+    // As much of a transaction as this needs.
+    const tx = { lockAgent: async () => whole } as unknown as LedgerWrite
+    await expect(verifyMintingAgent(fresh, tx, forged)).rejects.toThrow('changed while it was looked at')
+    expect(fresh.verifiedAgents.size).toBe(0)
+  }
 })

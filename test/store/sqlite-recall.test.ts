@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { CompiledQuery } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { groupCommit } from '../../src/store/group-commit.ts'
 import type { Ledger } from '../../src/store/ledger.ts'
 import { openSqliteLedger } from '../../src/store/sqlite.ts'
 import { openSqliteConnection } from '../../src/store/sqlite-connection.ts'
@@ -70,6 +71,17 @@ describe('what a mint looks at', () => {
     expect(await look()).toBe('altered')
   })
 
+  test('is no answer to a read', async () => {
+    await put('one')
+    await look()
+    const other = new DatabaseSync(path)
+    other.exec('drop table meta')
+    other.exec("update agents set digest = 'altered'")
+    other.close()
+    expect((await ledger.read.agent('a'))?.digest).toBe('altered')
+    await expect(ledger.read.meta('ready')).rejects.toThrow()
+  })
+
   test('belongs to whoever was told', async () => {
     await put('one')
     const told = await ledger.write(tx => tx.shareAgent('a'))
@@ -114,23 +126,60 @@ describe('what a mint looks at', () => {
   })
 })
 
-test('a statement that cannot be told makes it forget', async () => {
+/** A connection of its own, with a table of notes. */
+function notebook() {
   const connection = openSqliteConnection(':memory:', { readOnly: false })
   connection.exec('create table notes (name text primary key, body text) strict')
+  connection.exec("insert into notes values ('a', 'one')")
   const memory = openSqliteRecall(connection)
+  const statement = (kind: string, sql: string, ...parameters: unknown[]) =>
+    ({ ...CompiledQuery.raw(sql, parameters), query: { kind } }) as unknown as CompiledQuery<{ body: string }>
+  return {
+    connection,
+    memory,
+    select: statement('SelectQueryNode', 'select body from "notes" where name = ?', 'a'),
+    update: (body: string) => statement('UpdateQueryNode', `update "notes" set body = '${body}'`),
+    raw: (sql: string) => statement('RawNode', sql),
+  }
+}
+
+test('a statement that cannot be told makes it forget', async () => {
+  const { connection, memory, select, raw } = notebook()
   const run = async <R>(query: CompiledQuery<R>) => {
     memory.saw(query)
     return connection.run(query)
   }
-  const select = {
-    ...CompiledQuery.raw('select body from "notes" where name = ?', ['a']),
-    query: { kind: 'SelectQueryNode' },
-  } as unknown as CompiledQuery<{ body: string }>
-  memory.begun()
-  await run(CompiledQuery.raw("insert into notes values ('a', 'one')") as CompiledQuery<unknown>)
-  memory.begun()
-  expect(await memory.recall(select, run)).toEqual([{ body: 'one' }])
-  await run(CompiledQuery.raw("with x as (select 1) update notes set body = 'two'") as CompiledQuery<unknown>)
+  const looks = async () => {
+    memory.begun()
+    return memory.recall(select, run)
+  }
+  expect([await looks(), await looks()]).toEqual([[{ body: 'one' }], [{ body: 'one' }]])
+  await run(raw("with x as (select 1) update notes set body = 'two'"))
   expect(await memory.recall(select, run)).toEqual([{ body: 'two' }])
+  connection.close()
+})
+
+test('what was read first in a transaction that was lost is not remembered', async () => {
+  const { connection, memory, select, update } = notebook()
+  let isFull = true
+  const group = groupCommit({
+    run(query) {
+      memory.saw(query)
+      return connection.run(query)
+    },
+    exec(sql) {
+      if (sql === 'COMMIT' && isFull) throw new Error('the disk is full')
+      connection.exec(sql)
+      if (sql.startsWith('BEGIN')) memory.begun()
+    },
+    get inTransaction() {
+      return connection.inTransaction
+    },
+  })
+  const look = () => group.submit(run => memory.recall(select, run))
+  const lost = await Promise.allSettled([group.submit(run => run(update('two'))), look(), look()])
+  expect(lost.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+  isFull = false
+  expect([await look(), await look()]).toEqual([[{ body: 'one' }], [{ body: 'one' }]])
   connection.close()
 })

@@ -68,9 +68,10 @@ export function turnIn(
   return { seen: held.turns.get(key) ?? 0, of, lasting: isCounted ? null : lasting }
 }
 
-/** What is judged later in the same request is judged by no less. */
+/** The least that anything in the same request was judged by, in whatever order it was read. Numbers only rise. */
 export function noteTurn({ turns }: Pick<Broker, 'turns'>, key: string, turn: Turn): void {
-  if (turns?.has(key) === false) turns.set(key, turn)
+  const noted = turns?.get(key)
+  if (noted === undefined || turn.seen < noted.seen) turns?.set(key, turn)
 }
 
 /**

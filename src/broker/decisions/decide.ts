@@ -35,8 +35,11 @@ export async function decide(
 ): Promise<Decision> {
   let judged = await judgeAll(broker, about, asks, bounds)
   if (about.mayRecall && judged.some(({ outcome }) => outcome !== 'allow')) {
+    // All of it, by what is read now: nothing of the first judgement is recorded, or minted by.
     const { mayRecall: _, ...read } = about
-    judged = await judgeAll({ ...broker, knownAgents: new Map() }, read, asks, bounds)
+    broker.knownAgents?.clear()
+    broker.turns?.clear()
+    judged = await judgeAll(broker, read, asks, bounds)
   }
   const outcome = (['deny', 'needs_approval'] as const).find(one => judged.some(ask => ask.outcome === one))
   const telling = outcome === undefined ? judged : judged.filter(ask => ask.outcome === outcome)

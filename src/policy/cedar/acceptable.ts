@@ -45,6 +45,7 @@ function faultOf(value: unknown, depth: number, left: Left): string | undefined 
   }
   if (depth >= policyRequestDepth) return 'facts nested too deep'
   if (Array.isArray(value)) {
+    if (Object.keys(value).length > value.length) return 'a list that is more than its items'
     for (const one of value) {
       const fault = faultOf(one, depth + 1, left)
       if (fault !== undefined) return fault

@@ -11,7 +11,7 @@ import { heldReads } from './held.ts'
 import { leakReads } from './leaks.ts'
 import { operatorReads } from './operators.ts'
 import { preapprovalReads } from './preapprovals.ts'
-import { prepare, type Recall, type Run } from './prepare.ts'
+import { prepare, type Run } from './prepare.ts'
 import { proofReads } from './proof.ts'
 import { dueReads } from './read-due.ts'
 import { listReads } from './read-lists.ts'
@@ -21,17 +21,12 @@ import { revocationReads } from './revocations.ts'
 import { shadowReads } from './shadow.ts'
 import { workReads } from './works.ts'
 
-/** @param recall for what nearly always answers the same; may be `run`, and no more. */
-export function ledgerReads(
-  dialect: SqlDialect,
-  run: Run,
-  recall: Recall = async query => (await run(query)).rows,
-): LedgerRead {
+export function ledgerReads(dialect: SqlDialect, run: Run): LedgerRead {
   return {
     ...agentReads(dialect, run),
     ...taskReads(dialect, run),
     ...leaseReads(dialect, run),
-    ...accessReads(dialect, run, recall),
+    ...accessReads(dialect, run),
     ...listReads(dialect, run),
     ...dueReads(dialect, run),
     ...budgetReads(dialect, run),
@@ -145,7 +140,7 @@ type AccessReads = Pick<
   'ticket' | 'ticketByToken' | 'evidence' | 'signingKeys' | 'operatorByToken' | 'meta'
 >
 
-function accessReads({ db }: SqlDialect, run: Run, recall: Recall): AccessReads {
+function accessReads({ db }: SqlDialect, run: Run): AccessReads {
   const ticket = prepare((p: { id: string }) => db.selectFrom('tickets').selectAll().where('id', '=', p.id))
   const ticketByToken = prepare((p: { hash: string }) =>
     db.selectFrom('tickets').selectAll().where('token_hash', '=', p.hash),
@@ -171,6 +166,6 @@ function accessReads({ db }: SqlDialect, run: Run, recall: Recall): AccessReads 
     evidence: async id => (await run(evidence({ id }))).rows[0],
     signingKeys: async purpose => (await run(signingKeys({ purpose }))).rows,
     operatorByToken: async hash => (await run(operator({ hash }))).rows[0],
-    meta: async key => (await recall(meta({ key })))[0]?.value,
+    meta: async key => (await run(meta({ key }))).rows[0]?.value,
   }
 }

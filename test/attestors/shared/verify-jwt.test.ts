@@ -288,3 +288,10 @@ describe('C: claims', () => {
     expect(await attestor.attest(jwt(forger.token(payload(overrides))))).toMatchObject({ ok: true })
   })
 })
+
+test('evidence whose token was replaced since somebody looked at it is read again', async () => {
+  const evidence = { type: 'jwt' as const, token: forger.token(payload()) }
+  expect(attestor.recognises(evidence)).toBe(true)
+  evidence.token = forger.token(payload({ sub: 'another' }))
+  expect(await attestor.attest(evidence)).toMatchObject({ ok: true, proof: { subject: 'another' } })
+})

@@ -66,6 +66,10 @@ describe('a hostile request', () => {
     ['the name of a prototype', wild({}, { issuer: '__proto__' })],
     ['nothing that is touched', wild({}, { resources: [] })],
     ['a member that is missing', wild({ held: undefined, ttlSeconds: undefined })],
+    [
+      'a list that writes itself as another',
+      wild({ permissions: Object.assign(['x'], { toJSON: () => [] }) }),
+    ],
     ['an object with a class', wild({ claims: new Map() })],
   ]
   test.each(bad)('%s: denied', (_, one) => {
