@@ -107,7 +107,7 @@ export function createPolicyHost(plugins: Plugins, tools: SeatTools): PolicyHost
 }
 
 function engineOf({ loaded, judge }: Seat, vocabulary: Vocabulary, { metrics }: SeatTools): PolicyEngine {
-  /** By request; the least recently used first. */
+  /** By request; what has not been asked for lately first. */
   const verdicts = new Map<string, PolicyVerdict>()
   const trim = trimmer(loaded.reads, vocabulary)
   const texts = new Map(loaded.policies.map(one => [one.id, one]))
@@ -125,8 +125,11 @@ function engineOf({ loaded, judge }: Seat, vocabulary: Vocabulary, { metrics }: 
       const asked = JSON.stringify(trim(request))
       const known = verdicts.get(asked)
       if (known !== undefined) {
-        verdicts.delete(asked)
-        verdicts.set(asked, known)
+        // Where there is room for as many again, nothing that is asked for is near its end.
+        if (verdicts.size > LIMITS.policyVerdicts / 2) {
+          verdicts.delete(asked)
+          verdicts.set(asked, known)
+        }
         return counted(known, 'remembered')
       }
       const verdict = await judge(asked)

@@ -45,7 +45,8 @@ function faultOf(value: unknown, depth: number, left: Left): string | undefined 
   }
   if (depth >= policyRequestDepth) return 'facts nested too deep'
   if (Array.isArray(value)) {
-    if (Object.keys(value).length > value.length) return 'a list that is more than its items'
+    // Any other member that is no item is left out where it is written.
+    if ('toJSON' in value) return 'a list that writes itself as another'
     for (const one of value) {
       const fault = faultOf(one, depth + 1, left)
       if (fault !== undefined) return fault
