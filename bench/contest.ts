@@ -10,8 +10,8 @@ export const CONNECTIONS = 32
 
 export type Contestant = { name: string; server: ServerProcess; place: Place }
 
-/** By round; those of one index ran under the same conditions. */
-export type Figures = { perSecond: number[]; processorUs: number[] }
+/** By round; those of one index ran under the same conditions. `cold`: of the very first, which does not count. */
+export type Figures = { perSecond: number[]; processorUs: number[]; cold: number }
 
 export type Contest = {
   /** Odd; each gives every contestant the same `requests` requests, in an order that turns. */
@@ -31,7 +31,7 @@ export async function contend(
   mint: (count: number) => string[],
   directory: string,
 ): Promise<{ figures: Figures[]; syncsPerSecond: number }> {
-  const figures = contestants.map((): Figures => ({ perSecond: [], processorUs: [] }))
+  const figures = contestants.map((): Figures => ({ perSecond: [], processorUs: [], cold: Number.NaN }))
   const syncs: number[] = []
   // What warms up counts for the check of inputs and for no figure.
   for (let round = -warmUp; round < rounds; round += 1) {
@@ -42,6 +42,7 @@ export async function contend(
       const { server } = contestants[index]!
       const before = server.processorMs() ?? Number.NaN
       const seconds = await post(`${server.url}/oauth/token`, bodies, CONNECTIONS)
+      if (round === -warmUp) figures[index]!.cold = requests / seconds
       if (round < 0) continue
       figures[index]!.perSecond.push(requests / seconds)
       figures[index]!.processorUs.push((((server.processorMs() ?? Number.NaN) - before) * 1_000) / requests)
@@ -55,10 +56,10 @@ export function against(one: Figures, other: Figures): number {
   return median(one.perSecond.map((perSecond, round) => perSecond / other.perSecond[round]!))
 }
 
-export function describe(name: string, { perSecond, processorUs }: Figures): string {
+export function describe(name: string, { perSecond, processorUs, cold }: Figures): string {
   const [least, most] = [Math.min(...perSecond), Math.max(...perSecond)]
   const rate = `${median(perSecond).toFixed(0).padStart(5)} requests/s (${least.toFixed(0)} to ${most.toFixed(0)})`
-  return `${name.padEnd(16)} ${rate}, ${median(processorUs).toFixed(0)} us of processor each`
+  return `${name.padEnd(16)} ${rate}, ${median(processorUs).toFixed(0)} us of processor each; ${cold.toFixed(0)} in the first round`
 }
 
 /**

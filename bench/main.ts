@@ -119,7 +119,10 @@ function families(shelf: Shelf, original: Place, name: LedgerName, say: (text: s
   const ends = short ? { windows: 3, seconds: 1, stuck: 1_000 } : { windows: 9, seconds: 2, stuck: 10_000 }
   return [
     ['exchange', at => benchExchange(shelf, at, { ...common, ...exchange })],
-    ['policy', at => benchPolicy(shelf, at, { ...common, ...exchange, ...(short ? {} : { rounds: 5, warmUp: 12 }) })],
+    [
+      'policy',
+      at => benchPolicy(shelf, at, { ...common, ...exchange, ...(short ? {} : { rounds: 5, warmUp: 12 }) }),
+    ],
     ['reap', at => benchReap(shelf, at, { ...common, ...reap })],
     ['start', at => benchStart(shelf, at, { ...common, rounds: short ? 2 : 5 })],
     ['ends', at => benchEnds(shelf, at, { ...common, ...ends })],
