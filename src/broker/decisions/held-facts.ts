@@ -92,6 +92,7 @@ function soleTurn({ names, root, turns: [turn, ...more] }: Look): string | undef
     ? turn.key
     : undefined
 }
+
 /** Only what is looked at: the rest was not read, and nothing of it is to be told. */
 export function heldAsTold(
   { phases, credentials }: HeldFacts,

@@ -3,7 +3,7 @@
  * from whoever delegates. Each is judged as what it was proven to be, for as long as it has left.
  */
 import type { AskFacts } from '../../../issuers/issuer.ts'
-import { NO_OBJECTION, noPolicy, type PolicyRequest, type PolicyVerdict } from '../../policy/facts.ts'
+import { NO_OBJECTION, type PolicyRequest, type PolicyVerdict } from '../../policy/facts.ts'
 import { judgeNarrowOnly, stricter } from '../../policy/narrow-only.ts'
 import type { Broker } from '../broker.ts'
 import { type Judged, type JudgedAsk, judgedTask } from './judged.ts'
@@ -39,7 +39,7 @@ export async function judgeLine(
 
 /** Whether no policy is in force, and no candidate watches. */
 export function isUnjudged({ policy, shadow }: Pick<Broker, 'policy' | 'shadow'>): boolean {
-  return policy.hash() === noPolicy.hash() && (shadow?.status().hash ?? null) === null
+  return policy.hash() === 'none' && (shadow?.status().hash ?? null) === null
 }
 
 const UNJUDGED: JudgedLine = { own: NO_OBJECTION, verdict: NO_OBJECTION }
